@@ -1,0 +1,30 @@
+/// Reading files.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace hone {
+
+/// The bytes of a regular file. Throws: IoError if it cannot be read or is over `max_bytes`.
+std::string read_file(const std::string& path, size_t max_bytes = size_t{1} << 30);
+
+/// A regular file mapped read-only; moves, does not copy.
+class MappedFile {
+ public:
+  /// Throws: IoError.
+  explicit MappedFile(const std::string& path);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  std::string_view bytes() const { return {data_, size_}; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  const char* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace hone

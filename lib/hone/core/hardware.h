@@ -1,0 +1,22 @@
+/// What machine this is, for manifests, plans and choices that follow the hardware.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace hone {
+
+struct HardwareReport {
+  std::string cpu_model;
+  int cores = 1;                          ///< usable by this process (affinity)
+  std::vector<std::string> cpu_features;  ///< of: avx2, fma, avx512f, avx512_vnni, avx512_bf16, amx
+  int64_t memory_bytes = 0;               ///< of the machine, or of its control group if less
+};
+
+HardwareReport detect_hardware();
+
+/// Resident set size of this process now, and its highest value so far (VmHWM), in bytes.
+int64_t resident_bytes();
+int64_t peak_resident_bytes();
+
+}  // namespace hone

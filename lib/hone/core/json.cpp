@@ -1,0 +1,130 @@
+#include "hone/core/json.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "hone/core/error.h"
+#include "hone/core/file.h"
+
+namespace hone {
+namespace {
+
+/// Builds the value from SAX events; unlike nlohmann's own builder it refuses duplicate keys in
+/// constant time a key, whatever the object's size.
+class Builder : public nlohmann::json_sax<Json> {
+ public:
+  explicit Builder(const JsonLimits& limits) : limits_(limits) {}
+
+  Json take() { return std::move(root_); }
+  const std::string& reason() const { return reason_; }
+  size_t position() const { return position_; }
+
+  bool null() override { return add(Json(nullptr)); }
+  bool boolean(bool value) override { return add(Json(value)); }
+  bool number_integer(number_integer_t value) override { return add(Json(value)); }
+  bool number_unsigned(number_unsigned_t value) override { return add(Json(value)); }
+  bool number_float(number_float_t value, const string_t& text) override {
+    const bool whole = text.find_first_of(".eE") == std::string::npos;
+    if (whole) return fail("integer " + text.substr(0, 40) + " does not fit into 64 bits");
+    return add(Json(value));
+  }
+  bool string(string_t& value) override { return add(Json(std::move(value))); }
+  bool binary(binary_t&) override { return fail("binary values are not JSON"); }
+  bool start_object(size_t) override { return open(Json::object()); }
+  bool start_array(size_t) override { return open(Json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+
+  bool key(string_t& name) override {
+    if (!levels_.back().keys.insert(name).second) return fail("duplicate key \"" + name + "\"");
+    levels_.back().key = std::move(name);
+    return true;
+  }
+
+  bool parse_error(size_t position, const std::string&,
+                   const nlohmann::detail::exception& error) override {
+    position_ = position;
+    const std::string text = error.what();
+    const size_t colon = text.rfind(": ", text.find(" - ") == std::string::npos ? std::string::npos
+                                                                              : text.find(" - "));
+    reason_ = colon == std::string::npos ? text : text.substr(colon + 2);
+    return false;
+  }
+
+ private:
+  struct Level {
+    Json value;
+    std::string key;
+    std::unordered_set<std::string> keys;
+  };
+
+  bool fail(std::string reason) {
+    reason_ = std::move(reason);
+    return false;
+  }
+
+  bool open(Json value) {
+    if (levels_.size() >= limits_.max_depth) {
+      return fail("nested deeper than " + std::to_string(limits_.max_depth));
+    }
+    levels_.push_back({std::move(value), {}, {}});
+    return count();
+  }
+
+  bool close() {
+    Json value = std::move(levels_.back().value);
+    levels_.pop_back();
+    return place(std::move(value));
+  }
+
+  bool add(Json value) { return count() && place(std::move(value)); }
+
+  bool count() {
+    return ++values_ <= limits_.max_values ||
+           fail("more than " + std::to_string(limits_.max_values) + " values");
+  }
+
+  bool place(Json value) {
+    if (levels_.empty()) {
+      root_ = std::move(value);
+      return true;
+    }
+    Level& level = levels_.back();
+    if (level.value.is_array()) {
+      level.value.get_ref<Json::array_t&>().push_back(std::move(value));
+    } else {
+      auto& members = static_cast<std::vector<std::pair<const std::string, Json>>&>(
+          level.value.get_ref<Json::object_t&>());
+      members.emplace_back(std::move(level.key), std::move(value));
+    }
+    return true;
+  }
+
+  const JsonLimits limits_;
+  Json root_;
+  std::vector<Level> levels_;
+  std::string reason_;
+  size_t position_ = 0;
+  size_t values_ = 0;
+};
+
+}  // namespace
+
+Json parse_json(std::string_view text, const std::string& source, const JsonLimits& limits) {
+  if (text.size() > limits.max_bytes) {
+    throw IoError(source, "holds " + std::to_string(text.size()) + " bytes of JSON; the limit is " +
+                              std::to_string(limits.max_bytes));
+  }
+  Builder builder(limits);
+  if (Json::sax_parse(text.begin(), text.end(), &builder)) return builder.take();
+  if (builder.position() == 0) throw IoError(source, builder.reason());
+  const auto end = text.begin() + std::min(builder.position(), text.size());
+  const auto line = 1 + std::count(text.begin(), end, '\n');
+  throw IoError(source, "line " + std::to_string(line) + ": " + builder.reason());
+}
+
+Json read_json_file(const std::string& path, const JsonLimits& limits) {
+  return parse_json(read_file(path, limits.max_bytes), path, limits);
+}
+
+}  // namespace hone
