@@ -1,0 +1,26 @@
+#include "hone/paths/device.h"
+
+#include <torch/torch.h>
+
+#include "hone/core/error.h"
+#include "hone/core/hardware.h"
+#include "hone/kernels/parallel.h"
+
+namespace hone::paths {
+
+DevicePlan prepare_device(DeviceChoice choice, int64_t threads, uint64_t seed) {
+  at::set_num_threads(static_cast<int>(threads > 0 ? threads : detect_hardware().cores));
+  kernels::set_flush_subnormals(true);
+  torch::manual_seed(seed);
+  if (choice == DeviceChoice::kCpu) return {};
+  if (torch::cuda::is_available()) return {at::Device(at::kCUDA, 0), at::kBFloat16};
+  if (choice == DeviceChoice::kAuto) return {};
+#ifdef HONE_CUDA
+  throw ConfigError({{"/device", "cuda was asked for, but this machine has no usable CUDA device"}});
+#else
+  throw ConfigError({{"/device", "cuda was asked for, but this build has none; configure with "
+                                 "-DHONE_CUDA=ON (preset cuda)"}});
+#endif
+}
+
+}  // namespace hone::paths

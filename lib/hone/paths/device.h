@@ -1,0 +1,22 @@
+/// Choosing where a run computes.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "hone/paths/domain_config.h"
+
+namespace hone::paths {
+
+/// A device and the number formats used on it.
+struct DevicePlan {
+  at::Device device = at::kCPU;
+  at::ScalarType weights = at::kFloat;  ///< of weights and activations: bfloat16 on a GPU
+};
+
+/// Sets threads, seeds the generators and flushes subnormals, then picks the device: auto takes a
+/// CUDA device if this build and machine have one. `threads` 0 takes every core.
+/// Throws: ConfigError if `choice` is cuda and there is none.
+DevicePlan prepare_device(DeviceChoice choice, int64_t threads, uint64_t seed);
+
+}  // namespace hone::paths

@@ -1,0 +1,117 @@
+#include "hone/paths/domain_config.h"
+
+#include <algorithm>
+#include <set>
+
+namespace hone::paths {
+namespace {
+
+/// Problems of data sets that share a name, and the set of their domains.
+std::set<std::string> check_sets(const std::vector<data::DatasetOptions>& sets,
+                                 const std::string& key, Validation& v) {
+  std::set<std::string> names, domains;
+  for (size_t i = 0; i < sets.size(); ++i) {
+    if (!names.insert(sets[i].name).second) {
+      v.problem("data/" + key + "/" + std::to_string(i) + "/name",
+                "is used by two data sets: \"" + sets[i].name + "\"");
+    }
+    domains.insert(sets[i].domain);
+  }
+  return domains;
+}
+
+void check_domain(const std::string& name, const std::string& key,
+                  const std::set<std::string>& known, const char* where, Validation& v) {
+  if (known.contains(name)) return;
+  v.problem(key, "no data set in " + std::string(where) + " has the domain \"" + name + "\"" +
+                     did_you_mean(name, {known.begin(), known.end()}));
+}
+
+}  // namespace
+
+void TokenizerOptions::validate(Validation& v) const {
+  if (folder) {
+    v.no_effect("vocab_size", "with a tokenizer folder");
+    v.no_effect("family", "with a tokenizer folder");
+  }
+}
+
+void VocabularyOptions::validate(Validation& v) const {
+  if (new_tokens == 0) {
+    for (const char* key : {"domains", "terms_file", "min_pieces", "min_count", "embedding_steps",
+                            "embedding_lr"}) {
+      v.no_effect(key, "with new_tokens 0");
+    }
+  } else {
+    if (terms_file) {
+      for (const char* key : {"domains", "min_pieces", "min_count"}) {
+        v.no_effect(key, "with a terms_file");
+      }
+    }
+    if (embedding_steps == 0) v.no_effect("embedding_lr", "with embedding_steps 0");
+  }
+}
+
+void WeightOptions::validate(Validation& v) const {
+  for (const auto& [name, weight] : domains) {
+    if (!(weight >= 0 && weight <= 1e6)) v.problem("domains/" + name, "must be in [0, 1e6]");
+  }
+  const bool entities = !entity_terms.empty() || entity_file;
+  if (!entities) {
+    v.no_effect("entity_multiplier", "without entity_terms or entity_file");
+    v.no_effect("entity_ignore_case", "without entity_terms or entity_file");
+  } else if (entity_multiplier == 1.0) {
+    v.problem("entity_multiplier", "must differ from 1 for the entities to count");
+  }
+}
+
+void GuardOptions::validate(Validation& v) const {
+  if (!domain) {
+    for (const char* key : {"max_ratio", "action", "rebalance_factor"}) {
+      v.no_effect(key, "without a guarded domain");
+    }
+  } else if (action == GuardAction::kStop) {
+    v.no_effect("rebalance_factor", "with action stop");
+  }
+}
+
+void DataOptions::validate(Validation& v) const {
+  if (train.size() < 2) v.no_effect("temperature", "with fewer than two training sets");
+}
+
+void DomainConfig::validate(Validation& v) const {
+  if (model.has_value() == architecture.has_value()) {
+    v.problem("model", "give either a checkpoint folder or an architecture to start from");
+  }
+  if (model) v.no_effect("tokenizer", "with a model, which has its own");
+  if (architecture && tuning == Tuning::kLora) {
+    v.problem("tuning", "lora needs trained weights below it: give a model");
+  }
+  if (tuning == Tuning::kFull) v.no_effect("lora", "with tuning full");
+  if (train.steps > 0 && data.train.empty()) {
+    v.problem("data/train", "needs at least one data set, unless train.steps is 0");
+  }
+  if (train.steps == 0) {
+    if (data.held_out.empty()) v.problem("data/held_out", "needs a data set to score with steps 0");
+    for (const char* key : {"vocabulary", "weights", "guard", "memory"}) {
+      v.no_effect(key, "with train.steps 0, which only evaluates");
+    }
+  }
+  const std::set<std::string> trained = check_sets(data.train, "train", v);
+  const std::set<std::string> scored = check_sets(data.held_out, "held_out", v);
+  for (const auto& [name, weight] : weights.domains) {
+    check_domain(name, "weights/domains/" + name, trained, "data.train", v);
+  }
+  for (const std::string& name : vocabulary.domains) {
+    check_domain(name, "vocabulary/domains", trained, "data.train", v);
+  }
+  if (guard.domain) {
+    check_domain(*guard.domain, "guard/domain", scored, "data.held_out", v);
+    if (guard.action == GuardAction::kRebalance) {
+      check_domain(*guard.domain, "guard/domain", trained, "data.train", v);
+    }
+    if (train.eval_every == 0) v.problem("train/eval_every", "must be above 0 for the guard to act");
+  }
+}
+
+}  // namespace hone::paths

@@ -1,0 +1,193 @@
+/// The recipe of domain adaptation, as hone-domain reads it.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "hone/core/field.h"
+#include "hone/core/names.h"
+#include "hone/data/options.h"
+#include "hone/nn/lora.h"
+#include "hone/paths/architecture.h"
+#include "hone/train/options.h"
+
+namespace hone::paths {
+
+enum class DeviceChoice { kAuto, kCpu, kCuda };
+enum class Tuning { kFull, kLora };
+enum class GuardAction { kStop, kRebalance };
+
+/// Where the tokenizer of a model without weights comes from: an existing one or a new one.
+struct TokenizerOptions {
+  std::optional<std::string> folder;
+  int64_t vocab_size = 4096;
+  std::string family = "deepseek-v3";
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("folder", self.folder, "Folder of an existing tokenizer; absent trains one on the data.");
+    v("vocab_size", self.vocab_size, "Entries of the trained vocabulary.", Range{300, 1000000});
+    v("family", self.family, "Pre-tokenizer of the trained one: deepseek-v3, qwen2 or llama3.");
+  }
+  void validate(Validation& v) const;
+};
+
+/// Vocabulary growth: terms of the domains that fragment badly become tokens.
+struct VocabularyOptions {
+  int64_t new_tokens = 0;
+  std::vector<std::string> domains;
+  std::optional<std::string> terms_file;
+  int64_t min_pieces = 3;
+  int64_t min_count = 5;
+  int64_t embedding_steps = 0;
+  double embedding_lr = 1e-3;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("new_tokens", self.new_tokens, "Most tokens added; 0 leaves the vocabulary alone.",
+      Range{0, 1000000});
+    v("domains", self.domains,
+      "Domains whose training text is mined for terms; empty: those with a weight.");
+    v("terms_file", self.terms_file, "File of terms, one a line, taken instead of mining.");
+    v("min_pieces", self.min_pieces, "Fewest tokens that a mined term now takes.", Range{2, 64});
+    v("min_count", self.min_count, "Fewest times that a mined term occurs.", Range{1, 1e9});
+    v("embedding_steps", self.embedding_steps,
+      "Steps that train only the embeddings first, with the body frozen.", Range{0, 1e9});
+    v("embedding_lr", self.embedding_lr, "Peak learning rate of those steps.", Range{0, 10});
+  }
+  void validate(Validation& v) const;
+};
+
+/// Weights of the loss.
+struct WeightOptions {
+  std::map<std::string, double> domains;
+  double default_weight = 1.0;
+  double entity_multiplier = 1.0;
+  std::vector<std::string> entity_terms;
+  std::optional<std::string> entity_file;
+  bool entity_ignore_case = true;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("domains", self.domains, "Loss weight of each domain by name, e.g. {\"medical\": 2.0}.");
+    v("default_weight", self.default_weight, "Weight of domains not named.", Range{0, 1e6});
+    v("entity_multiplier", self.entity_multiplier, "Factor on tokens of key entities.",
+      Range{0, 1e6});
+    v("entity_terms", self.entity_terms, "Key entities.");
+    v("entity_file", self.entity_file, "File of key entities, one a line.");
+    v("entity_ignore_case", self.entity_ignore_case, "Match entities in any case.");
+  }
+  void validate(Validation& v) const;
+};
+
+/// The guard on general ability.
+struct GuardOptions {
+  std::optional<std::string> domain;
+  double max_ratio = 1.1;
+  GuardAction action = GuardAction::kStop;
+  double rebalance_factor = 2.0;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("domain", self.domain, "Held-out domain that must not suffer; absent: no guard.");
+    v("max_ratio", self.max_ratio, "Highest perplexity allowed, as a ratio to before.",
+      Range{1, 1e6});
+    v("action", self.action,
+      "What happens past it: stop the run, or rebalance the mix towards the guarded domain.");
+    v("rebalance_factor", self.rebalance_factor,
+      "Factor on the guarded domain's share of the mix at each rebalancing.", Range{1, 1000});
+  }
+  void validate(Validation& v) const;
+};
+
+/// The data of a run and how it is laid into batches.
+struct DataOptions {
+  std::vector<data::DatasetOptions> train;
+  std::vector<data::DatasetOptions> held_out;
+  int64_t tokens_per_batch = 1024;
+  double temperature = 1.0;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("train", self.train, "Data sets trained on.");
+    v("held_out", self.held_out, "Data sets scored before, during and after.");
+    v("tokens_per_batch", self.tokens_per_batch, "Positions a batch holds at most.",
+      Range{2, 1e9});
+    v("temperature", self.temperature,
+      "Mixes data sets by tokens^(1/T): 1 in proportion, larger more evenly.", Range{0.01, 1e6});
+  }
+  void validate(Validation& v) const;
+};
+
+/// Memory against time.
+struct MemoryOptions {
+  int64_t checkpoint_every = 0;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("checkpoint_every", self.checkpoint_every,
+      "Recompute every k-th block in the backward pass instead of keeping its activations; "
+      "0 keeps all.", Range{0, 1000});
+  }
+};
+
+struct DomainConfig {
+  std::string about;
+  std::optional<std::string> model;
+  std::optional<ArchitectureOptions> architecture;
+  std::optional<TokenizerOptions> tokenizer;
+  DeviceChoice device = DeviceChoice::kAuto;
+  int64_t seed = 0;
+  int64_t threads = 0;
+  Tuning tuning = Tuning::kFull;
+  nn::LoraOptions lora;
+  DataOptions data;
+  VocabularyOptions vocabulary;
+  WeightOptions weights;
+  GuardOptions guard;
+  MemoryOptions memory;
+  train::TrainOptions train;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("about", self.about, "What the recipe shows and the command that runs it.", Required{});
+    v("model", self.model, "Checkpoint folder to start from.");
+    v("architecture", self.architecture, "Sizes of a model to start without weights.");
+    v("tokenizer", self.tokenizer, "Tokenizer of a model without weights.");
+    v("device", self.device, "Where to run; auto takes a CUDA device if there is one.");
+    v("seed", self.seed, "Seed of weights, dropout and data order.", Range{0, 9e15});
+    v("threads", self.threads, "CPU threads; 0 takes every core.", Range{0, 4096});
+    v("tuning", self.tuning, "full trains all weights, lora an adapter on a frozen base.");
+    v("lora", self.lora, "The adapter; only with tuning lora.");
+    v("data", self.data, "Text.");
+    v("vocabulary", self.vocabulary, "Growth of the vocabulary.");
+    v("weights", self.weights, "Weights of domains and entities in the loss.");
+    v("guard", self.guard, "Guard on general ability.");
+    v("memory", self.memory, "Memory against time.");
+    v("train", self.train, "Optimiser and schedule.");
+  }
+  void validate(Validation& v) const;
+};
+
+}  // namespace hone::paths
+
+template <>
+struct hone::EnumNames<hone::paths::DeviceChoice> {
+  static constexpr std::pair<paths::DeviceChoice, const char*> values[] = {
+      {paths::DeviceChoice::kAuto, "auto"},
+      {paths::DeviceChoice::kCpu, "cpu"},
+      {paths::DeviceChoice::kCuda, "cuda"}};
+};
+template <>
+struct hone::EnumNames<hone::paths::Tuning> {
+  static constexpr std::pair<paths::Tuning, const char*> values[] = {
+      {paths::Tuning::kFull, "full"}, {paths::Tuning::kLora, "lora"}};
+};
+template <>
+struct hone::EnumNames<hone::paths::GuardAction> {
+  static constexpr std::pair<paths::GuardAction, const char*> values[] = {
+      {paths::GuardAction::kStop, "stop"}, {paths::GuardAction::kRebalance, "rebalance"}};
+};

@@ -1,0 +1,48 @@
+/// The lines a user watches, and the rows of metrics.jsonl.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+
+#include "hone/core/json.h"
+
+namespace hone::train {
+
+struct StepStats;
+struct Evaluation;
+
+/// Smooths the loss and writes a line every `log_every` steps.
+class Progress {
+ public:
+  Progress(int64_t steps, int64_t log_every) : steps_(steps), log_every_(log_every) {}
+
+  /// Adds a step; gives the line to show, if one is due: loss, lr, gradient norm, tokens/s, memory
+  /// and time left. `tokens_here` were processed in `seconds` by this process.
+  std::optional<std::string> add(const StepStats& stats, int64_t tokens, int64_t tokens_here,
+                                 double seconds);
+
+  /// Mean loss of the last log_every steps that were not skipped; NaN before the first.
+  double recent_loss() const;
+
+ private:
+  int64_t steps_;
+  int64_t log_every_;
+  int64_t steps_here_ = 0;
+  std::deque<double> losses_;
+};
+
+/// "1h 02m", "3m 05s", "12s".
+std::string format_duration(double seconds);
+
+/// "1.5 GiB", "12 MiB".
+std::string format_bytes(int64_t bytes);
+
+/// A row of metrics.jsonl. All but "tokens_per_second" repeats exactly when a run is repeated.
+Json step_row(const StepStats& stats, int64_t first_step, double tokens_per_second);
+Json evaluation_row(const Evaluation& evaluation);
+
+/// "step 100: medical 12.31, general 30.12 (perplexity)".
+std::string describe(const Evaluation& evaluation);
+
+}  // namespace hone::train

@@ -1,0 +1,32 @@
+#include "hone/train/stop_signal.h"
+
+#include <signal.h>
+
+namespace hone::train {
+namespace {
+
+volatile sig_atomic_t received_signal = 0;
+
+void note(int signal) { received_signal = signal; }
+
+void handle(int signal, void (*handler)(int), int flags) {
+  struct sigaction action = {};
+  action.sa_handler = handler;
+  action.sa_flags = flags;
+  ::sigaction(signal, &action, nullptr);
+}
+
+}  // namespace
+
+StopSignal::StopSignal() {
+  received_signal = 0;
+  for (int signal : {SIGINT, SIGTERM}) handle(signal, note, SA_RESETHAND | SA_RESTART);
+}
+
+StopSignal::~StopSignal() {
+  for (int signal : {SIGINT, SIGTERM}) handle(signal, SIG_DFL, 0);
+}
+
+int StopSignal::received() { return received_signal; }
+
+}  // namespace hone::train

@@ -1,0 +1,171 @@
+#include "hone/train/trainer.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <chrono>
+#include <cmath>
+#include <deque>
+
+#include "hone/core/log.h"
+#include "hone/train/progress.h"
+#include "hone/train/resume.h"
+#include "hone/train/stop_signal.h"
+
+namespace hone::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+/// One run of the loop: its options, the task, and the state that a checkpoint saves.
+class Loop {
+ public:
+  Loop(const TrainOptions& options, kernels::FusedAdamW& optimizer, const Task& task,
+       io::RunFolder& folder, const std::string& phase, int64_t first_step)
+      : options_(options),
+        optimizer_(optimizer),
+        task_(task),
+        folder_(folder),
+        phase_(phase),
+        first_step_(first_step),
+        progress_(options.steps, options.log_every) {}
+
+  Outcome run();
+
+ private:
+  StepStats step();
+  bool finite_gradient(double loss, double total_weight, StepStats& stats);
+  void record(const StepStats& stats, double seconds);
+  bool evaluate_now();
+  void save();
+  Ending loop();
+
+  const TrainOptions& options_;
+  kernels::FusedAdamW& optimizer_;
+  const Task& task_;
+  io::RunFolder& folder_;
+  const std::string phase_;
+  const int64_t first_step_;
+  Progress progress_;
+  Position position_;
+  int64_t tokens_here_ = 0;  // processed by this process
+  int64_t saved_at_ = -1;
+  Outcome outcome_;
+};
+
+StepStats Loop::step() {
+  StepStats stats;
+  stats.lr = learning_rate(options_, position_.step);
+  double sum = 0, weight = 0;
+  for (int64_t i = 0; i < options_.accumulation; ++i) {
+    const data::Batch batch = task_.next_batch();
+    stats.tokens += static_cast<int64_t>(batch.input_ids.size());
+    const loss::LossSum loss = task_.loss(batch);
+    loss.sum.backward();
+    sum += loss.sum.item<double>();
+    weight += loss.weight.item<double>();
+  }
+  stats.loss = sum / weight;
+  if (finite_gradient(sum, weight, stats)) {
+    optimizer_.set_lr(stats.lr);
+    optimizer_.step();
+  } else {
+    stats.skipped = true;
+  }
+  optimizer_.zero_grad();
+  stats.step = ++position_.step;
+  return stats;
+}
+
+bool Loop::finite_gradient(double sum, double total_weight, StepStats& stats) {
+  if (!std::isfinite(sum) || !(total_weight > 0)) return false;
+  stats.grad_norm = optimizer_.scale_and_clip(1 / total_weight, options_.clip_norm);
+  return std::isfinite(stats.grad_norm);
+}
+
+bool Loop::evaluate_now() {
+  outcome_.evaluations.push_back({first_step_ + position_.step, evaluate(task_.evaluation, task_.nll)});
+  const Evaluation& evaluation = outcome_.evaluations.back();
+  log_info(describe(evaluation));
+  folder_.metrics().write(evaluation_row(evaluation));
+  return !task_.after_evaluation || task_.after_evaluation(evaluation);
+}
+
+void Loop::record(const StepStats& stats, double seconds) {
+  position_.tokens += stats.tokens;
+  tokens_here_ += stats.tokens;
+  if (stats.skipped) {
+    ++position_.skipped;
+    ++position_.skipped_in_row;
+    log_warning(fmt::format("step {}: the loss or gradient is not finite; step skipped ({} in a row, "
+                            "the run stops after {})",
+                            stats.step, position_.skipped_in_row, options_.max_nonfinite));
+  } else {
+    position_.skipped_in_row = 0;
+  }
+  Json row = step_row(stats, first_step_, tokens_here_ / seconds);
+  if (task_.extra_metrics) row.update(task_.extra_metrics());
+  folder_.metrics().write(row);
+  if (auto line = progress_.add(stats, position_.tokens, tokens_here_, seconds)) log_info(*line);
+}
+
+void Loop::save() {
+  if (saved_at_ == position_.step) return;
+  save_checkpoint(folder_, first_step_ + position_.step, phase_, position_, outcome_.evaluations,
+                  optimizer_, task_, options_.keep_checkpoints);
+  saved_at_ = position_.step;
+}
+
+Ending Loop::loop() {
+  const auto due = [&](int64_t every) {
+    return every > 0 && position_.step % every == 0 && position_.step < options_.steps;
+  };
+  while (position_.step < options_.steps) {
+    const auto begin = Clock::now();
+    const StepStats stats = step();
+    outcome_.seconds += seconds_since(begin);
+    record(stats, outcome_.seconds);
+    if (position_.skipped_in_row > options_.max_nonfinite) return Ending::kDiverged;
+    if (due(options_.eval_every) && !evaluate_now()) return Ending::kStopped;
+    if (due(options_.save_every)) save();
+    if ((outcome_.signal = StopSignal::received())) {
+      save();
+      return Ending::kSignal;
+    }
+  }
+  return Ending::kDone;
+}
+
+Outcome Loop::run() {
+  const StopSignal stop;
+  if (auto resumed = resume_checkpoint(folder_, phase_, optimizer_, task_)) {
+    position_ = resumed->position;
+    outcome_.evaluations = std::move(resumed->evaluations);
+    saved_at_ = position_.step;
+    log_info(fmt::format("resumed at step {}", first_step_ + position_.step));
+  } else {
+    evaluate_now();
+  }
+  outcome_.ending = loop();
+  const bool ran = options_.steps > 0 && outcome_.ending != Ending::kSignal;
+  if (ran && outcome_.ending == Ending::kDone) evaluate_now();
+  outcome_.steps = position_.step;
+  outcome_.tokens = position_.tokens;
+  outcome_.skipped = position_.skipped;
+  outcome_.loss = progress_.recent_loss();
+  if (outcome_.seconds > 0) outcome_.tokens_per_second = tokens_here_ / outcome_.seconds;
+  return std::move(outcome_);
+}
+
+}  // namespace
+
+Outcome run(const TrainOptions& options, kernels::FusedAdamW& optimizer, const Task& task,
+            io::RunFolder& folder, const std::string& phase, int64_t first_step) {
+  return Loop(options, optimizer, task, folder, phase, first_step).run();
+}
+
+}  // namespace hone::train

@@ -1,0 +1,53 @@
+#include "hone/core/file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+
+#include "hone/core/error.h"
+#include "hone/core/hash.h"
+
+namespace hone {
+namespace {
+
+struct TemporaryFolder {
+  std::string path = "/tmp/hone-core-test-" + std::to_string(getpid());
+  TemporaryFolder() { std::filesystem::create_directory(path); }
+  ~TemporaryFolder() { std::filesystem::remove_all(path); }
+};
+
+TEST_CASE("files are read and mapped whole") {
+  const TemporaryFolder folder;
+  const std::string path = folder.path + "/f";
+  std::ofstream(path) << "hello";
+  CHECK(read_file(path) == "hello");
+  CHECK(MappedFile(path).bytes() == "hello");
+  MappedFile moved = MappedFile(path);
+  CHECK(moved.bytes() == "hello");
+  CHECK_THROWS_WITH(read_file(path, 4), path + ": holds 5 bytes; the limit is 4");
+  std::ofstream(folder.path + "/empty");
+  CHECK(read_file(folder.path + "/empty").empty());
+  CHECK(MappedFile(folder.path + "/empty").bytes().empty());
+}
+
+TEST_CASE("what is not a regular file is refused, without waiting") {
+  const TemporaryFolder folder;
+  CHECK_THROWS_WITH(read_file(folder.path), folder.path + ": is not a regular file");
+  CHECK_THROWS_WITH(read_file(folder.path + "/none"),
+                    folder.path + "/none: cannot open: No such file or directory");
+  const std::string pipe = folder.path + "/pipe";
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK_THROWS_WITH(read_file(pipe), pipe + ": is not a regular file");
+}
+
+TEST_CASE("hash_bytes is XXH3-128") {
+  // Reference: xxhsum 0.8.1 -H2 of an empty input.
+  CHECK(hash_bytes("") == "99aa06d3014798d86001c324468d497f");
+  CHECK(hash_bytes("a") != hash_bytes("b"));
+}
+
+}  // namespace
+}  // namespace hone
