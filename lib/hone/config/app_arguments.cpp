@@ -1,0 +1,138 @@
+#include "hone/config/app_arguments.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <new>
+
+// --set values hold commas; no argument can hold a NUL.
+#define CXXOPTS_VECTOR_DELIMITER '\0'
+#include <cxxopts.hpp>
+
+#include "hone/core/version.h"
+
+namespace hone::config {
+namespace {
+
+cxxopts::Options make_options(const AppInfo& info) {
+  cxxopts::Options options(info.name, info.summary);
+  options.set_width(100);
+  auto add = options.add_options();
+  add("config", "JSON file with the configuration", cxxopts::value<std::string>(), "FILE");
+  add("set", "Set one key of it, as in --set train.lr=3e-4; may be given again",
+      cxxopts::value<std::vector<std::string>>(), "KEY=VALUE");
+  add("out", "Folder that the run writes", cxxopts::value<std::string>(), "FOLDER");
+  if (info.resume) add("resume", "Continue the run in --out from its newest checkpoint");
+  if (info.plan) add("plan", "Predict the memory that the run needs, and leave");
+  if (info.dump_data) {
+    add("dump-data", "Write each token with its label and weight as JSONL, and leave",
+        cxxopts::value<std::string>(), "FILE");
+  }
+  add("print-config", "Print the configuration with every default, and leave");
+  add("schema", "Print the JSON Schema of the configuration, and leave");
+  add("h,help", "Print this and every key of the configuration, and leave");
+  add("version", "Print the version, and leave");
+  return options;
+}
+
+std::vector<std::string> flags(const AppInfo& info) {
+  std::vector<std::string> names = {"--config", "--set",  "--out",    "--print-config",
+                                    "--schema", "--help", "--version"};
+  if (info.resume) names.push_back("--resume");
+  if (info.plan) names.push_back("--plan");
+  if (info.dump_data) names.push_back("--dump-data");
+  return names;
+}
+
+[[noreturn]] void refuse(const std::vector<std::string>& arguments, const AppInfo& info) {
+  std::string reason;
+  for (const std::string& argument : arguments) {
+    if (!reason.empty()) reason += '\n';
+    if (argument.rfind('-', 0) == 0) {
+      const std::string flag = argument.substr(0, argument.find('='));
+      reason += "unknown flag " + flag + did_you_mean(flag, flags(info));
+    } else {
+      reason += "unexpected argument \"" + argument + "\"";
+    }
+  }
+  throw UsageError(reason);
+}
+
+/// c10's exceptions carry a C++ stack after their message, which says nothing to a user.
+std::string without_stack(const std::string& what) {
+  return what.substr(0, what.find("\nException raised from "));
+}
+
+void report(const AppInfo& info, std::ostream& err, const std::string& text) {
+  err << info.name << ": " << text << std::endl;
+}
+
+}  // namespace
+
+AppArguments parse_arguments(int argc, const char* const* argv, const AppInfo& info) {
+  cxxopts::Options options = make_options(info);
+  options.allow_unrecognised_options();  // collected, so that all of them are reported at once
+  try {
+    const cxxopts::ParseResult parsed = options.parse(argc, argv);
+    if (!parsed.unmatched().empty()) refuse(parsed.unmatched(), info);
+    AppArguments arguments;
+    if (parsed.count("config")) arguments.config = parsed["config"].as<std::string>();
+    if (parsed.count("set")) arguments.set = parsed["set"].as<std::vector<std::string>>();
+    if (parsed.count("out")) arguments.out = parsed["out"].as<std::string>();
+    arguments.print_config = parsed.count("print-config") > 0;
+    arguments.schema = parsed.count("schema") > 0;
+    arguments.help = parsed.count("help") > 0;
+    arguments.version = parsed.count("version") > 0;
+    arguments.resume = info.resume && parsed.count("resume") > 0;
+    arguments.plan = info.plan && parsed.count("plan") > 0;
+    if (info.dump_data && parsed.count("dump-data")) {
+      arguments.dump_data = parsed["dump-data"].as<std::string>();
+    }
+    return arguments;
+  } catch (const cxxopts::exceptions::exception& error) {
+    throw UsageError(error.what());
+  }
+}
+
+std::string usage(const AppInfo& info) { return make_options(info).help(); }
+
+namespace detail {
+
+int guarded(const AppInfo& info, std::ostream& err, const bool& reading,
+            const std::function<int()>& body) {
+  try {
+    return body();
+  } catch (const UsageError& error) {
+    report(info, err, std::string(error.what()) + "\nTry " + info.name + " --help");
+    return kUsage;
+  } catch (const ConfigError& error) {
+    const size_t count = error.problems().size();
+    report(info, err,
+           fmt::format("the configuration has {} problem{}:\n{}", count, count == 1 ? "" : "s",
+                       error.what()));
+    return kUsage;
+  } catch (const std::bad_alloc&) {
+    report(info, err, "out of memory");
+    return kFailure;
+  } catch (const std::exception& error) {
+    report(info, err, without_stack(error.what()));
+    return reading ? kUsage : kFailure;
+  }
+}
+
+bool answer(const AppInfo& info, const AppArguments& arguments, const Json& schema,
+            std::ostream& out) {
+  if (arguments.help) {
+    out << usage(info) << "\nKeys of the configuration:\n" << describe_text(schema);
+  } else if (arguments.version) {
+    out << info.name << " " << hone::version() << "\n";
+  } else if (arguments.schema) {
+    out << schema.dump(2) << "\n";
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace detail
+}  // namespace hone::config

@@ -1,0 +1,37 @@
+/// Strict reading of a JSON document into a struct with visit().
+///
+///   struct TrainOptions {
+///     double lr = 1e-4;
+///     template <class Self, class Visitor> static void visit(Self& self, Visitor& v) {
+///       v("lr", self.lr, "Peak learning rate.", Range{0, 10});
+///     }
+///   };
+///   auto options = config::read_config<TrainOptions>(read_json_file("recipe.json"));
+///
+/// Fields may be bool, integers, double, std::string, an enum with EnumNames, Json (anything),
+/// std::optional, std::vector, std::map<std::string, T> and structs with visit().
+#pragma once
+#include <utility>
+
+#include "hone/config/detail/reading.h"
+#include "hone/core/error.h"
+#include "hone/core/json.h"
+
+namespace hone::config {
+
+/// The struct that `json` describes; absent keys keep the value that `defaults` holds. Lists and
+/// maps replace the default whole, structs key by key; null in an optional field is as absent.
+/// Every nested struct's validate(Validation&) runs after its fields are read, inner ones first.
+/// A string "$schema" at the top is ignored, so that editors find the schema.
+/// Throws: ConfigError with everything that is wrong: unknown keys (with the nearest known one),
+///   wrong types, numbers out of Range, unknown enum names, missing Required keys, and what
+///   validate() reported.
+template <detail::Visited T>
+T read_config(const Json& json, T defaults = {}) {
+  detail::Reading reading;
+  if (reading.expect_object(json, "")) detail::read_struct(reading, json, "", defaults);
+  reading.finish();
+  return defaults;
+}
+
+}  // namespace hone::config
