@@ -25,17 +25,18 @@ const char* const kGpt2 =
 
 namespace {
 
-const uint8_t* const kClasses = char_classes();
+/// Set before any scanner is handed out; a function-local static would cost a check a character.
+const uint8_t* classes = nullptr;
 
 /// The class bits of the character at `p`; advances `next` behind it.
 inline uint8_t class_at(const char* p, const char*& next) {
   const auto byte = static_cast<unsigned char>(*p);
   if (byte < 0x80) {
     next = p + 1;
-    return kClasses[byte];
+    return classes[byte];
   }
   next = p;
-  return kClasses[next_char(next)];
+  return classes[next_char(next)];
 }
 
 /// End of the run of characters of any of `bits` that starts at `p`.
@@ -196,6 +197,7 @@ const char* line_end_spaces(const char* p, const char* begin, const char* end) {
 
 const std::vector<std::pair<std::string, Scanner>>& table() {
   static const std::vector<std::pair<std::string, Scanner>> entries = [] {
+    classes = char_classes();
     std::vector<std::pair<std::string, Scanner>> list = {
         {pattern::kDigits3, digits3},
         {pattern::kDeepSeekCjk, deepseek_cjk},

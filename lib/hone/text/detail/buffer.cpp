@@ -1,0 +1,96 @@
+#include "hone/text/detail/buffer.h"
+
+#include <algorithm>
+
+#include "hone/text/detail/unicode.h"
+
+namespace hone::text::detail {
+
+Span Buffer::span_of(size_t i) const {
+  if (!identity_) return spans_[i];
+  size_t begin = i;
+  while (begin > 0 && is_continuation(text_[begin])) --begin;
+  return {static_cast<uint32_t>(begin),
+          static_cast<uint32_t>(begin + sequence_length(text_[begin]))};
+}
+
+Span Buffer::original(uint32_t begin, uint32_t end) const {
+  return {span_of(begin).begin, span_of(end - 1).end};
+}
+
+void Buffer::start() {
+  next_text_.clear();
+  next_spans_.clear();
+}
+
+void Buffer::copy(size_t begin, size_t end) {
+  next_text_.append(text_.substr(begin, end - begin));
+  if (!identity_) {
+    next_spans_.insert(next_spans_.end(), spans_.begin() + static_cast<ptrdiff_t>(begin),
+                       spans_.begin() + static_cast<ptrdiff_t>(end));
+    return;
+  }
+  for (size_t i = begin; i < end; ++i) next_spans_.push_back(span_of(i));
+}
+
+void Buffer::insert(std::string_view text, size_t at) {
+  const Span span = at < text_.size() ? span_of(at) : Span{0, 0};
+  next_text_.append(text);
+  next_spans_.insert(next_spans_.end(), text.size(), span);
+}
+
+void Buffer::finish() {
+  owned_.swap(next_text_);
+  spans_.swap(next_spans_);
+  text_ = owned_;
+  identity_ = false;
+}
+
+void Buffer::apply(const std::vector<Change>& changes, size_t removed) {
+  start();
+  size_t old = 0;  // byte offset of the next old character
+  const auto skip = [&] {
+    if (old < text_.size()) old += sequence_length(text_[old]);
+  };
+  for (; removed > 0; --removed) skip();
+  for (const Change& change : changes) {
+    Span span{0, 0};
+    if (change.change > 0) {
+      if (old > 0) span = span_of(old - 1);
+    } else if (old < text_.size()) {
+      span = span_of(old);
+    }
+    const size_t before = next_text_.size();
+    append_utf8(next_text_, change.c);
+    next_spans_.insert(next_spans_.end(), next_text_.size() - before, span);
+    if (change.change <= 0) skip();
+    for (int i = 0; i < -change.change; ++i) skip();
+  }
+  finish();
+}
+
+void Buffer::replace(const std::vector<Span>& spans, std::string_view replacement) {
+  start();
+  size_t done = 0;
+  for (const Span& span : spans) {
+    copy(done, span.begin);
+    if (span.end > 0) {
+      insert(replacement, span.end - 1);
+    } else {
+      next_text_.append(replacement);
+      next_spans_.insert(next_spans_.end(), replacement.size(), Span{0, 0});
+    }
+    done = span.end;
+  }
+  copy(done, text_.size());
+  finish();
+}
+
+void Buffer::crop(size_t begin, size_t end) {
+  if (begin == 0 && end == text_.size()) return;
+  start();
+  copy(begin, end);
+  finish();
+}
+
+}  // namespace hone::text::detail

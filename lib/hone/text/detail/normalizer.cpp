@@ -1,0 +1,173 @@
+#include "hone/text/detail/normalizer.h"
+
+#include "hone/text/detail/fields.h"
+#include "hone/text/detail/normalize.h"
+#include "hone/text/detail/unicode.h"
+
+namespace hone::text::detail {
+namespace {
+
+class UnicodeForm : public NormalizerStep {
+ public:
+  UnicodeForm(bool compatibility, bool compose)
+      : compatibility_(compatibility), compose_(compose) {}
+
+  void apply(Buffer& buffer, MatchScratch&) const override {
+    const bool ascii = is_ascii(buffer.text());
+    if (ascii || (!compatibility_ && compose_ && is_surely_nfc(buffer.text()))) return;
+    buffer.apply(normal_form(buffer.text(), compatibility_, compose_), 0);
+  }
+
+ private:
+  static bool is_ascii(std::string_view text) {
+    for (const char c : text) {
+      if (static_cast<unsigned char>(c) >= 0x80) return false;
+    }
+    return true;
+  }
+
+  bool compatibility_, compose_;
+};
+
+class Lowercase : public NormalizerStep {
+ public:
+  void apply(Buffer& buffer, MatchScratch&) const override {
+    buffer.apply(lower_case(buffer.text()), 0);
+  }
+};
+
+class Prepend : public NormalizerStep {
+ public:
+  explicit Prepend(std::string text) : text_(std::move(text)) {}
+
+  void apply(Buffer& buffer, MatchScratch&) const override {
+    const size_t size = buffer.text().size();
+    if (size == 0 || text_.empty()) return;
+    buffer.start();
+    buffer.insert(text_, 0);
+    buffer.copy(0, size);
+    buffer.finish();
+  }
+
+ private:
+  std::string text_;
+};
+
+class Replace : public NormalizerStep {
+ public:
+  Replace(Regex pattern, std::string content)
+      : pattern_(std::move(pattern)), content_(std::move(content)) {}
+
+  void apply(Buffer& buffer, MatchScratch& scratch) const override {
+    const std::vector<Span> spans = find_spans(pattern_, buffer.text(), scratch);
+    if (!spans.empty()) buffer.replace(spans, content_);
+  }
+
+ private:
+  Regex pattern_;
+  std::string content_;
+};
+
+class Strip : public NormalizerStep {
+ public:
+  Strip(bool left, bool right) : left_(left), right_(right) {}
+
+  void apply(Buffer& buffer, MatchScratch&) const override {
+    const uint8_t* classes = char_classes();
+    const std::string_view text = buffer.text();
+    const char* begin = text.data();
+    const char* end = begin + text.size();
+    while (left_ && begin < end) {
+      const char* next = begin;
+      if (!(classes[next_char(next)] & kSpace)) break;
+      begin = next;
+    }
+    while (right_ && end > begin) {
+      const char* last = previous_start(end);
+      const char* p = last;
+      if (!(classes[next_char(p)] & kSpace)) break;
+      end = last;
+    }
+    buffer.crop(static_cast<size_t>(begin - text.data()), static_cast<size_t>(end - text.data()));
+  }
+
+ private:
+  bool left_, right_;
+};
+
+class StripAccents : public NormalizerStep {
+ public:
+  void apply(Buffer& buffer, MatchScratch&) const override {
+    const uint8_t* classes = char_classes();
+    const std::string_view text = buffer.text();
+    buffer.start();
+    for (size_t i = 0; i < text.size();) {
+      const char* p = text.data() + i;
+      const size_t next = i + sequence_length(*p);
+      const char32_t c = next_char(p);
+      if (!(classes[c] & kMark) || !in_category(c, "Mn")) buffer.copy(i, next);
+      i = next;
+    }
+    buffer.finish();
+  }
+};
+
+using Steps = std::vector<std::shared_ptr<const NormalizerStep>>;
+
+void parse_into(const Json& json, const std::string& source, const std::string& where,
+                Steps& steps) {
+  Fields fields(json, source, where);
+  const std::string& type = fields.type();
+  if (type == "Sequence") {
+    const Json& list = fields.array("normalizers");
+    for (size_t i = 0; i < list.size(); ++i) {
+      parse_into(list[i], source, where + "/normalizers/" + std::to_string(i), steps);
+    }
+  } else if (type == "NFC" || type == "NFD" || type == "NFKC" || type == "NFKD") {
+    steps.push_back(std::make_shared<UnicodeForm>(type.size() == 4, type.back() == 'C'));
+  } else if (type == "Lowercase") {
+    steps.push_back(std::make_shared<Lowercase>());
+  } else if (type == "Prepend") {
+    steps.push_back(std::make_shared<Prepend>(fields.string("prepend")));
+  } else if (type == "Replace") {
+    Regex pattern = parse_pattern(fields.object("pattern"), source, where + "/pattern");
+    steps.push_back(std::make_shared<Replace>(std::move(pattern), fields.string("content")));
+  } else if (type == "Strip") {
+    const bool left = fields.boolean("strip_left");
+    steps.push_back(std::make_shared<Strip>(left, fields.boolean("strip_right")));
+  } else if (type == "StripAccents") {
+    steps.push_back(std::make_shared<StripAccents>());
+  } else {
+    fields.fail("unknown normalizer \"" + type + "\"");
+  }
+  fields.done();
+}
+
+}  // namespace
+
+Normalizer Normalizer::parse(const Json& json, const std::string& source) {
+  Normalizer normalizer;
+  if (!json.is_null()) parse_into(json, source, "/normalizer", normalizer.steps_);
+  return normalizer;
+}
+
+Regex parse_pattern(const Json& json, const std::string& source, const std::string& where) {
+  Fields fields(json, source, where);
+  const auto literal = fields.optional_string("String");
+  const auto regex = fields.optional_string("Regex");
+  fields.done();
+  if (literal.has_value() == regex.has_value()) {
+    fields.fail("expected one of {\"String\": ...} and {\"Regex\": ...}");
+  }
+  return literal ? Regex::literal(*literal) : Regex::compile(*regex, source, where);
+}
+
+std::vector<Span> find_spans(const Regex& pattern, std::string_view text, MatchScratch& scratch) {
+  std::vector<Span> spans;
+  pattern.split(text, scratch, [&spans](size_t begin, size_t end, bool is_match) {
+    if (is_match) spans.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(end)});
+  });
+  return spans;
+}
+
+}  // namespace hone::text::detail
