@@ -61,7 +61,7 @@ void FusedAdamW::step() {
 }
 
 void FusedAdamW::zero_grad() {
-  for (Slot& slot : slots_) slot.parameter.mutable_grad() = {};
+  for (Slot& slot : slots_) slot.parameter.mutable_grad() = at::Tensor();
 }
 
 std::map<std::string, at::Tensor> FusedAdamW::state() const {
