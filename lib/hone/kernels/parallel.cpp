@@ -20,7 +20,7 @@ constexpr unsigned kFlushToZero = 0x8000, kDenormalsAreZero = 0x0040;  // bits o
 
 /// Calls body(i) for i in [0, threads), each in a thread of its own.
 template <class Body>
-void on_threads(int threads, Body& body) {
+void on_threads(int threads, Body body) {
   GOMP_parallel([](void* data) { (*static_cast<Body*>(data))(omp_get_thread_num()); }, &body,
                 static_cast<unsigned>(threads), 0);
 }

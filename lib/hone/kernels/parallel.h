@@ -1,8 +1,8 @@
 /// Loops over LibTorch's own OpenMP threads.
 ///
 /// at::parallel_for is header code that runs on one thread when compiled without -fopenmp, and
-/// clang's -fopenmp would bring a second runtime beside the one that LibTorch loads. These functions
-/// call that one's entry point, so that one pool serves LibTorch's kernels and ours.
+/// clang's -fopenmp would bring a second runtime beside the one that LibTorch loads. These
+/// functions call that one's entry point, so that one pool serves LibTorch's kernels and ours.
 #pragma once
 #include <cstdint>
 #include <type_traits>
@@ -15,9 +15,9 @@ void run_ranges(int64_t count, int64_t grain, RangeBody body, void* context);
 }  // namespace detail
 
 /// Calls body(begin, end) on equal ranges that cover [0, count) once: one a thread of LibTorch, but
-/// no more than one per `grain` items. The split follows from count, grain and at::get_num_threads()
-/// alone. Runs in the calling thread where that is one range or where the caller is in a parallel
-/// loop already. Rethrows the exception of the first range that threw.
+/// no more than one per `grain` items. The split follows from count, grain and
+/// at::get_num_threads() alone. Runs in the calling thread where that is one range or where the
+/// caller is in a parallel loop already. Rethrows the exception of the first range that threw.
 template <class Body>
 void parallel_for(int64_t count, int64_t grain, Body&& body) {
   using Type = std::remove_reference_t<Body>;
