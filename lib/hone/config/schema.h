@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "hone/config/detail/fields.h"
 #include "hone/config/writer.h"

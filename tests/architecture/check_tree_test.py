@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Shows that each rule of check_tree.py finds its fault in a made-up tree, and nothing in a clean one."""
+import pathlib
+import tempfile
+import unittest
+
+import check_tree
+
+
+class CheckTree(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        self.write("lib/hone/core/error.h", '#pragma once\n#include <string>\nstd::string who();\n')
+
+    def write(self, name, text):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def assert_faults(self, *expected):
+        self.assertEqual(check_tree.check(self.root), list(expected))
+
+    def test_clean(self):
+        self.write("lib/hone/nn/a.cpp", '#include "hone/core/error.h"\n#include "hone/nn/detail/b.h"\n')
+        self.write("apps/a.cpp", "\n" * 120)
+        self.assert_faults()
+
+    def test_upward_arrow(self):
+        self.write("lib/hone/core/a.cpp", '#include <vector>\n#  include "hone/io/file.h"\n')
+        self.assert_faults("lib/hone/core/a.cpp:2: hone/io/file.h: room core may not use io")
+
+    def test_sideways_arrow(self):
+        self.write("lib/hone/loss/a.cpp", "#include <hone/nn/x.h>\n")
+        self.assert_faults("lib/hone/loss/a.cpp:1: hone/nn/x.h: room loss may not use nn")
+
+    def test_room_without_a_row(self):
+        self.write("lib/hone/misc/a.cpp", "")
+        self.write("lib/hone/core/a.cpp", '#include "hone/misc/a.h"\n')
+        self.assert_faults(
+            "lib/hone/core/a.cpp:1: hone/misc/a.h: no room misc in the table of rooms",
+            "lib/hone/misc/a.cpp:1: room misc has no row in the table of rooms")
+
+    def test_detail_of_another_room(self):
+        self.write("lib/hone/io/a.h", '#pragma once\n#include "hone/core/detail/x.h"\n')
+        self.assert_faults("lib/hone/io/a.h:2: hone/core/detail/x.h: detail/ belongs to room core alone")
+
+    def test_missing_std_header(self):
+        self.write("lib/hone/io/a.h", '#pragma once\n// std::map\nstd::vector<int> f();  // std::pair\n')
+        self.assert_faults("lib/hone/io/a.h:3: names a type of <vector> without including it")
+
+    def test_missing_pragma_once(self):
+        self.write("lib/hone/io/a.h", "int f();\n")
+        self.assert_faults("lib/hone/io/a.h:1: header without #pragma once")
+
+    def test_long_file(self):
+        self.write("lib/hone/io/a.cpp", "\n" * 601)
+        self.assert_faults("lib/hone/io/a.cpp:601: 601 lines, at most 600 allowed")
+
+    def test_thick_app(self):
+        self.write("apps/a.cpp", "\n" * 121)
+        self.assert_faults("apps/a.cpp:121: 121 lines, at most 120 allowed")
+
+
+if __name__ == "__main__":
+    unittest.main()
