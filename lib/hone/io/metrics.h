@@ -1,0 +1,44 @@
+/// What a run measures, row by row: metrics.jsonl for programs and plots, TensorBoard for people.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hone/core/json.h"
+#include "hone/io/tensorboard.h"
+
+namespace hone::io {
+
+/// Appends rows to <folder>/metrics.jsonl and scalars to a TensorBoard file beside it.
+class MetricsWriter {
+ public:
+  /// Opens or makes the file; a torn last line is cut off. Throws: IoError.
+  explicit MetricsWriter(const std::string& folder);
+  MetricsWriter(const MetricsWriter&) = delete;
+  ~MetricsWriter();
+
+  /// Appends one line with one write(); numbers that are not finite become null, as JSON has none.
+  /// With an integer "step", TensorBoard gets: each finite number k as tag k; each number n of an
+  /// object k as k/n; each {"name", "perplexity"} of "evaluation" as perplexity/<name>.
+  /// Throws: IoError.
+  void write(const Json& row);
+
+  /// Drops every row with a "step" beyond `step`, atomically, and tells TensorBoard so: for a run
+  /// that goes on from a checkpoint. Throws: IoError.
+  void rewind(int64_t step);
+
+ private:
+  void open();
+  EventWriter& events();
+
+  std::string folder_;
+  int fd_ = -1;
+  std::unique_ptr<EventWriter> events_;  // made with the first scalar
+};
+
+/// The rows of a metrics.jsonl. A torn or broken last line is passed over.
+/// Throws: IoError naming the line for a broken one elsewhere.
+std::vector<Json> read_metrics(const std::string& path);
+
+}  // namespace hone::io

@@ -1,0 +1,34 @@
+/// Tensors from and to safetensors files.
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "hone/io/safetensors.h"
+
+namespace hone::io {
+
+at::ScalarType to_scalar_type(Dtype dtype);
+/// Throws: c10::ValueError for a type that safetensors has no name for (complex, quantised).
+Dtype to_dtype(at::ScalarType type);
+
+/// A tensor of its own memory on the CPU, in the dtype of the file (FP8 included).
+/// Throws: IoError if there is none of that name, or the file was cut.
+at::Tensor read_tensor(const Safetensors& file, const std::string& name);
+
+/// Names in the order in which the caller wants them kept; files have an order of their own.
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// Writes a file as the reference implementation does: tensors by descending dtype size, then by
+/// name; header padded with spaces to 8 bytes; metadata in key order, {"format": "pt"} by default.
+/// Tensors may lie on any device and have any strides; each is written whole, even if two share
+/// storage. Not atomic by itself: write inside an AtomicFolder.
+/// Throws: c10::ValueError for duplicate or empty names and unnamed dtypes; IoError.
+void write_safetensors(const std::string& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
+
+}  // namespace hone::io
