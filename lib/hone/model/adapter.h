@@ -1,0 +1,45 @@
+/// Low-rank adapters on a decoder, and PEFT's files.
+///
+/// Matching is PEFT's. A module's name is its path in the checkpoint
+/// ("model.layers.0.self_attn.q_proj"). `targets`: equal, or the end of the name after a dot;
+/// `target_regex`: the whole name. Keys of rank_pattern and alpha_pattern are patterns too: of the
+/// whole name or of its end after a dot, first hit first. `modules_to_save`: the end of the name.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "hone/model/decoder.h"
+#include "hone/nn/lora.h"
+
+namespace hone::io {
+struct AdapterFiles;
+}
+
+namespace hone::model {
+
+/// Freezes the base and adds adapters with PEFT's default initialisation (nn/linear.h), drawn from
+/// `seed` without touching the default generator. `token_rows` are rows of the embedding and an
+/// untied head that train as well (a grown vocabulary).
+/// Throws: hone::Error naming a target or module_to_save that matches nothing, a pattern that
+///   does not compile, or a decoder that has adapters.
+void add_lora(Decoder& decoder, const nn::LoraOptions& options, uint64_t seed,
+              const std::vector<int64_t>& token_rows = {});
+
+/// Parameters that require gradients, in the order of the model: all of them or the adapter's.
+NamedTensors trainable_parameters(const Decoder& decoder);
+
+/// The adapter as PEFT writes it. `base_name` is its base_model_name_or_path.
+/// Throws: hone::Error if the decoder has none.
+io::AdapterFiles adapter_files(const Decoder& decoder, const std::string& base_name);
+
+/// Puts an adapter that PEFT or adapter_files wrote on a plain decoder, ready to train on.
+/// Throws: hone::Error naming each option of adapter_config.json that is not supported and each
+///   tensor that is missing, unexpected or misshapen, all at once.
+void load_adapter(Decoder& decoder, const io::AdapterFiles& files);
+
+/// Works the adapter into the weights (in float32) and drops it; all parameters train again.
+/// Does nothing for a decoder without one.
+void merge_lora(Decoder& decoder);
+
+}  // namespace hone::model

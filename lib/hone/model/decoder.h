@@ -1,0 +1,76 @@
+/// Dense decoders of the llama, qwen2 and qwen3 families.
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "hone/kernels/segments.h"
+#include "hone/model/config.h"
+#include "hone/nn/decoder_block.h"
+#include "hone/nn/embedding.h"
+
+namespace hone::model {
+
+/// T positions of documents laid end to end.
+struct DecoderInput {
+  at::Tensor ids;        ///< [T] int64, in [0, vocab_size)
+  at::Tensor positions;  ///< [T] int64, counted from 0 in each document
+  kernels::Segments segments;
+};
+
+/// Names are those of the checkpoint's tensors or, of adapters, of PEFT's without its prefix.
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// Embedding, blocks and final norm, with an output head that may be the embedding.
+///
+/// Parity: transformers' LlamaForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, logits within 1e-5
+///   of the largest in float32 (tests/parity).
+class DecoderImpl : public torch::nn::Module {
+ public:
+  /// Weights are uninitialised memory; see make_decoder and load_decoder in model/load.h.
+  DecoderImpl(const DecoderConfig& config, const at::TensorOptions& tensor_options);
+
+  /// Final hidden states [T, D], after the last norm.
+  /// Throws: c10::ValueError naming the member of `input` that is misshapen.
+  at::Tensor hidden(const DecoderInput& input);
+  /// The head's weight [V, D]; the embedding's where they are tied.
+  at::Tensor lm_weight() const;
+  /// hidden [T, D] -> [T, V].
+  at::Tensor logits(const at::Tensor& hidden) const;
+
+  /// The families' initialisation: weights normal(0, initializer_range), biases 0, norms 1, drawn
+  /// on the CPU in float32 so that every device begins equal.
+  void initialise(uint64_t seed);
+
+  /// Tells the decoder that embedding and head have other rows now (model/vocabulary.h).
+  void set_vocab_size(int64_t rows) { config_.vocab_size = rows; }
+
+  /// Recomputes every k-th block (the first of each k) in the backward pass; 0 keeps all.
+  void set_checkpointing(int64_t every);
+
+  /// The base model's tensors by their checkpoint names, without adapters; lm_head.weight only
+  /// where it is not tied. They share the model's memory.
+  NamedTensors hf_tensors() const;
+
+  const DecoderConfig& config() const { return config_; }
+  at::Device device() const { return embed_tokens->weight.device(); }
+  at::ScalarType dtype() const { return embed_tokens->weight.scalar_type(); }
+
+  nn::Embedding embed_tokens{nullptr};
+  std::vector<nn::DecoderBlock> layers;
+  nn::RmsNorm norm{nullptr};
+  nn::Embedding lm_head{nullptr};  ///< null where it is tied to the embedding
+
+ private:
+  DecoderConfig config_;
+  nn::Rotary rotary_;
+  int64_t checkpoint_every_ = 0;
+};
+TORCH_MODULE(Decoder);
+
+}  // namespace hone::model

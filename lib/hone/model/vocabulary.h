@@ -1,0 +1,22 @@
+/// Growing the embedding and the head with the vocabulary.
+#pragma once
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "hone/model/decoder.h"
+
+namespace hone::model {
+
+/// A new row's id and the ids of the pieces that its text was before.
+using NewRows = std::vector<std::pair<int64_t, std::vector<int64_t>>>;
+
+/// Gives embedding and untied head `rows` rows. Each id of `new_rows`, which may be a padding row
+/// that existed already, becomes the mean of its pieces' rows in both; other added rows become the
+/// mean of all old rows. Computed in float32. config().vocab_size becomes `rows`.
+/// Parameters are replaced: make optimisers afterwards.
+/// Throws: hone::Error if rows would shrink, an id is outside, pieces are empty or not of the old
+///   rows, or the decoder carries adapters.
+void resize_vocabulary(Decoder& decoder, int64_t rows, const NewRows& new_rows);
+
+}  // namespace hone::model

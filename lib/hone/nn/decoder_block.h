@@ -1,0 +1,32 @@
+/// One block of a dense decoder.
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+
+#include "hone/nn/attention.h"
+#include "hone/nn/mlp.h"
+#include "hone/nn/norm.h"
+
+namespace hone::nn {
+
+struct DecoderBlockOptions {
+  AttentionOptions attention;
+  MlpOptions mlp;
+  double norm_eps = 1e-6;
+};
+
+/// h = x + self_attn(input_layernorm(x)); h + mlp(post_attention_layernorm(h)). x [T, D] -> [T, D].
+class DecoderBlockImpl : public torch::nn::Module {
+ public:
+  DecoderBlockImpl(const DecoderBlockOptions& options, const at::TensorOptions& tensor_options);
+
+  at::Tensor forward(const at::Tensor& x, const AttentionContext& context);
+
+  Attention self_attn{nullptr};
+  Mlp mlp{nullptr};
+  RmsNorm input_layernorm{nullptr}, post_attention_layernorm{nullptr};
+};
+TORCH_MODULE(DecoderBlock);
+
+}  // namespace hone::nn

@@ -1,0 +1,60 @@
+/// A linear layer that can carry a low-rank adapter.
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+
+#include <cstdint>
+
+namespace hone::nn {
+
+/// One layer's adapter; model/adapter.h makes it from LoraOptions.
+struct LoraSpec {
+  int64_t rank = 8;
+  double scale = 1;    ///< s of y = W x + b + s B A dropout(x)
+  double dropout = 0;  ///< on the adapter's input, in training mode
+  bool dora = false;
+};
+
+struct LinearOptions {
+  int64_t in = 0, out = 0;
+  bool bias = false;
+};
+
+/// y = x W^T + b, with an adapter + s dropout(x) A^T B^T when it has one.
+///
+/// DoRA: y = m/c (x W^T + s x A^T B^T) + b with c the row norms of W + s B A, without gradient.
+/// Shapes: x [..., in] -> [..., out]; weight [out, in], bias [out]; lora_A [rank, in],
+///   lora_B [out, rank], lora_magnitude_vector [out]. Parameters are uninitialised memory.
+/// Gradient: to x and to those parameters that require it; add_lora() freezes weight and bias.
+/// Parity: PEFT's Linear layer, dropout off (tests/parity/lora.py).
+class LinearImpl : public torch::nn::Module {
+ public:
+  LinearImpl(const LinearOptions& options, const at::TensorOptions& tensor_options);
+
+  at::Tensor forward(const at::Tensor& x);
+
+  /// Gives the layer an adapter that changes nothing yet: A uniform in +-1/sqrt(in) from the
+  /// device's default generator, B zero, magnitude the row norms of W; PEFT's initialisation.
+  /// Throws: hone::Error if it has one.
+  void add_lora(const LoraSpec& spec);
+  bool has_lora() const { return lora_A.defined(); }
+  const LoraSpec& lora() const { return lora_; }
+
+  /// W with its adapter worked in, computed in float32 and rounded once to W's dtype. Detached.
+  at::Tensor merged_weight() const;
+  /// Replaces W by merged_weight() and drops the adapter; the layer trains in full again.
+  void merge_lora();
+
+  LinearOptions options;
+  at::Tensor weight, bias;
+  at::Tensor lora_A, lora_B, lora_magnitude_vector;
+
+ private:
+  at::Tensor dora(const at::Tensor& x, at::Tensor base);
+
+  LoraSpec lora_;
+};
+TORCH_MODULE(Linear);
+
+}  // namespace hone::nn

@@ -1,0 +1,23 @@
+/// RMS normalisation with a trained scale.
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+
+#include <cstdint>
+
+namespace hone::nn {
+
+/// kernels::rms_norm with its weight [dim]. x [..., dim] -> [..., dim].
+class RmsNormImpl : public torch::nn::Module {
+ public:
+  RmsNormImpl(int64_t dim, double eps, const at::TensorOptions& tensor_options);
+
+  at::Tensor forward(const at::Tensor& x);
+
+  at::Tensor weight;
+  double eps;
+};
+TORCH_MODULE(RmsNorm);
+
+}  // namespace hone::nn
