@@ -56,11 +56,12 @@ class DemoData(unittest.TestCase):
             self.assertTrue(found, f"{word} is not in {domain}")
 
     def test_text_reads_as_intended(self):
-        text = next(text for part in ("train", "held_out") for text in self.texts("medicine", part)
-                    if text.startswith("hypertension"))
-        self.assertEqual(text, "hypertension, high blood pressure (noun): a common disorder in which blood "
-                         "pressure remains abnormally high (a reading of 140/90 mm Hg or greater). "
-                         "Kind of cardiovascular disease.")
+        texts = [text for domain in DOMAINS for part in ("train", "held_out")
+                 for text in self.texts(domain, part)]
+        self.assertIn("appendectomy, appendicectomy (noun): surgical removal of the vermiform "
+                      "appendix. Kind of ablation.", texts)
+        self.assertIn("austenitic (adjective): composed of austenite. Example: austenitic alloy steel.",
+                      texts)
 
     def test_questions_and_chat_say_the_same(self):
         pairs, chats = (self.rows(f"law.{form}.train.jsonl") for form in ("questions", "chat"))
