@@ -1,6 +1,9 @@
 #include "hone/data/batch.h"
 
 #include <algorithm>
+#include <string>
+
+#include "hone/core/error.h"
 
 namespace hone::data {
 namespace {
@@ -16,6 +19,12 @@ int64_t Example::trained() const { return count_trained(targets); }
 int64_t Batch::trained() const { return count_trained(targets); }
 
 void Batch::append(const Example& example) {
+  const size_t length = example.ids.size();
+  if (length == 0 || example.targets.size() != length || example.weights.size() != length) {
+    throw Error("Batch: a document must have as many targets and weights as ids, at least 1; got " +
+                std::to_string(example.targets.size()) + ", " +
+                std::to_string(example.weights.size()) + " and " + std::to_string(length));
+  }
   if (offsets.empty()) offsets.push_back(0);
   input_ids.insert(input_ids.end(), example.ids.begin(), example.ids.end());
   targets.insert(targets.end(), example.targets.begin(), example.targets.end());

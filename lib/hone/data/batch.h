@@ -41,7 +41,7 @@ struct Batch {
   /// Targets other than kIgnoreIndex.
   int64_t trained() const;
 
-  /// Adds a document at the end.
+  /// Adds a document at the end. Throws: Error if its vectors differ in length or are empty.
   void append(const Example& example);
 };
 

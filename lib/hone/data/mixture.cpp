@@ -12,7 +12,6 @@ namespace hone::data {
 Mixture::Mixture(std::vector<std::vector<int64_t>> lengths, std::vector<double> weights,
                  double temperature, uint64_t seed, bool shuffle)
     : lengths_(std::move(lengths)),
-      weights_(std::move(weights)),
       positions_(lengths_.size()),
       temperature_(temperature),
       seed_(seed),
@@ -23,38 +22,38 @@ Mixture::Mixture(std::vector<std::vector<int64_t>> lengths, std::vector<double> 
   for (const auto& set : lengths_) {
     tokens_.push_back(static_cast<double>(std::accumulate(set.begin(), set.end(), int64_t{0})));
   }
-  update_shares();
-  for (size_t set = 0; set < lengths_.size(); ++set) start_epoch(static_cast<int64_t>(set));
+  use_weights(std::move(weights));
+  for (size_t set = 0; set < lengths_.size(); ++set) shuffle_epoch(static_cast<int64_t>(set));
 }
 
-void Mixture::update_shares() {
-  if (weights_.size() != lengths_.size()) {
+void Mixture::use_weights(std::vector<double> weights) {
+  if (weights.size() != lengths_.size()) {
     throw Error("Mixture: expected a weight for each of " + std::to_string(lengths_.size()) +
-                " data sets, got " + std::to_string(weights_.size()));
+                " data sets, got " + std::to_string(weights.size()));
   }
   std::vector<double> shares;
   double total = 0;
-  for (size_t i = 0; i < weights_.size(); ++i) {
-    if (!std::isfinite(weights_[i]) || weights_[i] < 0) {
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (!std::isfinite(weights[i]) || weights[i] < 0) {
       throw Error("Mixture: weight of data set " + std::to_string(i) +
-                  " must be finite and at least 0, got " + std::to_string(weights_[i]));
+                  " must be finite and at least 0, got " + std::to_string(weights[i]));
     }
-    if (weights_[i] > 0 && !(tokens_[i] > 0)) {
+    if (weights[i] > 0 && !(tokens_[i] > 0)) {
       throw Error("Mixture: data set " + std::to_string(i) + " has a weight but no tokens");
     }
-    shares.push_back(weights_[i] > 0 ? weights_[i] * std::pow(tokens_[i], 1 / temperature_) : 0);
+    shares.push_back(weights[i] > 0 ? weights[i] * std::pow(tokens_[i], 1 / temperature_) : 0);
     total += shares.back();
   }
   if (!(total > 0) || !std::isfinite(total)) {
     throw Error("Mixture: at least one data set must have a weight above 0");
   }
   for (double& share : shares) share /= total;
+  weights_ = std::move(weights);
   shares_ = std::move(shares);
 }
 
-void Mixture::start_epoch(int64_t set) {
+void Mixture::shuffle_epoch(int64_t set) {
   Position& position = positions_[set];
-  position.next = 0;
   position.order.resize(lengths_[set].size());
   std::iota(position.order.begin(), position.order.end(), int64_t{0});
   if (!shuffle_) return;
@@ -78,11 +77,13 @@ Draw Mixture::draw() {
   Draw draw{chosen, 0};
   if (!position.returned.empty()) {
     draw.document = position.returned.front();
+    draw.again = true;
     position.returned.pop_front();
   } else {
     if (position.next == static_cast<int64_t>(position.order.size())) {
       ++position.epoch;
-      start_epoch(chosen);
+      position.next = 0;
+      shuffle_epoch(chosen);
     }
     draw.document = position.order[position.next++];
   }
@@ -99,13 +100,7 @@ void Mixture::put_back(const std::vector<Draw>& draws) {
 }
 
 void Mixture::set_weights(std::vector<double> weights) {
-  const std::vector<double> old = std::exchange(weights_, std::move(weights));
-  try {
-    update_shares();
-  } catch (...) {
-    weights_ = old;
-    throw;
-  }
+  use_weights(std::move(weights));
   for (Position& position : positions_) position.drawn = 0;
 }
 
@@ -126,22 +121,23 @@ void Mixture::restore(const Json& state) {
     throw Error("Mixture: the saved state is of " + std::to_string(sets.size()) +
                 " data sets, the run has " + std::to_string(positions_.size()));
   }
-  weights_ = state.at("weights").get<std::vector<double>>();
-  update_shares();
-  for (size_t i = 0; i < positions_.size(); ++i) {
-    Position& position = positions_[i];
-    const auto documents = static_cast<int64_t>(lengths_[i].size());
+  std::vector<Position> positions(positions_.size());
+  for (size_t i = 0; i < positions.size(); ++i) {
+    Position& position = positions[i];
     position.epoch = sets[i].at("epoch").get<int64_t>();
-    start_epoch(static_cast<int64_t>(i));
     position.next = sets[i].at("next").get<int64_t>();
     position.drawn = sets[i].at("drawn").get<int64_t>();
     position.returned = sets[i].at("returned").get<std::deque<int64_t>>();
-    bool fits = position.next >= 0 && position.next <= documents;
+    const auto documents = static_cast<int64_t>(lengths_[i].size());
+    bool fits = position.next >= 0 && position.next <= documents && position.drawn >= 0;
     for (const int64_t document : position.returned) {
       fits = fits && document >= 0 && document < documents;
     }
     if (!fits) throw Error("Mixture: the saved state is not of data set " + std::to_string(i));
   }
+  use_weights(state.at("weights").get<std::vector<double>>());
+  positions_ = std::move(positions);
+  for (size_t i = 0; i < positions_.size(); ++i) shuffle_epoch(static_cast<int64_t>(i));
 }
 
 }  // namespace hone::data

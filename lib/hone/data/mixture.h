@@ -12,6 +12,7 @@ namespace hone::data {
 struct Draw {
   int64_t set = 0;       ///< data set
   int64_t document = 0;  ///< its index in the set
+  bool again = false;    ///< it had been put back
   friend bool operator==(const Draw& a, const Draw& b) {
     return a.set == b.set && a.document == b.document;
   }
@@ -49,7 +50,8 @@ class Mixture {
 
   /// Everything that decides the coming draws.
   Json state() const;
-  /// Throws: Error if the state is not of this mixture's sets.
+  /// Throws: Error if the state is not of this mixture's sets, Json::exception if it is broken;
+  /// the mixture is then as it was.
   void restore(const Json& state);
 
  private:
@@ -60,8 +62,10 @@ class Mixture {
     std::deque<int64_t> returned;
     std::vector<int64_t> order;  ///< of this epoch
   };
-  void update_shares();
-  void start_epoch(int64_t set);
+  /// Sets weights_ and shares_, or neither.
+  void use_weights(std::vector<double> weights);
+  /// The order of the set's present epoch.
+  void shuffle_epoch(int64_t set);
 
   std::vector<std::vector<int64_t>> lengths_;
   std::vector<double> weights_;

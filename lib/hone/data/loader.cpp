@@ -1,0 +1,326 @@
+#include "hone/data/loader.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <numeric>
+#include <thread>
+#include <utility>
+
+#include "hone/core/error.h"
+#include "hone/core/hash.h"
+#include "hone/core/random.h"
+#include "hone/data/mixture.h"
+
+namespace hone::data {
+namespace {
+
+void check_options(const LoaderOptions& options) {
+  const auto at_least = [](const char* name, int64_t value, int64_t least) {
+    if (value >= least) return;
+    throw Error(std::string("Loader: ") + name + " must be at least " + std::to_string(least) +
+                ", got " + std::to_string(value));
+  };
+  at_least("tokens_per_batch", options.tokens_per_batch, 1);
+  at_least("window_batches", options.window_batches, 2);
+  at_least("prefetch", options.prefetch, 1);
+}
+
+void check_set(const Dataset& set, int64_t tokens_per_batch) {
+  const std::string who = "Loader: data set \"" + set.name + "\"";
+  if (set.examples.empty()) throw Error(who + " is empty");
+  bool trained = false;
+  for (const Example& example : set.examples) {
+    if (example.length() > tokens_per_batch) {
+      throw Error(who + " holds a document of " + std::to_string(example.length()) +
+                  " tokens, a batch only " + std::to_string(tokens_per_batch) +
+                  "; lower the set's max_length or raise tokens_per_batch");
+    }
+    trained = trained || example.trained() > 0;
+  }
+  if (!trained) throw Error(who + " has no trained target");
+}
+
+Mixture make_mixture(const std::vector<Dataset>& sets, const LoaderOptions& options) {
+  std::vector<std::vector<int64_t>> lengths;
+  std::vector<double> weights;
+  for (const Dataset& set : sets) {
+    std::vector<int64_t>& row = lengths.emplace_back();
+    for (const Example& example : set.examples) row.push_back(example.length());
+    weights.push_back(set.weight);
+  }
+  return Mixture(std::move(lengths), std::move(weights), options.temperature,
+                 derive_seed(options.seed, "loader"), options.shuffle);
+}
+
+std::string hash_sets(const std::vector<Dataset>& sets) {
+  Json parts = Json::array();
+  for (const Dataset& set : sets) {
+    std::string domains;
+    for (const Example& example : set.examples) domains += std::to_string(example.domain) + ",";
+    parts.push_back({set.name, set.hash, hash_bytes(domains)});
+  }
+  return hash_bytes(parts.dump());
+}
+
+/// The documents of one batch, in the order drawn.
+using Plan = std::vector<Draw>;
+
+}  // namespace
+
+/// Batches come window by window: documents are drawn, packed, and handed out bin by bin; one bin
+/// that is not full goes back to the mixture. A position is therefore the mixture's state at the
+/// window's beginning and the number of bins handed out since; going there draws that window again.
+struct Loader::Worker {
+  /// What the loader's thread needs to begin a window.
+  struct Window {
+    Json mixture;
+    int64_t index = 0;
+  };
+  struct Position {
+    std::shared_ptr<const Window> window;
+    int64_t batch = 0;            ///< batches of the window handed out
+    std::vector<int64_t> tokens;  ///< of each set, handed out
+  };
+  struct Item {
+    Batch batch;
+    Position after;
+  };
+
+  Worker(std::vector<Dataset> data, const LoaderOptions& loader_options)
+      : sets(std::move(data)), options(loader_options), mixture(check_and_mix()) {
+    identity = {{"data", hash_sets(sets)},
+                {"tokens_per_batch", options.tokens_per_batch},
+                {"temperature", options.temperature},
+                {"packing", enum_name(options.packing)},
+                {"window_batches", options.window_batches},
+                {"shuffle", options.shuffle},
+                {"seed", options.seed},
+                {"weights", mixture.weights()}};
+    position = {begin_window(0), 0, std::vector<int64_t>(sets.size(), 0)};
+  }
+  ~Worker() { stop(); }
+
+  Mixture check_and_mix() const {
+    check_options(options);
+    if (sets.empty()) throw Error("Loader: there is no data set");
+    for (const Dataset& set : sets) check_set(set, options.tokens_per_batch);
+    return make_mixture(sets, options);
+  }
+
+  std::shared_ptr<const Window> begin_window(int64_t index) const {
+    return std::make_shared<Window>(Window{mixture.state(), index});
+  }
+
+  /// Draws and packs the window that begins at the mixture's state: at least one batch, as it holds
+  /// two or more batches' worth. What is not in the plans is back in the mixture.
+  std::vector<Plan> draw_window(int64_t index) {
+    std::vector<Draw> draws;
+    std::vector<int64_t> lengths;
+    const int64_t wanted = options.window_batches * options.tokens_per_batch;
+    for (int64_t total = 0; total < wanted; total += lengths.back()) {
+      draws.push_back(mixture.draw());
+      lengths.push_back(mixture.length(draws.back()));
+    }
+    Bins bins = options.packing == Packing::kBestFit
+                    ? pack_best_fit(lengths, options.tokens_per_batch)
+                    : pack_in_order(lengths, options.tokens_per_batch);
+    if (options.packing == Packing::kBestFit) {
+      for (auto& bin : bins) std::sort(bin.begin(), bin.end());
+      std::sort(bins.begin(), bins.end());
+    }
+    const auto plan = [&](const std::vector<size_t>& bin) {
+      Plan documents;
+      for (const size_t i : bin) documents.push_back(draws[i]);
+      return documents;
+    };
+    const auto left = left_over(bins, draws, lengths);
+    if (left != bins.end()) {
+      mixture.put_back(plan(*left));
+      bins.erase(left);
+    }
+    if (options.packing == Packing::kBestFit && options.shuffle) {
+      Random(derive_seed(options.seed, "window/" + std::to_string(index))).shuffle(bins);
+    }
+    std::vector<Plan> plans;
+    for (const auto& bin : bins) plans.push_back(plan(bin));
+    return plans;
+  }
+
+  /// The bin to put back, because the next window may fill it better, or end().
+  Bins::iterator left_over(Bins& bins, const std::vector<Draw>& draws,
+                           const std::vector<int64_t>& lengths) const {
+    if (options.packing == Packing::kInOrder) return std::prev(bins.end());
+    auto least = bins.end();
+    int64_t least_fill = options.tokens_per_batch;
+    for (auto bin = bins.begin(); bin != bins.end(); ++bin) {
+      int64_t fill = 0;
+      bool again = false;
+      for (const size_t i : *bin) {
+        fill += lengths[i];
+        again = again || draws[i].again;  // never twice: a short document could wait for ever
+      }
+      if (!again && fill < least_fill) {
+        least = bin;
+        least_fill = fill;
+      }
+    }
+    return least;
+  }
+
+  Item assemble(const Plan& plan, const Position& before) const {
+    Item item{{}, before};
+    ++item.after.batch;
+    for (const Draw& draw : plan) {
+      const Example& example = sets[draw.set].examples[draw.document];
+      item.batch.append(example);
+      item.after.tokens[draw.set] += example.length();
+    }
+    return item;
+  }
+
+  // ---- the loader's thread -------------------------------------------------------------------
+
+  void run(Position at) {
+    try {
+      mixture.restore(at.window->mixture);
+      while (true) {
+        const std::vector<Plan> plans = draw_window(at.window->index);
+        while (at.batch < static_cast<int64_t>(plans.size())) {
+          Item item = assemble(plans[at.batch], at);
+          at = item.after;
+          if (!offer(std::move(item))) return;
+        }
+        at.window = begin_window(at.window->index + 1);
+        at.batch = 0;
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      error = std::current_exception();
+      changed.notify_all();
+    }
+  }
+
+  /// Waits for room and queues the item; false when the thread is to end.
+  bool offer(Item item) {
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] {
+      return stopping || static_cast<int64_t>(queue.size()) < options.prefetch;
+    });
+    if (stopping) return false;
+    queue.push_back(std::move(item));
+    changed.notify_all();
+    return true;
+  }
+
+  // ---- the caller's thread -------------------------------------------------------------------
+
+  Item take() {
+    if (!thread.joinable()) thread = std::thread([this, from = position] { run(from); });
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return !queue.empty() || error; });
+    if (queue.empty()) std::rethrow_exception(error);
+    Item item = std::move(queue.front());
+    queue.pop_front();
+    changed.notify_all();
+    return item;
+  }
+
+  /// Ends the thread and forgets what it prepared; take() starts it again from `position`.
+  void stop() {
+    if (!thread.joinable()) return;
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+      changed.notify_all();
+    }
+    thread.join();
+    stopping = false;
+    error = nullptr;
+    queue.clear();
+  }
+
+  void set_weights(const std::vector<double>& weights) {
+    stop();
+    mixture.restore(position.window->mixture);
+    const std::vector<Plan> plans = draw_window(position.window->index);
+    for (size_t i = plans.size(); i > static_cast<size_t>(position.batch); --i) {
+      mixture.put_back(plans[i - 1]);
+    }
+    mixture.set_weights(weights);
+    position.window = begin_window(position.window->index + 1);
+    position.batch = 0;
+  }
+
+  Json state() const {
+    return {{"identity", identity},
+            {"mixture", position.window->mixture},
+            {"window", position.window->index},
+            {"batch", position.batch},
+            {"tokens", position.tokens}};
+  }
+
+  void restore(const Json& state) {
+    const Json& saved = state.at("identity");
+    for (const auto& [key, value] : identity.items()) {
+      if (saved.contains(key) && saved.at(key) == value) continue;
+      throw Error("Loader: the saved position belongs to a run with another " + key + ": " +
+                  (saved.contains(key) ? saved.at(key).dump() : "none") + ", here " +
+                  value.dump());
+    }
+    Position at;
+    at.window = std::make_shared<Window>(
+        Window{state.at("mixture"), state.at("window").get<int64_t>()});
+    at.batch = state.at("batch").get<int64_t>();
+    at.tokens = state.at("tokens").get<std::vector<int64_t>>();
+    if (at.tokens.size() != sets.size() || at.batch < 0 || at.window->index < 0) {
+      throw Error("Loader: the saved position is broken");
+    }
+    stop();
+    mixture.restore(at.window->mixture);
+    position = std::move(at);
+  }
+
+  const std::vector<Dataset> sets;
+  const LoaderOptions options;
+  Json identity;  ///< what a saved position must share with this loader
+  Position position;
+  Mixture mixture;  ///< the thread's while it runs, but for weights and shares, which it only reads
+  std::thread thread;
+  std::mutex mutex;  ///< guards what follows
+  std::condition_variable changed;
+  std::deque<Item> queue;
+  std::exception_ptr error;
+  bool stopping = false;
+};
+
+Loader::Loader(std::vector<Dataset> sets, const LoaderOptions& options)
+    : worker_(std::make_unique<Worker>(std::move(sets), options)) {}
+Loader::~Loader() = default;
+
+Batch Loader::next() {
+  Worker::Item item = worker_->take();
+  worker_->position = std::move(item.after);
+  return std::move(item.batch);
+}
+
+Json Loader::state() const { return worker_->state(); }
+
+void Loader::restore(const Json& state) {
+  try {
+    worker_->restore(state);
+  } catch (const Json::exception& error) {
+    throw Error(std::string("Loader: the saved position is broken: ") + error.what());
+  }
+}
+
+void Loader::set_weights(const std::vector<double>& weights) { worker_->set_weights(weights); }
+std::vector<double> Loader::weights() const { return worker_->mixture.weights(); }
+std::vector<double> Loader::shares() const { return worker_->mixture.shares(); }
+const std::vector<Dataset>& Loader::sets() const { return worker_->sets; }
+std::vector<int64_t> Loader::tokens_drawn() const { return worker_->position.tokens; }
+std::string Loader::data_hash() const { return worker_->identity.at("data").get<std::string>(); }
+
+}  // namespace hone::data
