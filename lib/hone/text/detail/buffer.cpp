@@ -2,9 +2,16 @@
 
 #include <algorithm>
 
+#include "hone/core/error.h"
 #include "hone/text/detail/unicode.h"
 
 namespace hone::text::detail {
+namespace {
+
+// Rewriting that makes more than this of a text is an attack.
+constexpr size_t kMaxGrowth = 64;
+
+}  // namespace
 
 Span Buffer::span_of(size_t i) const {
   if (!identity_) return spans_[i];
@@ -34,6 +41,10 @@ void Buffer::copy(size_t begin, size_t end) {
 }
 
 void Buffer::insert(std::string_view text, size_t at) {
+  if (next_text_.size() + text.size() > kMaxGrowth * original_.size() + (1 << 20)) {
+    throw Error("tokenizer: normalizer and pre-tokenizer make more than 64 times the text of " +
+                std::to_string(original_.size()) + " bytes");
+  }
   const Span span = at < text_.size() ? span_of(at) : Span{0, 0};
   next_text_.append(text);
   next_spans_.insert(next_spans_.end(), text.size(), span);
@@ -74,16 +85,26 @@ void Buffer::replace(const std::vector<Span>& spans, std::string_view replacemen
   size_t done = 0;
   for (const Span& span : spans) {
     copy(done, span.begin);
-    if (span.end > 0) {
-      insert(replacement, span.end - 1);
-    } else {
-      next_text_.append(replacement);
-      next_spans_.insert(next_spans_.end(), replacement.size(), Span{0, 0});
-    }
+    // Before the first character there is nothing to align to.
+    insert(replacement, span.end > 0 ? span.end - 1 : text_.size());
     done = span.end;
   }
   copy(done, text_.size());
   finish();
+}
+
+size_t Buffer::take(const Buffer& whole, size_t begin, size_t end) {
+  if (whole.identity_) {
+    reset(whole.text_.substr(begin, end - begin));
+    return begin;
+  }
+  original_ = whole.original_;
+  owned_.assign(whole.text_.substr(begin, end - begin));
+  spans_.assign(whole.spans_.begin() + static_cast<ptrdiff_t>(begin),
+                whole.spans_.begin() + static_cast<ptrdiff_t>(end));
+  text_ = owned_;
+  identity_ = false;
+  return 0;
 }
 
 void Buffer::crop(size_t begin, size_t end) {

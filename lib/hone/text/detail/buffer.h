@@ -41,13 +41,16 @@ class Buffer {
   void apply(const std::vector<Change>& changes, size_t removed);
   /// Replaces [span) by `replacement`, all aligned to the last byte replaced. Spans ascend.
   void replace(const std::vector<Span>& spans, std::string_view replacement);
+  /// Becomes bytes [begin, end) of `whole`; returns where in the original its byte 0 lies.
+  size_t take(const Buffer& whole, size_t begin, size_t end);
   /// Keeps only [begin, end).
   void crop(size_t begin, size_t end);
 
   /// Piecewise rebuilding: start(), then copy() and insert() in order, then finish().
   void start();
   void copy(size_t begin, size_t end);
-  /// Writes `text` aligned to the character at byte `at` of the old text.
+  /// Writes `text` aligned to the character at byte `at` of the old text. Throws: Error when the
+  /// text grows to more than 64 times the original.
   void insert(std::string_view text, size_t at);
   void finish();
   /// Bytes written since start().

@@ -244,21 +244,14 @@ void parse_byte_level(Fields& fields, Steps& steps) {
   add<MapBytes>(steps);
 }
 
-/// Both forms: add_prefix_space (old), prepend_scheme and split (new).
-void parse_metaspace(Fields& fields, Steps& steps) {
-  const std::string replacement = to_utf8(fields.character("replacement"));
-  size_t scheme = 2;
-  if (fields.find("prepend_scheme")) {
-    scheme = fields.choice("prepend_scheme", {"first", "never", "always"});
+void add_metaspace(Fields& fields, Steps& steps) {
+  const Metaspace metaspace = parse_metaspace(fields);
+  add<ReplaceSpaces>(steps, metaspace.replacement);
+  if (metaspace.scheme != PrependScheme::kNever) {
+    add<PiecePrefix>(steps, metaspace.replacement, metaspace.scheme == PrependScheme::kFirst);
   }
-  if (!fields.boolean("add_prefix_space", true) && scheme != 1) {
-    fields.fail("add_prefix_space", "is false, so prepend_scheme must be \"never\"");
-  }
-  fields.optional_string("str_rep");
-  add<ReplaceSpaces>(steps, replacement);
-  if (scheme != 1) add<PiecePrefix>(steps, replacement, scheme == 0);
-  if (fields.boolean("split", true)) {
-    add<Split>(steps, Regex::literal(replacement), Behavior::kMergedWithNext, false);
+  if (metaspace.split) {
+    add<Split>(steps, Regex::literal(metaspace.replacement), Behavior::kMergedWithNext, false);
   }
 }
 
@@ -284,7 +277,7 @@ void parse_into(const Json& json, const std::string& source, const std::string& 
   } else if (type == "ByteLevel") {
     parse_byte_level(fields, steps);
   } else if (type == "Metaspace") {
-    parse_metaspace(fields, steps);
+    add_metaspace(fields, steps);
   } else if (type == "Whitespace") {
     add<Split>(steps, Regex::compile(R"(\w+|[^\w\s]+)", source, where), Behavior::kRemoved, true);
   } else if (type == "WhitespaceSplit") {
@@ -317,6 +310,20 @@ const ByteTable kBytes;
 char32_t byte_to_char(uint8_t byte) { return kBytes.chars[byte]; }
 
 int char_to_byte(char32_t c) { return c < kBytes.bytes.size() ? kBytes.bytes[c] : -1; }
+
+Metaspace parse_metaspace(Fields& fields) {
+  Metaspace result{to_utf8(fields.character("replacement")), PrependScheme::kAlways, true};
+  if (fields.find("prepend_scheme")) {
+    result.scheme =
+        static_cast<PrependScheme>(fields.choice("prepend_scheme", {"first", "never", "always"}));
+  }
+  if (!fields.boolean("add_prefix_space", true) && result.scheme != PrependScheme::kNever) {
+    fields.fail("add_prefix_space", "is false, so prepend_scheme must be \"never\"");
+  }
+  fields.optional_string("str_rep");
+  result.split = fields.boolean("split", true);
+  return result;
+}
 
 PreTokenizer PreTokenizer::parse(const Json& json, const std::string& source) {
   PreTokenizer result;

@@ -6,6 +6,7 @@
 
 #include "hone/core/json.h"
 #include "hone/text/detail/buffer.h"
+#include "hone/text/detail/fields.h"
 #include "hone/text/detail/regex.h"
 
 namespace hone::text::detail {
@@ -44,6 +45,18 @@ class PreTokenizer {
   std::vector<std::shared_ptr<const PreTokenizerStep>> steps_;
   bool byte_level_ = false;
 };
+
+/// Where Metaspace puts its character: before the text, nowhere, before every piece.
+enum class PrependScheme { kFirst, kNever, kAlways };
+
+struct Metaspace {
+  std::string replacement;
+  PrependScheme scheme;
+  bool split;
+};
+
+/// Both forms: add_prefix_space (old), prepend_scheme and split (new). Throws: IoError.
+Metaspace parse_metaspace(Fields& fields);
 
 /// The printable code point that ByteLevel stands for a byte: GPT-2's table.
 char32_t byte_to_char(uint8_t byte);

@@ -1,0 +1,160 @@
+#include "hone/text/detail/post_processor.h"
+
+#include <algorithm>
+
+#include "hone/text/detail/fields.h"
+#include "hone/text/detail/pre_tokenizer.h"
+#include "hone/text/detail/unicode.h"
+
+namespace hone::text::detail {
+namespace {
+
+constexpr size_t kMaxSteps = 64;
+constexpr size_t kMaxTemplatePieces = 1024;
+
+/// ByteLevel: leaves the spaces at a token's ends out of its offsets.
+class TrimOffsets : public PostStep {
+ public:
+  explicit TrimOffsets(bool add_prefix_space) : add_prefix_space_(add_prefix_space) {}
+
+  void apply(const PostInput& input, Encoding& encoding) const override {
+    if (!input.with_offsets) return;
+    for (size_t i = 0; i < encoding.ids.size(); ++i) {
+      const std::u32string token = to_utf32(input.token_of(encoding.ids[i]));
+      const auto leading = std::find_if_not(token.begin(), token.end(), is_space) - token.begin();
+      const auto trailing = std::find_if_not(token.rbegin(), token.rend(), is_space) - token.rbegin();
+      Offset& offset = encoding.offsets[i];
+      const bool keep = (i == 0 || offset.begin == 0) && add_prefix_space_;
+      if (!keep) trim_left(input.text, leading, offset);
+      trim_right(input.text, trailing, offset);
+    }
+  }
+
+ private:
+  static bool is_space(char32_t c) {
+    return c == byte_to_char(' ') || (char_classes()[c] & kSpace) != 0;
+  }
+
+  static void trim_left(std::string_view text, ptrdiff_t characters, Offset& offset) {
+    for (; characters > 0 && offset.begin < offset.end; --characters) {
+      offset.begin += static_cast<int64_t>(sequence_length(text[static_cast<size_t>(offset.begin)]));
+    }
+  }
+
+  static void trim_right(std::string_view text, ptrdiff_t characters, Offset& offset) {
+    int64_t end = offset.end;
+    for (; characters > 0; --characters) {
+      if (end == 0) return;  // more than the text holds: left as it is
+      end = previous_start(text.data() + end) - text.data();
+    }
+    offset.end = std::max(end, offset.begin);
+  }
+
+  bool add_prefix_space_;
+};
+
+/// TemplateProcessing of one sequence: ids before and behind it.
+class Template : public PostStep {
+ public:
+  Template(std::vector<int64_t> before, std::vector<int64_t> behind)
+      : before_(std::move(before)), behind_(std::move(behind)) {}
+
+  void apply(const PostInput& input, Encoding& encoding) const override {
+    if (!input.add_special_tokens) return;
+    encoding.ids.insert(encoding.ids.begin(), before_.begin(), before_.end());
+    encoding.ids.insert(encoding.ids.end(), behind_.begin(), behind_.end());
+    if (!input.with_offsets) return;
+    encoding.offsets.insert(encoding.offsets.begin(), before_.size(), Offset{0, 0});
+    encoding.offsets.insert(encoding.offsets.end(), behind_.size(), Offset{0, 0});
+  }
+
+ private:
+  std::vector<int64_t> before_, behind_;
+};
+
+/// The ids of one entry of special_tokens.
+std::vector<int64_t> special_ids(const Json& json, const std::string& source,
+                                 const std::string& where, const PostProcessor::HasId& has_id) {
+  Fields fields(json, source, where);
+  fields.string("id");
+  std::vector<int64_t> ids;
+  for (const Json& id : fields.array("ids")) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX || !has_id(id.get<int64_t>())) {
+      fields.fail("ids", "there is no token with id " + id.dump().substr(0, 40));
+    }
+    ids.push_back(id.get<int64_t>());
+  }
+  if (fields.array("tokens").size() != ids.size()) fields.fail("tokens", "must be as many as ids");
+  fields.done();
+  return ids;
+}
+
+std::shared_ptr<const PostStep> parse_template(Fields& fields, const PostProcessor::HasId& has_id) {
+  const Json& single = fields.array("single");
+  const Json& specials = fields.object("special_tokens");
+  fields.array("pair");  // for two texts at once, which hone never encodes
+  if (single.size() > kMaxTemplatePieces) fields.fail("single", "has more than 1024 pieces");
+  std::vector<int64_t> ids[2];
+  size_t sequences = 0;
+  for (size_t i = 0; i < single.size(); ++i) {
+    const std::string where = fields.where() + "/single/" + std::to_string(i);
+    Fields piece(single[i], fields.source(), where);
+    const Json* special = piece.find("SpecialToken");
+    const Json* sequence = piece.find("Sequence");
+    piece.done();
+    if (!special == !sequence) piece.fail("expected one of SpecialToken and Sequence");
+    Fields inner(special ? *special : *sequence, fields.source(), where);
+    const std::string id = inner.string("id");
+    inner.integer("type_id", 0, INT32_MAX);
+    inner.done();
+    if (sequence) {
+      if (id != "A") inner.fail("id", "expected \"A\", got \"" + id + "\"");
+      ++sequences;
+      continue;
+    }
+    const auto known = specials.find(id);
+    if (known == specials.end()) inner.fail("id", "\"" + id + "\" is not in special_tokens");
+    const auto more = special_ids(*known, fields.source(),
+                                  fields.where() + "/special_tokens/" + id, has_id);
+    auto& list = ids[sequences > 0];
+    list.insert(list.end(), more.begin(), more.end());
+  }
+  if (sequences != 1) fields.fail("single", "must hold Sequence A once");
+  return std::make_shared<Template>(ids[0], ids[1]);
+}
+
+void parse_into(const Json& json, const std::string& source, const std::string& where,
+                const PostProcessor::HasId& has_id,
+                std::vector<std::shared_ptr<const PostStep>>& steps) {
+  Fields fields(json, source, where);
+  const std::string& type = fields.type();
+  if (steps.size() >= kMaxSteps) fields.fail("more than 64 steps");
+  if (type == "Sequence") {
+    const Json& list = fields.array("processors");
+    for (size_t i = 0; i < list.size(); ++i) {
+      parse_into(list[i], source, where + "/processors/" + std::to_string(i), has_id, steps);
+    }
+  } else if (type == "ByteLevel") {
+    const bool add_prefix_space = fields.boolean("add_prefix_space");
+    fields.boolean("use_regex", true);  // of the pre-tokenizer of the same name
+    if (fields.boolean("trim_offsets")) {
+      steps.push_back(std::make_shared<TrimOffsets>(add_prefix_space));
+    }
+  } else if (type == "TemplateProcessing") {
+    steps.push_back(parse_template(fields, has_id));
+  } else {
+    fields.fail("unknown post-processor \"" + type + "\"");
+  }
+  fields.done();
+}
+
+}  // namespace
+
+PostProcessor PostProcessor::parse(const Json& json, const std::string& source,
+                                   const HasId& has_id) {
+  PostProcessor result;
+  if (!json.is_null()) parse_into(json, source, "/post_processor", has_id, result.steps_);
+  return result;
+}
+
+}  // namespace hone::text::detail
