@@ -280,7 +280,9 @@ TEST_CASE("an error on the loader's thread is thrown by next, each time") {
   LoaderOptions options = kSmall;
   options.shuffle = false;
   Loader loader({broken}, options);
-  const auto until_error = [&] { for (int i = 0; i < 50; ++i) loader.next(); };
+  const auto until_error = [&] {
+    for (int i = 0; i < 50; ++i) loader.next();
+  };
   CHECK_THROWS_WITH(until_error(), Contains("as many targets and weights as ids"));
   CHECK_THROWS_AS(loader.next(), Error);
 }

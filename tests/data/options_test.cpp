@@ -17,7 +17,8 @@ std::string problems(const std::string& json) {
 }
 
 TEST_CASE("a data set needs only files") {
-  const auto options = config::read_config<DatasetOptions>(parse_json(R"({"files": ["a/b.jsonl"]})", "r"));
+  const auto options =
+      config::read_config<DatasetOptions>(parse_json(R"({"files": ["a/b.jsonl"]})", "r"));
   CHECK(options.label() == "b");
   CHECK(options.domain == "general");
   CHECK(options.format == Format::kAuto);
@@ -49,8 +50,9 @@ TEST_CASE("keys without effect are refused") {
             .find("/text_unit: has no effect with format messages") == 0);
   CHECK(problems(R"({"files": ["a"], "format": "text", "train_on": "all"})").find("/train_on") ==
         0);
-  CHECK(problems(R"({"files": ["a"], "format": "text", "chat_form": "plain"})")
-            .find("/chat_form") == 0);
+  CHECK(
+      problems(R"({"files": ["a"], "format": "text", "chat_form": "plain"})").find("/chat_form") ==
+      0);
   CHECK(problems(R"({"files": ["a"], "text_unit": "line", "train_on": "all"})").empty());
 }
 

@@ -17,16 +17,18 @@ struct Span {
   }
 };
 
-/// Finds terms in text at word boundaries, in time linear in the text whatever the number of
-/// terms: a trie of the terms' words is walked from each word on.
+/// Finds terms in text at word boundaries, in time that does not grow with the number of terms: a
+/// trie of the terms' words is walked from each word on.
 ///
-/// A word is a run of letters, digits and underscores (ASCII; every byte of a multi-byte UTF-8
-/// character counts as a letter, except that East Asian text has no boundaries and so matches
-/// anywhere between characters). A match begins and ends at a boundary; runs of white space in a
-/// term match any run of white space. The longest match at a place wins; matches do not overlap.
+/// A word is a run of letters, marks, digits and underscores; a match begins and ends at a word's
+/// end or beginning. Text of scripts written without spaces (Chinese, Japanese, Thai, ...; Korean
+/// too, for its particles) has no words: a term matches there between any two characters. A run of
+/// white space in a term matches any run of white space. The longest match at a place wins; matches
+/// do not overlap.
 class EntityMatcher {
  public:
-  /// `ignore_case` folds ASCII, Latin-1, Latin Extended-A, Greek and Cyrillic letters.
+  /// `ignore_case` compares letters by their lower case.
+  /// White space at a term's ends is left out.
   /// Throws: Error for an empty or over-long term (over 1024 bytes).
   EntityMatcher(const std::vector<std::string>& terms, bool ignore_case);
   ~EntityMatcher();

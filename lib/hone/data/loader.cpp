@@ -206,9 +206,8 @@ struct Loader::Worker {
   /// Waits for room and queues the item; false when the thread is to end.
   bool offer(Item item) {
     std::unique_lock lock(mutex);
-    changed.wait(lock, [&] {
-      return stopping || static_cast<int64_t>(queue.size()) < options.prefetch;
-    });
+    changed.wait(lock,
+                 [&] { return stopping || static_cast<int64_t>(queue.size()) < options.prefetch; });
     if (stopping) return false;
     queue.push_back(std::move(item));
     changed.notify_all();
@@ -267,12 +266,11 @@ struct Loader::Worker {
     for (const auto& [key, value] : identity.items()) {
       if (saved.contains(key) && saved.at(key) == value) continue;
       throw Error("Loader: the saved position belongs to a run with another " + key + ": " +
-                  (saved.contains(key) ? saved.at(key).dump() : "none") + ", here " +
-                  value.dump());
+                  (saved.contains(key) ? saved.at(key).dump() : "none") + ", here " + value.dump());
     }
     Position at;
-    at.window = std::make_shared<Window>(
-        Window{state.at("mixture"), state.at("window").get<int64_t>()});
+    at.window =
+        std::make_shared<Window>(Window{state.at("mixture"), state.at("window").get<int64_t>()});
     at.batch = state.at("batch").get<int64_t>();
     at.tokens = state.at("tokens").get<std::vector<int64_t>>();
     if (at.tokens.size() != sets.size() || at.batch < 0 || at.window->index < 0) {

@@ -25,8 +25,9 @@ Bins pack_best_fit(const std::vector<int64_t>& lengths, int64_t budget) {
   check_lengths(lengths, budget);
   std::vector<size_t> order(lengths.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return lengths[a] > lengths[b]; });
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return lengths[a] != lengths[b] ? lengths[a] > lengths[b] : a < b;
+  });
 
   Bins bins;
   std::multimap<int64_t, size_t> open;  // room left -> bin; equal keys keep insertion order
