@@ -1,5 +1,6 @@
 # Finds LibTorch without find_package(Torch), whose CUDA build demands a CUDA toolkit at configure
 # time. Defines hone::torch (headers, libtorch_cpu, libc10, and the CUDA libraries if HONE_CUDA).
+# Installed beside honeConfig.cmake too, where hone::torch comes without a path and is filled here.
 #
 # Looked for in this order: HONE_LIBTORCH, CMAKE_PREFIX_PATH, the folder scripts/setup fills.
 
@@ -33,26 +34,31 @@ if(NOT HONE_GOMP)
   find_library(HONE_GOMP NAMES libgomp.so.1 gomp REQUIRED)
 endif()
 
-add_library(hone_torch INTERFACE)
-add_library(hone::torch ALIAS hone_torch)
-target_include_directories(hone_torch SYSTEM INTERFACE
+if(TARGET hone::torch)
+  set(_hone_torch hone::torch)
+else()
+  set(_hone_torch hone_torch)
+  add_library(hone_torch INTERFACE)
+  add_library(hone::torch ALIAS hone_torch)
+endif()
+target_include_directories(${_hone_torch} SYSTEM INTERFACE
   $<BUILD_INTERFACE:${HONE_LIBTORCH}/include>
   $<BUILD_INTERFACE:${HONE_LIBTORCH}/include/torch/csrc/api/include>)
-target_link_libraries(hone_torch INTERFACE
+target_link_libraries(${_hone_torch} INTERFACE
   $<BUILD_INTERFACE:${_hone_torch_lib}/libtorch_cpu.so>
   $<BUILD_INTERFACE:${_hone_torch_lib}/libc10.so>
   $<BUILD_INTERFACE:${HONE_GOMP}>)
 # The wheel's libraries find the cudart and cupti wheels beside them through their own RUNPATH; the
 # linker has no need to.
-target_link_options(hone_torch INTERFACE
+target_link_options(${_hone_torch} INTERFACE
   $<BUILD_INTERFACE:-Wl,--allow-shlib-undefined,-rpath,${_hone_torch_lib}>)
 
 if(HONE_CUDA)
   find_package(CUDAToolkit 13 REQUIRED)
-  target_compile_definitions(hone_torch INTERFACE HONE_CUDA=1)
-  target_include_directories(hone_torch SYSTEM INTERFACE $<BUILD_INTERFACE:${CUDAToolkit_INCLUDE_DIRS}>)
+  target_compile_definitions(${_hone_torch} INTERFACE HONE_CUDA=1)
+  target_include_directories(${_hone_torch} SYSTEM INTERFACE $<BUILD_INTERFACE:${CUDAToolkit_INCLUDE_DIRS}>)
   # Nothing names a symbol of libtorch_cuda, yet loading it registers the kernels.
-  target_link_options(hone_torch INTERFACE
+  target_link_options(${_hone_torch} INTERFACE
     $<BUILD_INTERFACE:LINKER:--push-state,--no-as-needed>
     $<BUILD_INTERFACE:${_hone_torch_lib}/libtorch_cuda.so>
     $<BUILD_INTERFACE:${_hone_torch_lib}/libc10_cuda.so>
