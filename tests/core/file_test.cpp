@@ -1,23 +1,16 @@
 #include "hone/core/file.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <catch2/catch.hpp>
-#include <filesystem>
 #include <fstream>
 
 #include "hone/core/error.h"
 #include "hone/core/hash.h"
+#include "support/temporary_folder.h"
 
 namespace hone {
 namespace {
-
-struct TemporaryFolder {
-  std::string path = "/tmp/hone-core-test-" + std::to_string(getpid());
-  TemporaryFolder() { std::filesystem::create_directory(path); }
-  ~TemporaryFolder() { std::filesystem::remove_all(path); }
-};
 
 TEST_CASE("files are read and mapped whole") {
   const TemporaryFolder folder;
@@ -27,6 +20,10 @@ TEST_CASE("files are read and mapped whole") {
   CHECK(MappedFile(path).bytes() == "hello");
   MappedFile moved = MappedFile(path);
   CHECK(moved.bytes() == "hello");
+  CHECK(moved.path() == path);
+  std::ofstream(folder.path + "/other") << "other";
+  moved = MappedFile(folder.path + "/other");
+  CHECK(moved.bytes() == "other");
   CHECK_THROWS_WITH(read_file(path, 4), path + ": holds 5 bytes; the limit is 4");
   std::ofstream(folder.path + "/empty");
   CHECK(read_file(folder.path + "/empty").empty());
@@ -47,6 +44,10 @@ TEST_CASE("hash_bytes is XXH3-128") {
   // Reference: xxhsum 0.8.1 -H2 of an empty input.
   CHECK(hash_bytes("") == "99aa06d3014798d86001c324468d497f");
   CHECK(hash_bytes("a") != hash_bytes("b"));
+  const TemporaryFolder folder;
+  std::ofstream(folder.path + "/f") << "hello";
+  CHECK(hash_file(folder.path + "/f") == hash_bytes("hello"));
+  CHECK_THROWS_AS(hash_file(folder.path + "/none"), IoError);
 }
 
 }  // namespace

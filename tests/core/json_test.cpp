@@ -1,8 +1,10 @@
 #include "hone/core/json.h"
 
 #include <catch2/catch.hpp>
+#include <fstream>
 
 #include "hone/core/error.h"
+#include "support/temporary_folder.h"
 
 namespace hone {
 namespace {
@@ -23,15 +25,45 @@ TEST_CASE("parse_json keeps order and values") {
 }
 
 TEST_CASE("parse_json refuses what nlohmann lets pass") {
-  CHECK(reason(R"({"a": 1, "b": 2, "a": 3})") == "file.json: duplicate key \"a\"");
-  CHECK(reason("[18446744073709551616]") ==
-        "file.json: integer 18446744073709551616 does not fit into 64 bits");
-  CHECK(reason("\"\xff\"").find("UTF-8") != std::string::npos);
-  CHECK(reason("\"\\ud800\"").find("surrogate") != std::string::npos);
-  CHECK(reason("[1e999]").find("range") != std::string::npos);
-  CHECK(reason("[NaN]") != "no error");
-  CHECK(reason("") != "no error");
-  CHECK(reason("{} {}") != "no error");
+  CHECK(reason(R"({"a": 1, "b": 2, "a": 3})") == "file.json: /a: duplicate key");
+  CHECK(reason(R"([0, {"x/~": {"b": 1, "b": 1}}])") == "file.json: /1/x~1~0/b: duplicate key");
+  CHECK(reason("[1, 18446744073709551616]") ==
+        "file.json: /1: integer 18446744073709551616 does not fit into 64 bits");
+  CHECK(reason(R"({"a": -9223372036854775809})") ==
+        "file.json: /a: integer -9223372036854775809 does not fit into 64 bits");
+  CHECK(reason("18446744073709551616") ==
+        "file.json: /: integer 18446744073709551616 does not fit into 64 bits");
+}
+
+TEST_CASE("parse_json refuses broken text") {
+  for (const char* text : {"\"\xff\"", "\"\xc0\xaf\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"",
+                           "\"\xe2\x82\"", "{\"\xff\": 1}"}) {
+    CHECK(reason(text).find("UTF-8") != std::string::npos);
+  }
+  for (const char* text : {"\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\ud800\"", "\"\\ud800x\""}) {
+    CHECK(reason(text).find("surrogate") != std::string::npos);
+  }
+  for (const char* text : {"[1e999]", "[-1e999]"}) {
+    CHECK(reason(text).starts_with("file.json: line 1: number overflow"));
+  }
+  for (const char* text :
+       {"",       " ",       "{} {}",   "[NaN]", "Infinity", "[1,]", "{\"a\":1,}",
+        "{a: 1}", "'a'",     "01",      "+1",    ".5",       "1.",   "0x10",
+        "\"\n\"", "\"\\x\"", "// c\n1", "[1",    "{\"a\"",   "\"a",  "nul"}) {
+    INFO(text);
+    CHECK(reason(text).starts_with("file.json: line "));
+  }
+  CHECK(reason(std::string("\"a\0b\"", 5)).starts_with("file.json: line 1: "));
+}
+
+TEST_CASE("parse_json takes what is strange but right") {
+  CHECK(parse_json("\"\\ud83d\\ude00\\u0000\"", "s").get<std::string>() ==
+        std::string("\xf0\x9f\x98\x80\0", 5));
+  CHECK(parse_json("-9223372036854775808", "s").get<int64_t>() == INT64_MIN);
+  CHECK(parse_json("[1.7976931348623157e308, 5e-324, -0.0]", "s").size() == 3);
+  CHECK(parse_json("1e-999", "s").get<double>() == 0);
+  CHECK(parse_json("\xef\xbb\xbf{\"\": {}}", "s").dump() == R"({"":{}})");  // a byte-order mark
+  CHECK(parse_json(R"({"a": {"x": 1}, "b": {"x": 1}})", "s").size() == 2);
 }
 
 TEST_CASE("parse_json names the line") {
@@ -43,15 +75,29 @@ TEST_CASE("parse_json keeps to its limits") {
   CHECK(reason(std::string(5'000'000, '[')) == "file.json: nested deeper than 64");
   CHECK(reason(std::string(64, '[') + std::string(64, ']')) == "no error");
   CHECK(reason("[1,2,3]", {.max_values = 3}) == "file.json: more than 3 values");
-  CHECK(reason("[1,2,3]", {.max_bytes = 6}) ==
-        "file.json: holds 7 bytes of JSON; the limit is 6");
+  CHECK(reason("[1,2]", {.max_values = 3}) == "no error");
+  CHECK(reason(R"({"a": [{}]})", {.max_values = 2}) == "file.json: more than 2 values");
+  CHECK(reason("[1,2,3]", {.max_bytes = 6}) == "file.json: holds 7 bytes of JSON; the limit is 6");
 }
 
 TEST_CASE("large objects parse in linear time and know their duplicates") {
   std::string text = "{";
-  for (int i = 0; i < 200'000; ++i) text += "\"key" + std::to_string(i) + "\":" + std::to_string(i) + ",";
+  for (int i = 0; i < 200'000; ++i)
+    text += "\"key" + std::to_string(i) + "\":" + std::to_string(i) + ",";
   CHECK(parse_json(text + "\"end\":0}", "s").size() == 200'001);
-  CHECK(reason(text + "\"key7\":0}") == "file.json: duplicate key \"key7\"");
+  CHECK(reason(text + "\"key7\":0}") == "file.json: /key7: duplicate key");
+}
+
+TEST_CASE("read_json_file names the file") {
+  const TemporaryFolder folder;
+  const std::string path = folder.path + "/a.json";
+  CHECK_THROWS_WITH(read_json_file(path), path + ": cannot open: No such file or directory");
+  std::ofstream(path) << "[1, 2]";
+  CHECK(read_json_file(path) == Json{1, 2});
+  CHECK_THROWS_WITH(read_json_file(path, {.max_bytes = 5}),
+                    path + ": holds 6 bytes; the limit is 5");
+  std::ofstream(path) << "[1,\n2";
+  CHECK_THROWS_WITH(read_json_file(path), Catch::StartsWith(path + ": line 2: "));
 }
 
 }  // namespace

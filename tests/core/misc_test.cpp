@@ -1,8 +1,12 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdio>
 #include <set>
 
 #include "hone/core/error.h"
+#include "hone/core/field.h"
 #include "hone/core/hardware.h"
+#include "hone/core/hash.h"
 #include "hone/core/log.h"
 #include "hone/core/names.h"
 #include "hone/core/random.h"
@@ -22,16 +26,52 @@ TEST_CASE("a ConfigError says everything at once") {
   CHECK(std::string(error.what()) == "/train/lr: must be positive\n/: is empty");
 }
 
+TEST_CASE("errors name their place") {
+  CHECK(std::string(IoError("a.json", "is empty").what()) == "a.json: is empty");
+  CHECK(IoError("a.json", "is empty").path() == "a.json");
+  CHECK(std::string(DataError("rows.jsonl", 7, "has no text").what()) ==
+        "rows.jsonl:7: has no text");
+}
+
+TEST_CASE("Validation reports against its struct's path") {
+  std::vector<Problem> problems;
+  Validation validation(
+      "/lora", [](const std::string& path) { return path == "/lora/rank"; }, problems);
+  validation.problem("alpha", "is odd");
+  validation.no_effect("rank", "here");
+  validation.no_effect("alpha", "here");
+  CHECK(validation.is_set("rank"));
+  CHECK_FALSE(validation.is_set("alpha"));
+  REQUIRE(problems.size() == 2);
+  CHECK(problems[0].path == "/lora/alpha");
+  CHECK_FALSE(problems[0].no_effect);
+  CHECK(problems[1].path == "/lora/rank");
+  CHECK(problems[1].message == "has no effect here; remove it");
+  CHECK(problems[1].no_effect);
+}
+
 TEST_CASE("nearest names") {
   CHECK(edit_distance("kitten", "sitting") == 3);
+  CHECK(edit_distance("", "abc") == 3);
+  CHECK(edit_distance("abc", "") == 3);
+  CHECK(edit_distance("same", "same") == 0);
+  CHECK(nearest_name("lr", {"eps", "lr"}) == "lr");
+  CHECK_FALSE(nearest_name("lr", {}));
   CHECK(did_you_mean("dropuot", {"dropout", "rank"}) == "; did you mean dropout?");
   CHECK(did_you_mean("zzzzzz", {"dropout", "rank"}).empty());
+}
+
+TEST_CASE("pointer steps are escaped as RFC 6901 says") {
+  CHECK(pointer_step("a~/b~1") == "a~0~1b~01");
+  CHECK(pointer_step("") == "");
 }
 
 TEST_CASE("enums have names both ways") {
   CHECK(enum_name(Colour::kBlue) == "blue");
   CHECK(enum_from_name<Colour>("red") == Colour::kRed);
   CHECK_FALSE(enum_from_name<Colour>("green"));
+  CHECK_FALSE(enum_from_name<Colour>("Red"));
+  CHECK(enum_names<Colour>() == std::vector<std::string>{"red", "blue"});
 }
 
 TEST_CASE("Random gives SplitMix64's numbers and resumes from its state") {
@@ -57,6 +97,29 @@ TEST_CASE("Random::below covers its range and shuffle keeps the elements") {
   CHECK(derive_seed(1, "loader") != derive_seed(1, "init"));
 }
 
+TEST_CASE("Random::uniform fills [0, 1) evenly") {
+  Random random(3);
+  double sum = 0, lowest = 1, highest = 0;
+  constexpr int kDraws = 20'000;
+  for (int i = 0; i < kDraws; ++i) {
+    const double value = random.uniform();
+    sum += value;
+    lowest = std::min(lowest, value);
+    highest = std::max(highest, value);
+  }
+  CHECK(lowest >= 0);
+  CHECK(highest < 1);
+  CHECK(highest - lowest > 0.999);
+  CHECK(sum / kDraws == Approx(0.5).margin(0.01));  // five times the standard error
+}
+
+TEST_CASE("derived seeds are part of the contract") {
+  CHECK(derive_seed(1, "loader") == hash64("loader", 1));
+  CHECK(derive_seed(1, "loader") != derive_seed(2, "loader"));
+  // Reference: XXH3_64bits of an empty input, xxHash 0.8.1.
+  CHECK(hash64("") == 0x2d06800538d394c2);
+}
+
 TEST_CASE("the log goes to its sink") {
   std::string seen;
   set_log_sink([&](LogLevel level, std::string_view text) {
@@ -75,10 +138,27 @@ TEST_CASE("hardware is found") {
   CHECK(report.memory_bytes > (int64_t{1} << 28));
   CHECK(peak_resident_bytes() >= resident_bytes());
   CHECK(resident_bytes() > 0);
+  CHECK_FALSE(report.cpu_model.empty());
+  // The build's baseline: a machine without them could not run this.
+  for (const char* feature : {"avx2", "fma"}) {
+    CHECK(std::count(report.cpu_features.begin(), report.cpu_features.end(), feature) == 1);
+  }
+}
+
+TEST_CASE("resident memory follows what is touched") {
+  const int64_t before = peak_resident_bytes();
+  constexpr size_t kBytes = size_t{64} << 20;
+  const std::vector<char> block(kBytes, 1);
+  CHECK(resident_bytes() > static_cast<int64_t>(kBytes));
+  CHECK(peak_resident_bytes() >= before);
+  CHECK(block.back() == 1);
 }
 
 TEST_CASE("the version has three numbers") {
-  CHECK(std::string(version()).find('.') != std::string::npos);
+  int numbers[3], end = 0;
+  const std::string text = version();
+  REQUIRE(std::sscanf(text.c_str(), "%d.%d.%d%n", numbers, numbers + 1, numbers + 2, &end) == 3);
+  CHECK(static_cast<size_t>(end) == text.size());
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 
 // --set values hold commas; no argument can hold a NUL.
 #define CXXOPTS_VECTOR_DELIMITER '\0'
@@ -58,6 +59,26 @@ std::vector<std::string> flags(const AppInfo& info) {
   throw UsageError(reason);
 }
 
+/// Flags that make each other void.
+void check_together(const cxxopts::ParseResult& parsed, const AppArguments& arguments) {
+  if (arguments.help || arguments.version) return;
+  for (const char* name : {"config", "out", "dump-data"}) {
+    if (parsed.count(name) > 1) throw UsageError(fmt::format("--{} is given twice", name));
+  }
+  std::vector<std::string> modes;
+  if (arguments.print_config) modes.emplace_back("--print-config");
+  if (arguments.schema) modes.emplace_back("--schema");
+  if (arguments.plan) modes.emplace_back("--plan");
+  if (arguments.dump_data) modes.emplace_back("--dump-data");
+  if (arguments.resume) modes.emplace_back("--resume");
+  if (modes.size() > 1) {
+    throw UsageError(fmt::format("only one of {} can be done at a time", fmt::join(modes, ", ")));
+  }
+  if (arguments.resume && arguments.out.empty()) {
+    throw UsageError("--resume needs --out, the folder of the run to continue");
+  }
+}
+
 /// c10's exceptions carry a C++ stack after their message, which says nothing to a user.
 std::string without_stack(const std::string& what) {
   return what.substr(0, what.find("\nException raised from "));
@@ -75,19 +96,24 @@ AppArguments parse_arguments(int argc, const char* const* argv, const AppInfo& i
   try {
     const cxxopts::ParseResult parsed = options.parse(argc, argv);
     if (!parsed.unmatched().empty()) refuse(parsed.unmatched(), info);
+    const auto text = [&parsed](const char* name) {
+      return parsed.count(name) ? std::optional(parsed[name].as<std::string>()) : std::nullopt;
+    };
+    const auto flag = [&parsed](const char* name) {
+      return parsed.count(name) && parsed[name].as<bool>();
+    };
     AppArguments arguments;
-    if (parsed.count("config")) arguments.config = parsed["config"].as<std::string>();
+    arguments.config = text("config").value_or("");
     if (parsed.count("set")) arguments.set = parsed["set"].as<std::vector<std::string>>();
-    if (parsed.count("out")) arguments.out = parsed["out"].as<std::string>();
-    arguments.print_config = parsed.count("print-config") > 0;
-    arguments.schema = parsed.count("schema") > 0;
-    arguments.help = parsed.count("help") > 0;
-    arguments.version = parsed.count("version") > 0;
-    arguments.resume = info.resume && parsed.count("resume") > 0;
-    arguments.plan = info.plan && parsed.count("plan") > 0;
-    if (info.dump_data && parsed.count("dump-data")) {
-      arguments.dump_data = parsed["dump-data"].as<std::string>();
-    }
+    arguments.out = text("out").value_or("");
+    arguments.print_config = flag("print-config");
+    arguments.schema = flag("schema");
+    arguments.help = flag("help");
+    arguments.version = flag("version");
+    arguments.resume = flag("resume");
+    arguments.plan = flag("plan");
+    arguments.dump_data = text("dump-data");
+    check_together(parsed, arguments);
     return arguments;
   } catch (const cxxopts::exceptions::exception& error) {
     throw UsageError(error.what());

@@ -1,24 +1,45 @@
 #include "hone/config/overrides.h"
 
 #include <charconv>
+#include <optional>
+#include <string_view>
 
 #include "hone/core/error.h"
 
 namespace hone::config {
 namespace {
 
-std::vector<std::string> split_keys(std::string_view text) {
-  std::vector<std::string> keys(1);
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 1 < text.size() && text[i + 1] == '.') {
+struct Assignment {
+  std::vector<std::string> keys{""};
+  std::optional<std::string> value;  ///< unset without '='
+};
+
+Assignment split(const std::string& text) {
+  Assignment assignment;
+  auto& keys = assignment.keys;
+  for (size_t i = 0; i < text.size() && !assignment.value; ++i) {
+    const bool escaped = text[i] == '\\' && i + 1 < text.size() &&
+                         std::string_view(".=\\").find(text[i + 1]) != std::string_view::npos;
+    if (escaped) {
       keys.back() += text[++i];
     } else if (text[i] == '.') {
       keys.emplace_back();
+    } else if (text[i] == '=') {
+      assignment.value = text.substr(i + 1);
     } else {
       keys.back() += text[i];
     }
   }
-  return keys;
+  return assignment;
+}
+
+bool is_utf8(const std::string& text) {
+  try {
+    Json(text).dump();
+    return true;
+  } catch (const Json::type_error&) {
+    return false;
+  }
 }
 
 Json parse_value(const std::string& text) {
@@ -49,11 +70,9 @@ Json& element(Json& list, const std::string& key, const std::string& assignment)
 }  // namespace
 
 void apply_override(Json& json, const std::string& assignment) {
-  const size_t equals = assignment.find('=');
-  if (equals == std::string::npos || equals == 0) {
-    refuse(assignment, "expected key=value, as in train.lr=3e-4");
-  }
-  const std::vector<std::string> keys = split_keys(std::string_view(assignment).substr(0, equals));
+  const auto [keys, value] = split(assignment);
+  if (!value) refuse(assignment, "expected key=value, as in train.lr=3e-4");
+  if (!is_utf8(assignment)) refuse(assignment, "is not UTF-8");
   Json result = json;  // a refused override leaves the document as it was
   Json* at = &result;
   std::string walked;
@@ -69,7 +88,7 @@ void apply_override(Json& json, const std::string& assignment) {
     }
     walked += (walked.empty() ? "" : ".") + key;
   }
-  *at = parse_value(assignment.substr(equals + 1));
+  *at = parse_value(*value);
   json = std::move(result);
 }
 

@@ -9,7 +9,9 @@
 namespace hone::config {
 
 /// Puts `assignment` ("train.lr=3e-4") into the document before it is read. Dots separate keys
-/// ("\." is a dot inside one), a number is a position in a list that exists (its length appends).
+/// ("\.",
+/// "\=" and "\\" stand for the signs themselves), a number is a position in a list that exists (its
+/// length appends).
 /// The value is taken as JSON if it is JSON, else as a string: steps=10, targets=["q_proj"],
 /// device=cuda, note='"10"'. Missing objects on the way are made; null unsets an optional key.
 /// Throws: ConfigError naming the assignment and what is wrong with it.

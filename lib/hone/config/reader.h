@@ -8,8 +8,8 @@
 ///   };
 ///   auto options = config::read_config<TrainOptions>(read_json_file("recipe.json"));
 ///
-/// Fields may be bool, integers, double, std::string, an enum with EnumNames, Json (anything),
-/// std::optional, std::vector, std::map<std::string, T> and structs with visit().
+/// Fields may be bool, int64_t, double, std::string, an enum with EnumNames, structs with visit(),
+/// and std::optional, std::vector and std::map<std::string, T> of these.
 #pragma once
 #include <utility>
 
@@ -20,8 +20,9 @@
 namespace hone::config {
 
 /// The struct that `json` describes; absent keys keep the value that `defaults` holds. Lists and
-/// maps replace the default whole, structs key by key; null in an optional field is as absent.
-/// Every nested struct's validate(Validation&) runs after its fields are read, inner ones first.
+/// maps replace the default whole, structs key by key; null unsets an optional field.
+/// Every nested struct's validate(Validation&) runs after its fields are read, inner ones first,
+/// also where the document leaves the struct out.
 /// A string "$schema" at the top is ignored, so that editors find the schema.
 /// Throws: ConfigError with everything that is wrong: unknown keys (with the nearest known one),
 ///   wrong types, numbers out of Range, unknown enum names, missing Required keys, and what

@@ -32,8 +32,9 @@ class FieldSchema {
     schema.update(value_schema(field, attributes));
     // A nested struct with required keys cannot be left out either.
     const bool required = attributes.required || (Visited<T> && schema.contains("required"));
-    if constexpr (!is_optional<T> && !Visited<T>) {
-      if (!required) schema["default"] = write_value(field);
+    if constexpr (!Visited<T>) {
+      const Json standing = write_value(field);
+      if (!required && !standing.is_null()) schema["default"] = standing;
     }
     if (required) object["required"].push_back(name);
     object["properties"][name] = std::move(schema);
@@ -51,10 +52,10 @@ Json value_schema(const T& value, const Attributes& attributes) {
     allow_null(schema);
   } else if constexpr (std::same_as<T, bool>) {
     schema["type"] = "boolean";
-  } else if constexpr (Integer<T>) {
+  } else if constexpr (std::same_as<T, int64_t>) {
     schema["type"] = "integer";
     if (attributes.range) add_range(schema, *attributes.range);
-  } else if constexpr (std::floating_point<T>) {
+  } else if constexpr (std::same_as<T, double>) {
     schema["type"] = "number";
     if (attributes.range) add_range(schema, *attributes.range);
   } else if constexpr (std::same_as<T, std::string>) {

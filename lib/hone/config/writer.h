@@ -1,9 +1,7 @@
 /// A struct with visit() as JSON: what --print-config shows and a run folder keeps.
 #pragma once
-#include <functional>
+#include <set>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "hone/config/detail/fields.h"
@@ -13,38 +11,46 @@
 namespace hone::config {
 namespace detail {
 
+/// `value` at `path` without those keys of structs and maps that hold something and whose paths are
+/// in `left_out`.
 template <class T>
-Json write_value(const T& value);
+Json write_value(const T& value, const std::string& path = "",
+                 const std::set<std::string>& left_out = {});
 
-class FieldWriter {
- public:
+struct FieldWriter {
   template <class T, class... Args>
   void operator()(const char* name, const T& field, std::string_view, const Args&...) {
-    if constexpr (is_optional<T>) {
-      if (!field) return;
-    }
-    object[name] = write_value(field);
+    const std::string place = path + "/" + pointer_step(name);
+    Json json = write_value(field, place, left_out);
+    if (json.is_null() || !left_out.contains(place)) object[name] = std::move(json);
   }
 
+  const std::string& path;
+  const std::set<std::string>& left_out;
   Json object = Json::object();
 };
 
 template <class T>
-Json write_value(const T& value) {
+Json write_value(const T& value, const std::string& path, const std::set<std::string>& left_out) {
   if constexpr (is_optional<T>) {
-    return value ? write_value(*value) : Json(nullptr);
+    return value ? write_value(*value, path, left_out) : Json(nullptr);
   } else if constexpr (NamedEnum<T>) {
     return enum_name(value);
   } else if constexpr (is_vector<T>) {
     Json list = Json::array();
-    for (const typename T::value_type& item : value) list.push_back(write_value(item));
+    for (const typename T::value_type& item : value) {
+      list.push_back(write_value(item, path + "/" + std::to_string(list.size()), left_out));
+    }
     return list;
   } else if constexpr (is_map<T>) {
     Json object = Json::object();
-    for (const auto& [key, item] : value) object[key] = write_value(item);
+    for (const auto& [key, item] : value) {
+      const std::string place = path + "/" + pointer_step(key);
+      if (!left_out.contains(place)) object[key] = write_value(item, place, left_out);
+    }
     return object;
   } else if constexpr (Visited<T>) {
-    FieldWriter writer;
+    FieldWriter writer{path, left_out};
     T::visit(value, writer);
     return std::move(writer.object);
   } else {
@@ -92,24 +98,21 @@ void validate_value(const T& value, const std::string& path, const Validation::I
   }
 }
 
-/// Removes the keys that are a problem only because they are given.
-void drop_ineffective(
-    Json& json, const std::function<std::vector<Problem>(const Validation::IsSet&)>& validate);
-
 }  // namespace detail
 
-/// Every key with its value, defaults included, in the order of visit(). Left out are optionals
-/// that hold nothing, and keys that validate() refuses merely for being given (no_effect).
+/// Every key with its value, defaults included, in the order of visit(); null for an optional that
+/// holds nothing. Left out are keys that validate() refuses merely for being given (no_effect).
 /// read_config<T>(to_json(value)) succeeds and gives `value` back if `value` came from read_config.
 template <detail::Visited T>
 Json to_json(const T& value) {
-  Json json = detail::write_value(value);
-  detail::drop_ineffective(json, [&value](const Validation::IsSet& is_set) {
-    std::vector<Problem> problems;
-    detail::validate_value(value, "", is_set, problems);
-    return problems;
-  });
-  return json;
+  std::vector<Problem> problems;
+  detail::validate_value(
+      value, "", [](const std::string&) { return true; }, problems);
+  std::set<std::string> left_out;
+  for (Problem& problem : problems) {
+    if (problem.no_effect) left_out.insert(std::move(problem.path));
+  }
+  return detail::write_value(value, "", left_out);
 }
 
 /// Everything that validate() of a struct made in code reports, as read_config would throw it.
@@ -117,7 +120,8 @@ Json to_json(const T& value) {
 template <detail::Visited T>
 void validate(const T& value) {
   std::vector<Problem> problems;
-  detail::validate_value(value, "", [](const std::string&) { return false; }, problems);
+  detail::validate_value(
+      value, "", [](const std::string&) { return false; }, problems);
   if (!problems.empty()) throw ConfigError(std::move(problems));
 }
 

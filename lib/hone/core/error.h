@@ -34,8 +34,9 @@ class DataError : public Error {
 
 /// One thing wrong with a configuration.
 struct Problem {
-  std::string path;     ///< JSON pointer of the key, e.g. "/train/lr"
-  std::string message;  ///< what is wrong and how to mend it
+  std::string path;        ///< JSON pointer of the key, e.g. "/train/lr"
+  std::string message;     ///< what is wrong and how to mend it
+  bool no_effect = false;  ///< wrong only in that the key was given
 };
 
 /// All that is wrong with a configuration. what() is one "<path>: <message>" a line.

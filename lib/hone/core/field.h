@@ -27,7 +27,8 @@ class Validation {
   Validation(std::string path, IsSet is_set, std::vector<Problem>& problems)
       : path_(std::move(path)), is_set_(std::move(is_set)), problems_(problems) {}
 
-  /// Reports `message` for the struct's field `key` ("rank", or "lora/rank" for a nested one).
+  /// Reports `message` for the struct's field `key` ("rank", or "lora/rank" for a nested one; a map's
+  /// keys go through pointer_step).
   void problem(std::string_view key, std::string message) {
     problems_.push_back({path_ + "/" + std::string(key), std::move(message)});
   }
@@ -37,7 +38,9 @@ class Validation {
 
   /// Reports `key` if it was given although it has no effect: `why` says when it would.
   void no_effect(std::string_view key, const std::string& why) {
-    if (is_set(key)) problem(key, "has no effect " + why + "; remove it");
+    if (!is_set(key)) return;
+    problems_.push_back(
+        {path_ + "/" + std::string(key), "has no effect " + why + "; remove it", true});
   }
 
  private:

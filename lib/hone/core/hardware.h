@@ -9,7 +9,7 @@ namespace hone {
 struct HardwareReport {
   std::string cpu_model;
   int cores = 1;                          ///< usable by this process (affinity)
-  std::vector<std::string> cpu_features;  ///< of: avx2, fma, avx512f, avx512_vnni, avx512_bf16, amx
+  std::vector<std::string> cpu_features;  ///< of: avx2, fma, avx512f, avx512_vnni, avx512_bf16, amx_tile
   int64_t memory_bytes = 0;               ///< of the machine, or of its control group if less
 };
 

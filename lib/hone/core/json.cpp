@@ -5,6 +5,7 @@
 
 #include "hone/core/error.h"
 #include "hone/core/file.h"
+#include "hone/core/names.h"
 
 namespace hone {
 namespace {
@@ -25,7 +26,8 @@ class Builder : public nlohmann::json_sax<Json> {
   bool number_unsigned(number_unsigned_t value) override { return add(Json(value)); }
   bool number_float(number_float_t value, const string_t& text) override {
     const bool whole = text.find_first_of(".eE") == std::string::npos;
-    if (whole) return fail("integer " + text.substr(0, 40) + " does not fit into 64 bits");
+    if (whole)
+      return fail(pointer() + ": integer " + text.substr(0, 40) + " does not fit into 64 bits");
     return add(Json(value));
   }
   bool string(string_t& value) override { return add(Json(std::move(value))); }
@@ -36,19 +38,20 @@ class Builder : public nlohmann::json_sax<Json> {
   bool end_array() override { return close(); }
 
   bool key(string_t& name) override {
-    if (!levels_.back().keys.insert(name).second) return fail("duplicate key \"" + name + "\"");
     levels_.back().key = std::move(name);
-    return true;
+    return levels_.back().keys.insert(levels_.back().key).second ||
+           fail(pointer() + ": duplicate key");
   }
 
   bool parse_error(size_t position, const std::string&,
                    const nlohmann::detail::exception& error) override {
     position_ = position;
-    const std::string text = error.what();
-    const size_t colon = text.rfind(": ", text.find(" - ") == std::string::npos ? std::string::npos
-                                                                              : text.find(" - "));
-    reason_ = colon == std::string::npos ? text : text.substr(colon + 2);
-    return false;
+    // "[json.exception.<name>] parse error at line 1, column 2: <reason>", or without "parse
+    // error".
+    std::string_view text = error.what();
+    text.remove_prefix(text.find("] ") + 2);
+    if (text.starts_with("parse error")) text.remove_prefix(text.find(": ") + 2);
+    return fail(std::string(text));
   }
 
  private:
@@ -61,6 +64,16 @@ class Builder : public nlohmann::json_sax<Json> {
   bool fail(std::string reason) {
     reason_ = std::move(reason);
     return false;
+  }
+
+  /// Of the value that comes next.
+  std::string pointer() const {
+    std::string path;
+    for (const Level& level : levels_) {
+      path += "/" + (level.value.is_array() ? std::to_string(level.value.size())
+                                            : pointer_step(level.key));
+    }
+    return path.empty() ? "/" : path;
   }
 
   bool open(Json value) {

@@ -20,7 +20,8 @@ struct JsonLimits {
 
 /// Parses one JSON text. Differs from Json::parse: duplicate keys, numbers outside 64 bits or
 /// double, invalid UTF-8, and anything over `limits` are errors.
-/// Throws: IoError(source, "line L: reason").
+/// Throws: IoError(source, reason); the reason begins with "line L: " for bad syntax and with the
+///   JSON pointer of a duplicate key or a number out of range.
 Json parse_json(std::string_view text, const std::string& source, const JsonLimits& limits = {});
 
 /// parse_json of a whole file. Throws: IoError.

@@ -10,7 +10,8 @@ enum class LogLevel { kInfo, kWarning };
 
 using LogSink = std::function<void(LogLevel, std::string_view)>;
 
-/// Replaces the sink, which may be called from any thread; messages are dropped until one is set.
+/// Replaces the sink, which may be called from any thread, one call at a time, and must not log
+/// itself; messages are dropped until one is set.
 void set_log_sink(LogSink sink);
 
 void log_info(std::string_view message);

@@ -35,4 +35,18 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
   return nearest ? "; did you mean " + *nearest + "?" : "";
 }
 
+std::string pointer_step(std::string_view key) {
+  std::string step;
+  for (const char c : key) {
+    if (c == '~') {
+      step += "~0";
+    } else if (c == '/') {
+      step += "~1";
+    } else {
+      step += c;
+    }
+  }
+  return step;
+}
+
 }  // namespace hone

@@ -19,6 +19,9 @@ std::optional<std::string> nearest_name(std::string_view name,
 /// "; did you mean lr?" or "" .
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& known);
 
+/// A key as one step of a JSON pointer: "~" and "/" escaped.
+std::string pointer_step(std::string_view key);
+
 /// Specialise for an enum that appears in configs:
 ///   template <> struct hone::EnumNames<Mode> {
 ///     static constexpr std::pair<Mode, const char*> values[] = {{Mode::kFull, "full"}, ...};
@@ -27,7 +30,9 @@ template <class E>
 struct EnumNames;
 
 template <class E>
-concept NamedEnum = requires { EnumNames<E>::values; };
+concept NamedEnum = requires {
+  EnumNames<E>::values;
+};
 
 template <NamedEnum E>
 std::string enum_name(E value) {

@@ -20,10 +20,14 @@ struct AnyVisitor {
 
 /// A struct that lists its fields: static void visit(self, visitor).
 template <class T>
-concept Visited = requires(T& self, AnyVisitor& visitor) { T::visit(self, visitor); };
+concept Visited = requires(T& self, AnyVisitor& visitor) {
+  T::visit(self, visitor);
+};
 
 template <class T>
-concept Validated = requires(const T& self, Validation& v) { self.validate(v); };
+concept Validated = requires(const T& self, Validation& v) {
+  self.validate(v);
+};
 
 template <class T>
 inline constexpr bool is_optional = false;
@@ -40,12 +44,6 @@ inline constexpr bool is_map = false;
 template <class T>
 inline constexpr bool is_map<std::map<std::string, T>> = true;
 
-template <class T>
-concept Integer = std::integral<T> && !std::same_as<T, bool>;
-
-template <class T>
-inline constexpr bool always_false = false;
-
 /// The attributes of one field, gathered from the trailing arguments of the visitor's call.
 struct Attributes {
   std::optional<Range> range;
@@ -61,8 +59,5 @@ Attributes gather(const Args&... args) {
   (attributes.add(args), ...);
   return attributes;
 }
-
-/// A key as one step of a JSON pointer: "~" and "/" escaped.
-std::string pointer_step(std::string_view key);
 
 }  // namespace hone::config::detail

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace hone::config::detail {
 namespace {
@@ -36,20 +37,6 @@ bool at_or_below(const std::string& path, const std::string& key) {
 
 }  // namespace
 
-std::string pointer_step(std::string_view key) {
-  std::string step;
-  for (const char c : key) {
-    if (c == '~') {
-      step += "~0";
-    } else if (c == '/') {
-      step += "~1";
-    } else {
-      step += c;
-    }
-  }
-  return step;
-}
-
 void Reading::problem(const std::string& path, std::string message) {
   refused_.insert(path);
   problems_.push_back({path, std::move(message)});
@@ -66,10 +53,6 @@ void Reading::check_keys(const Json& object, const std::string& path,
   }
 }
 
-void Reading::missing(const std::string& path, const std::string& help) {
-  problem(path, "required key is missing: " + help);
-}
-
 bool Reading::expect_object(const Json& json, const std::string& path) {
   if (!json.is_object()) problem(path, "expected object, got " + shown(json));
   return json.is_object();
@@ -80,84 +63,57 @@ bool Reading::expect_list(const Json& json, const std::string& path) {
   return json.is_array();
 }
 
-bool Reading::read_bool(const Json& json, const std::string& path, bool& value) {
-  if (!json.is_boolean()) {
-    problem(path, "expected true or false, got " + shown(json));
-    return false;
-  }
-  value = json.get<bool>();
-  return true;
+std::optional<bool> Reading::read_bool(const Json& json, const std::string& path) {
+  if (json.is_boolean()) return json.get<bool>();
+  problem(path, "expected true or false, got " + shown(json));
+  return std::nullopt;
 }
 
-bool Reading::read_integer(const Json& json, const std::string& path,
-                           const std::optional<Range>& range, int64_t lowest, int64_t highest,
-                           int64_t& value) {
+std::optional<int64_t> Reading::read_integer(const Json& json, const std::string& path,
+                                             const std::optional<Range>& range) {
   constexpr double kExact = 9007199254740992.0;  // 2^53: above it a float is no exact integer
-  if (json.is_number_float()) {
-    const double number = json.get<double>();
-    if (std::trunc(number) != number || std::abs(number) > kExact) {
-      problem(path, "expected integer, got " + shown(json));
-      return false;
-    }
-    value = static_cast<int64_t>(number);
-  } else if (json.is_number_unsigned() &&
-             json.get<uint64_t>() > uint64_t{std::numeric_limits<int64_t>::max()}) {
-    problem(path, "must fit into 63 bits, got " + shown(json));
-    return false;
-  } else if (json.is_number_integer()) {
-    value = json.get<int64_t>();
-  } else {
+  constexpr uint64_t kHighest = std::numeric_limits<int64_t>::max();
+  const double number = json.is_number() ? json.get<double>() : 0.5;
+  if (std::trunc(number) != number) {
     problem(path, "expected integer, got " + shown(json));
-    return false;
-  }
-  if (range &&
-      (static_cast<double>(value) < range->min || static_cast<double>(value) > range->max)) {
+  } else if (range && !(number >= range->min && number <= range->max)) {
     problem(path, shown(*range) + ", got " + shown(json));
-    return false;
+  } else if (json.is_number_float()
+                 ? std::abs(number) > kExact
+                 : json.is_number_unsigned() && json.get<uint64_t>() > kHighest) {
+    problem(path, "expected integer of 64 bits written in digits, got " + shown(json));
+  } else {
+    return json.get<int64_t>();
   }
-  if (value < lowest || value > highest) {
-    problem(path, fmt::format("must be in [{}, {}], got {}", lowest, highest, shown(json)));
-    return false;
-  }
-  return true;
+  return std::nullopt;
 }
 
-bool Reading::read_double(const Json& json, const std::string& path,
-                          const std::optional<Range>& range, double& value) {
+std::optional<double> Reading::read_double(const Json& json, const std::string& path,
+                                           const std::optional<Range>& range) {
   if (!json.is_number()) {
     problem(path, "expected number, got " + shown(json));
-    return false;
+    return std::nullopt;
   }
-  value = json.get<double>();
-  if (range && !(value >= range->min && value <= range->max)) {
-    problem(path, shown(*range) + ", got " + shown(json));
-    return false;
-  }
-  return true;
+  const double value = json.get<double>();
+  if (!range || (value >= range->min && value <= range->max)) return value;
+  problem(path, shown(*range) + ", got " + shown(json));
+  return std::nullopt;
 }
 
-bool Reading::read_string(const Json& json, const std::string& path, std::string& value) {
-  if (!json.is_string()) {
-    problem(path, "expected string, got " + shown(json));
-    return false;
-  }
-  value = json.get<std::string>();
-  return true;
+std::optional<std::string> Reading::read_string(const Json& json, const std::string& path) {
+  if (json.is_string()) return json.get<std::string>();
+  problem(path, "expected string, got " + shown(json));
+  return std::nullopt;
 }
 
-bool Reading::read_enum(const Json& json, const std::string& path,
-                        const std::vector<std::string>& names, std::string& value) {
-  const bool known = json.is_string() &&
-                     std::find(names.begin(), names.end(), json.get<std::string>()) != names.end();
-  if (!known) {
-    std::string message =
-        fmt::format("expected one of {}, got {}", fmt::join(names, ", "), shown(json));
-    if (json.is_string()) message += did_you_mean(json.get<std::string>(), names);
-    problem(path, std::move(message));
-    return false;
-  }
-  value = json.get<std::string>();
-  return true;
+std::optional<size_t> Reading::read_name(const Json& json, const std::string& path,
+                                         const std::vector<std::string>& names) {
+  const std::string name = json.is_string() ? json.get<std::string>() : "";
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (json.is_string() && found != names.end()) return found - names.begin();
+  problem(path, fmt::format("expected one of {}, got {}{}", fmt::join(names, ", "), shown(json),
+                            json.is_string() ? did_you_mean(name, names) : ""));
+  return std::nullopt;
 }
 
 void Reading::add_validated(std::vector<Problem> found) {
