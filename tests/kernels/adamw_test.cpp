@@ -1,0 +1,195 @@
+#include "hone/kernels/adamw.h"
+
+#include <torch/torch.h>
+
+#include "hone/core/error.h"
+#include "support/catch.h"
+#include "support/gradcheck.h"
+
+namespace hone::kernels {
+namespace {
+
+using test::relative_difference;
+using Named = std::vector<std::pair<std::string, at::Tensor>>;
+
+constexpr AdamWOptions kOptions{
+    .lr = 0.02, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1};
+
+/// A matrix, a vector and a parameter that never gets a gradient; sizes that fill no vector
+/// register.
+Named some_parameters(at::ScalarType type = at::kFloat) {
+  torch::manual_seed(1);
+  Named named = {
+      {"matrix", at::randn({37, 23})}, {"vector", at::randn({29})}, {"idle", at::randn({3, 3})}};
+  for (auto& [name, tensor] : named) tensor = tensor.to(type).requires_grad_();
+  return named;
+}
+
+/// Gradients of step `step`, the same for every call with it.
+void set_gradients(const Named& named, int step, double factor = 1) {
+  torch::manual_seed(100 + step);
+  for (const auto& [name, tensor] : named) {
+    if (name == "idle") continue;
+    tensor.mutable_grad() = (at::randn(tensor.sizes()) * factor).to(tensor.scalar_type());
+  }
+}
+
+torch::optim::AdamW torch_adamw(const Named& named) {
+  const auto group = [](std::vector<at::Tensor> tensors, double decay) {
+    return torch::optim::OptimizerParamGroup(
+        tensors,
+        std::make_unique<torch::optim::AdamWOptions>(torch::optim::AdamWOptions(kOptions.lr)
+                                                         .betas({kOptions.beta1, kOptions.beta2})
+                                                         .eps(kOptions.eps)
+                                                         .weight_decay(decay)));
+  };
+  return torch::optim::AdamW(
+      std::vector{group({named[0].second, named[2].second}, kOptions.weight_decay),
+                  group({named[1].second}, 0)});
+}
+
+TEST_CASE("FusedAdamW equals torch::optim::AdamW over ten clipped steps") {
+  const Named ours = some_parameters(), theirs = some_parameters();
+  FusedAdamW fused(ours, kOptions);
+  torch::optim::AdamW reference = torch_adamw(theirs);
+  for (int step = 0; step < 10; ++step) {
+    const double lr = 0.02 / (step + 1), size = step % 2 ? 0.01 : 5;  // clipped every other step
+    set_gradients(ours, step, size);
+    set_gradients(theirs, step, size);
+    fused.set_lr(lr);
+    for (auto& group : reference.param_groups()) group.options().set_lr(lr);
+    const double norm = fused.scale_and_clip(0.5, 1.0);
+    std::vector<at::Tensor> tensors;
+    for (const auto& [name, tensor] : theirs) {
+      if (tensor.grad().defined()) tensor.mutable_grad() *= 0.5;
+      tensors.push_back(tensor);
+    }
+    CHECK(norm == Approx(torch::nn::utils::clip_grad_norm_(tensors, 1.0)).epsilon(1e-6));
+    fused.step();
+    reference.step();
+    fused.zero_grad();
+    for (size_t i = 0; i < ours.size(); ++i) {
+      INFO("step " << step << " " << ours[i].first);
+      CHECK_FALSE(ours[i].second.grad().defined());
+      CHECK(relative_difference(ours[i].second, theirs[i].second) <
+            1e-6);  // float32 rounding of 10 steps
+    }
+  }
+}
+
+TEST_CASE("FusedAdamW: float64 equals torch::optim::AdamW") {
+  const Named ours = some_parameters(at::kDouble), theirs = some_parameters(at::kDouble);
+  FusedAdamW fused(ours, kOptions);
+  torch::optim::AdamW reference = torch_adamw(theirs);
+  for (int step = 0; step < 3; ++step) {
+    set_gradients(ours, step);
+    set_gradients(theirs, step);
+    fused.step();
+    reference.step();
+    for (size_t i = 0; i < ours.size(); ++i) {
+      CHECK(relative_difference(ours[i].second, theirs[i].second) < 1e-14);
+    }
+  }
+}
+
+TEST_CASE("FusedAdamW: half parameters are their float32 masters, rounded") {
+  const at::ScalarType type = GENERATE(at::kBFloat16, at::kHalf);
+  const Named half = some_parameters(type);
+  Named wide;
+  for (const auto& [name, tensor] : half) {
+    wide.emplace_back(name, tensor.detach().to(at::kFloat).requires_grad_());
+  }
+  // A step far below half precision: without masters nothing would ever move.
+  AdamWOptions options = kOptions;
+  options.lr = 1e-4;
+  options.weight_decay = 0;
+  FusedAdamW ours(half, options), reference(wide, options);
+  for (int step = 0; step < 10; ++step) {
+    set_gradients(half, step);
+    for (size_t i = 0; i < half.size(); ++i) {
+      if (half[i].second.grad().defined())
+        wide[i].second.mutable_grad() = half[i].second.grad().to(at::kFloat);
+    }
+    CHECK(ours.scale_and_clip(2, 1) == Approx(reference.scale_and_clip(2, 1)).epsilon(1e-6));
+    ours.step();
+    reference.step();
+  }
+  for (size_t i = 0; i < half.size(); ++i) {
+    CHECK(half[i].second.scalar_type() == type);
+    CHECK(half[i].second.equal(wide[i].second.to(type)));
+    CHECK(ours.state().at("master." + half[i].first).equal(wide[i].second));
+  }
+  CHECK_FALSE(wide[0].second.equal(some_parameters(type)[0].second.to(at::kFloat)));
+}
+
+TEST_CASE("FusedAdamW: the norm is that of all gradients after the factor") {
+  const Named named = some_parameters();
+  FusedAdamW optimizer(named, kOptions);
+  CHECK(optimizer.scale_and_clip(1, 1) == 0);  // no gradient at all
+  set_gradients(named, 0);
+  const double squares = named[0].second.grad().square().sum().item<double>() +
+                         named[1].second.grad().square().sum().item<double>();
+  CHECK(optimizer.scale_and_clip(0.25, 0) == Approx(0.25 * std::sqrt(squares)).epsilon(1e-6));
+  named[1].second.mutable_grad()[7] = INFINITY;
+  CHECK_FALSE(std::isfinite(optimizer.scale_and_clip(1, 1)));
+  named[1].second.mutable_grad()[7] = NAN;
+  CHECK_FALSE(std::isfinite(optimizer.scale_and_clip(1, 1)));
+}
+
+TEST_CASE("FusedAdamW: a factor that was not used up does not reach later gradients") {
+  const Named skipped = some_parameters(), plain = some_parameters();
+  FusedAdamW a(skipped, kOptions), b(plain, kOptions);
+  set_gradients(skipped, 0);
+  a.scale_and_clip(1e-3, 1e-6);
+  a.zero_grad();
+  for (const auto& [named, optimizer] : {std::pair(&skipped, &a), std::pair(&plain, &b)}) {
+    set_gradients(*named, 1);
+    optimizer->step();
+  }
+  for (size_t i = 0; i < plain.size(); ++i) CHECK(skipped[i].second.equal(plain[i].second));
+}
+
+TEST_CASE("FusedAdamW: strided gradients and parameters") {
+  const Named ours = {{"matrix", at::arange(12, at::kFloat).view({4, 3}).t().requires_grad_()}};
+  const Named plain = {{"matrix", ours[0].second.detach().contiguous().requires_grad_()}};
+  FusedAdamW a(ours, kOptions), b(plain, kOptions);
+  const at::Tensor grad = at::randn({4, 3});
+  ours[0].second.mutable_grad() = grad.t();
+  plain[0].second.mutable_grad() = grad.t().contiguous();
+  a.step();
+  b.step();
+  CHECK(ours[0].second.equal(plain[0].second));
+}
+
+TEST_CASE("FusedAdamW: saved state continues exactly") {
+  const at::ScalarType type = GENERATE(at::kFloat, at::kBFloat16);
+  const Named whole = some_parameters(type), parts = some_parameters(type);
+  FusedAdamW a(whole, kOptions), b(parts, kOptions);
+  const auto steps = [](const Named& named, FusedAdamW& optimizer, int begin, int end) {
+    for (int step = begin; step < end; ++step) {
+      set_gradients(named, step);
+      optimizer.scale_and_clip(1, 1);
+      optimizer.step();
+    }
+  };
+  steps(whole, a, 0, 6);
+  steps(parts, b, 0, 3);
+  std::map<std::string, at::Tensor> saved;
+  for (const auto& [name, tensor] : b.state()) saved[name] = tensor.clone();
+  Named loaded;
+  for (const auto& [name, tensor] : parts)
+    loaded.emplace_back(name, tensor.detach().clone().requires_grad_());
+  FusedAdamW c(loaded, kOptions);
+  c.load_state(saved);
+  steps(loaded, c, 3, 6);
+  for (size_t i = 0; i < whole.size(); ++i) CHECK(loaded[i].second.equal(whole[i].second));
+  CHECK(c.state().at("step.matrix").item<float>() == 6);
+  CHECK(c.state().at("step.idle").item<float>() == 0);
+
+  saved.erase("exp_avg_sq.vector");
+  CHECK_THROWS_AS(c.load_state(saved), Error);
+  CHECK_THROWS_WITH(c.load_state(saved), Catch::Contains("\"exp_avg_sq.vector\" is missing"));
+}
+
+}  // namespace
+}  // namespace hone::kernels
