@@ -83,7 +83,8 @@ TEST_CASE("rms_norm equals the plain formula") {
   const auto f = [](const Tensors& in) { return rms_norm(in[0], in[1], kEps); };
   const auto plain = [](const Tensors& in) { return plain_rms_norm(in[0], in[1]); };
   for (const at::ScalarType type : kTypes) {
-    for (const at::IntArrayRef shape : {at::IntArrayRef{1, 8}, {257, 288}, {3, 7, 33}, {0, 16}}) {
+    for (const std::vector<int64_t>& shape :
+         {std::vector<int64_t>{1, 8}, {257, 288}, {3, 7, 33}, {0, 16}}) {
       INFO(type << " " << shape);
       const at::Tensor x = at::randn(shape).to(type), weight = at::randn({shape.back()}).to(type);
       check_equal(f, plain, {x, weight}, tolerance_of(type));
@@ -118,7 +119,8 @@ TEST_CASE("apply_rotary: gradient") {
 TEST_CASE("apply_rotary equals the plain formula") {
   torch::manual_seed(3);
   for (const at::ScalarType type : kTypes) {
-    for (const at::IntArrayRef shape : {at::IntArrayRef{1, 1, 2}, {257, 6, 48}, {5, 3, 10}}) {
+    for (const std::vector<int64_t>& shape :
+         {std::vector<int64_t>{1, 1, 2}, {257, 6, 48}, {5, 3, 10}}) {
       INFO(type << " " << shape);
       Tensors angle = angles(shape[0], shape[2], at::kFloat);
       for (at::Tensor& table : angle) table = table.to(type);
@@ -157,7 +159,8 @@ TEST_CASE("swiglu equals the plain formula") {
   const auto f = [](const Tensors& in) { return swiglu(in[0], in[1]); };
   const auto plain = [](const Tensors& in) { return plain_swiglu(in[0], in[1]); };
   for (const at::ScalarType type : kTypes) {
-    for (const at::IntArrayRef shape : {at::IntArrayRef{1, 1}, {129, 77}, {64, 256}, {0, 4}}) {
+    for (const std::vector<int64_t>& shape :
+         {std::vector<int64_t>{1, 1}, {129, 77}, {64, 256}, {0, 4}}) {
       INFO(type << " " << shape);
       check_equal(f, plain, {(4 * at::randn(shape)).to(type), at::randn(shape).to(type)},
                   tolerance_of(type));

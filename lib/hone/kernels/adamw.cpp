@@ -2,18 +2,74 @@
 
 #include <torch/torch.h>
 
+#include <cmath>
+
 #include "hone/core/error.h"
+#include "hone/kernels/detail/rows.h"
+#include "hone/kernels/parallel.h"
 
 namespace hone::kernels {
+namespace {
+
+constexpr int64_t kBlock = 1 << 15;  // elements: their six arrays fit in a core's L2 cache
+
+/// What one step does to a number; the names and the order of operations are torch.optim.AdamW's.
+template <class T>
+struct Update {
+  Update(const AdamWOptions& options, double grad_factor, double steps, bool decays)
+      : grad_factor(static_cast<T>(grad_factor)),
+        keep(static_cast<T>(decays ? 1 - options.lr * options.weight_decay : 1)),
+        gain1(static_cast<T>(1 - options.beta1)),
+        beta2(static_cast<T>(options.beta2)),
+        gain2(static_cast<T>(1 - options.beta2)),
+        step_size(static_cast<T>(options.lr / (1 - std::pow(options.beta1, steps)))),
+        root_correction(static_cast<T>(std::sqrt(1 - std::pow(options.beta2, steps)))),
+        eps(static_cast<T>(options.eps)) {}
+
+  void operator()(T& p, T gradient, T& m, T& v) const {
+    const T g = gradient * grad_factor;
+    m += gain1 * (g - m);
+    v = beta2 * v + gain2 * g * g;
+    p = p * keep - step_size * m / (std::sqrt(v) / root_correction + eps);
+  }
+
+  T grad_factor, keep, gain1, beta2, gain2, step_size, root_correction, eps;
+};
+
+template <class T, class Grad>
+void update_range(const Update<T>& update, int64_t count, T* __restrict master,
+                  const Grad* __restrict grad, T* __restrict moment1, T* __restrict moment2) {
+  for (int64_t i = 0; i < count; ++i) {
+    update(master[i], static_cast<T>(grad[i]), moment1[i], moment2[i]);
+  }
+}
+
+template <class Grad>
+double sum_of_squares(const Grad* grad, int64_t count) {
+  return detail::sum_row<double>(count, [&](int64_t i) {
+    const auto g = static_cast<double>(grad[i]);
+    return g * g;
+  });
+}
+
+}  // namespace
+
+/// A run of elements of one slot.
+struct FusedAdamW::Block {
+  size_t slot;
+  int64_t begin, count;
+};
 
 FusedAdamW::FusedAdamW(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
                        const AdamWOptions& options)
     : options_(options) {
   const torch::NoGradGuard no_grad;
   for (const auto& [name, parameter] : parameters) {
-    const bool half = parameter.scalar_type() == at::kBFloat16 || parameter.scalar_type() == at::kHalf;
+    TORCH_CHECK_VALUE(parameter.is_non_overlapping_and_dense(), "FusedAdamW: \"", name,
+                      "\" must fill its memory, got sizes ", parameter.sizes(), " and strides ",
+                      parameter.strides());
     Slot slot{name, parameter};
-    slot.master = half ? parameter.to(at::kFloat) : parameter.detach();
+    slot.master = parameter.detach().to(detail::wide_type(parameter));
     slot.moment1 = at::zeros_like(slot.master);
     slot.moment2 = at::zeros_like(slot.master);
     slot.steps = at::zeros({}, slot.master.options().dtype(at::kFloat));
@@ -22,46 +78,120 @@ FusedAdamW::FusedAdamW(const std::vector<std::pair<std::string, at::Tensor>>& pa
   }
 }
 
+at::Tensor FusedAdamW::Slot::gradient() const {
+  const at::Tensor& grad = parameter.grad();
+  if (!grad.defined() || grad.strides() == parameter.strides()) return grad;
+  return at::empty_like(parameter).copy_(grad);
+}
+
+std::vector<FusedAdamW::Block> FusedAdamW::blocks(const std::vector<at::Tensor>& grads) const {
+  std::vector<Block> blocks;
+  for (size_t slot = 0; slot < slots_.size(); ++slot) {
+    if (!grads[slot].defined()) continue;
+    const int64_t count = grads[slot].numel();
+    for (int64_t begin = 0; begin < count; begin += kBlock) {
+      blocks.push_back({slot, begin, std::min(kBlock, count - begin)});
+    }
+  }
+  return blocks;
+}
+
 double FusedAdamW::scale_and_clip(double factor, double max_norm) {
   const torch::NoGradGuard no_grad;
   std::vector<at::Tensor> grads;
-  for (const Slot& slot : slots_) {
-    if (slot.parameter.grad().defined()) grads.push_back(slot.parameter.grad());
+  for (const Slot& slot : slots_) grads.push_back(slot.gradient());
+  double squares = 0;
+  if (!slots_.empty() && slots_[0].parameter.is_cpu()) {
+    const std::vector<Block> parts = blocks(grads);
+    std::vector<double> sums(parts.size());
+    parallel_for(parts.size(), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const auto& [slot, first, count] = parts[i];
+        AT_DISPATCH_FLOATING_TYPES_AND2(
+            at::kBFloat16, at::kHalf, grads[slot].scalar_type(), "FusedAdamW",
+            [&] { sums[i] = sum_of_squares(detail::read<scalar_t>(grads[slot]) + first, count); });
+      }
+    });
+    for (const double sum : sums) squares += sum;
+  } else {
+    std::vector<at::Tensor> norms;
+    for (const at::Tensor& grad : grads) {
+      if (grad.defined()) norms.push_back(grad.norm(2, at::kFloat));
+    }
+    if (!norms.empty()) squares = at::stack(norms).to(at::kDouble).square().sum().item<double>();
   }
-  if (grads.empty()) return 0;
-  std::vector<at::Tensor> norms;
-  for (const at::Tensor& grad : grads) norms.push_back(grad.norm(2, at::kFloat));
-  const double norm = at::stack(norms).to(at::kDouble).norm().item<double>() * factor;
-  if (max_norm > 0 && norm > max_norm) factor *= max_norm / (norm + 1e-6);
-  at::_foreach_mul_(grads, factor);
+  const double norm = std::sqrt(squares) * factor;
+  grad_factor_ = max_norm > 0 && norm > max_norm ? factor * max_norm / (norm + 1e-6) : factor;
   return norm;
 }
 
 void FusedAdamW::step() {
   const torch::NoGradGuard no_grad;
+  std::vector<at::Tensor> grads;
+  for (Slot& slot : slots_) {
+    grads.push_back(slot.gradient());
+    if (grads.back().defined()) slot.steps.add_(1);
+  }
+  if (slots_.empty()) return;
+  if (slots_[0].parameter.is_cpu()) {
+    step_on_cpu(grads);
+  } else {
+    step_elsewhere(grads);
+  }
+  grad_factor_ = 1;
+}
+
+void FusedAdamW::step_on_cpu(const std::vector<at::Tensor>& grads) {
+  const std::vector<Block> parts = blocks(grads);
+  const auto update_block = [&]<class T, class Grad>(Block block, T*, Grad*) {
+    Slot& slot = slots_[block.slot];
+    const Update<T> update(options_, grad_factor_, *detail::read<float>(slot.steps), slot.decays);
+    T* master = slot.master.mutable_data_ptr<T>() + block.begin;
+    update_range(update, block.count, master, detail::read<Grad>(grads[block.slot]) + block.begin,
+                 slot.moment1.mutable_data_ptr<T>() + block.begin,
+                 slot.moment2.mutable_data_ptr<T>() + block.begin);
+    if constexpr (!std::is_same_v<T, Grad>) {
+      Grad* parameter = slot.parameter.mutable_data_ptr<Grad>() + block.begin;
+      for (int64_t i = 0; i < block.count; ++i) parameter[i] = static_cast<Grad>(master[i]);
+    }
+  };
+  parallel_for(parts.size(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      AT_DISPATCH_FLOATING_TYPES_AND2(
+          at::kBFloat16, at::kHalf, grads[parts[i].slot].scalar_type(), "FusedAdamW", [&] {
+            using Wide = std::conditional_t<std::is_same_v<scalar_t, double>, double, float>;
+            update_block(parts[i], static_cast<Wide*>(nullptr), static_cast<scalar_t*>(nullptr));
+          });
+    }
+  });
+}
+
+void FusedAdamW::step_elsewhere(const std::vector<at::Tensor>& grads) {
   for (const bool decays : {true, false}) {
-    std::vector<at::Tensor> masters, grads, moments1, moments2, steps;
-    for (Slot& slot : slots_) {
-      if (slot.decays != decays || !slot.parameter.grad().defined()) continue;
-      slot.steps.add_(1);
+    std::vector<at::Tensor> masters, scaled, moments1, moments2, steps;
+    for (size_t i = 0; i < slots_.size(); ++i) {
+      Slot& slot = slots_[i];
+      if (slot.decays != decays || !grads[i].defined()) continue;
       masters.push_back(slot.master);
-      grads.push_back(slot.parameter.grad().to(slot.master.scalar_type()));
+      scaled.push_back(grads[i].to(slot.master.scalar_type()));
       moments1.push_back(slot.moment1);
       moments2.push_back(slot.moment2);
       steps.push_back(slot.steps);
     }
     if (masters.empty()) continue;
-    at::_fused_adamw_(masters, grads, moments1, moments2, {}, steps, options_.lr, options_.beta1,
+    if (grad_factor_ != 1) scaled = at::_foreach_mul(scaled, grad_factor_);
+    at::_fused_adamw_(masters, scaled, moments1, moments2, {}, steps, options_.lr, options_.beta1,
                       options_.beta2, decays ? options_.weight_decay : 0.0, options_.eps,
                       /*amsgrad=*/false, /*maximize=*/false);
   }
   for (Slot& slot : slots_) {
-    if (slot.master.scalar_type() != slot.parameter.scalar_type()) slot.parameter.copy_(slot.master);
+    if (slot.has_master()) slot.parameter.copy_(slot.master);
   }
 }
 
 void FusedAdamW::zero_grad() {
   for (Slot& slot : slots_) slot.parameter.mutable_grad() = at::Tensor();
+  grad_factor_ = 1;
 }
 
 std::map<std::string, at::Tensor> FusedAdamW::state() const {
@@ -70,9 +200,7 @@ std::map<std::string, at::Tensor> FusedAdamW::state() const {
     state["exp_avg." + slot.name] = slot.moment1;
     state["exp_avg_sq." + slot.name] = slot.moment2;
     state["step." + slot.name] = slot.steps;
-    if (slot.master.scalar_type() != slot.parameter.scalar_type()) {
-      state["master." + slot.name] = slot.master;
-    }
+    if (slot.has_master()) state["master." + slot.name] = slot.master;
   }
   return state;
 }

@@ -1,4 +1,4 @@
-/// AdamW over all parameters in one fused operation a group.
+/// AdamW over all parameters in one pass.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -18,25 +18,31 @@ struct AdamWOptions {
   double weight_decay = 0.01;
 };
 
-/// AdamW (decoupled decay) by at::_fused_adamw_; equals torch.optim.AdamW.
+/// AdamW (decoupled decay); equals torch.optim.AdamW (tests/kernels/adamw_test.cpp).
 ///
 /// Matrices and larger decay; vectors (norms, biases) do not. Parameters of half types have float32
 /// masters, which are stepped and rounded back; moments are float32 then.
+/// On the CPU a step is one pass over parameters, gradients and moments, scaling and clipping
+/// included; elsewhere at::_fused_adamw_.
 class FusedAdamW {
  public:
   /// Named parameters that require gradients, of one device. Names are those of the state.
+  /// Throws: c10::ValueError naming a parameter whose memory has gaps or overlaps.
   FusedAdamW(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
              const AdamWOptions& options);
 
   void set_lr(double lr) { options_.lr = lr; }
 
-  /// Multiplies every gradient by `factor` and then, if max_norm > 0 and their global L2 norm is
-  /// over it, by max_norm / (norm + 1e-6), as torch's clip_grad_norm_. Returns the norm after
-  /// `factor`, before clipping. A norm that is not finite leaves the gradients useless.
+  /// Has the next step multiply every gradient by `factor` and then, if max_norm > 0 and their
+  /// global L2 norm is over it, by max_norm / (norm + 1e-6), as torch's clip_grad_norm_. The
+  /// gradients themselves stay as they are. Returns the norm after `factor`, before clipping;
+  /// after one that is not finite, call zero_grad() instead of step(). On the CPU the norm is the
+  /// same for any number of threads.
   double scale_and_clip(double factor, double max_norm);
 
   /// One step; parameters without a gradient stay as they are.
   void step();
+  /// Drops the gradients and what scale_and_clip() set.
   void zero_grad();
 
   /// Moments, step counts and masters by "<kind>.<parameter name>"; shares their memory.
@@ -49,9 +55,19 @@ class FusedAdamW {
     std::string name;
     at::Tensor parameter, master, moment1, moment2, steps;  // master: the parameter itself for fp32
     bool decays = false;
+
+    bool has_master() const { return master.scalar_type() != parameter.scalar_type(); }
+    at::Tensor gradient() const;  ///< laid out as the parameter is; undefined if there is none
   };
+  struct Block;
+
+  std::vector<Block> blocks(const std::vector<at::Tensor>& grads) const;
+  void step_on_cpu(const std::vector<at::Tensor>& grads);
+  void step_elsewhere(const std::vector<at::Tensor>& grads);
+
   std::vector<Slot> slots_;
   AdamWOptions options_;
+  double grad_factor_ = 1;
 };
 
 }  // namespace hone::kernels

@@ -4,8 +4,14 @@
 
 #include <algorithm>
 
+#include "hone/kernels/detail/rows.h"
+#include "hone/kernels/parallel.h"
+
+// Legend of suffixes: n positions of a chunk, d model width, v vocabulary.
 namespace hone::kernels {
 namespace {
+
+using detail::wide_type;
 
 void check(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
            const at::Tensor& token_weights) {
@@ -15,80 +21,165 @@ void check(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor&
                         weight.scalar_type() == hidden.scalar_type(),
                     "linear_cross_entropy: weight must be [V, D] with D = ", hidden.size(1),
                     " and of hidden's dtype, got ", weight.sizes(), " ", weight.scalar_type());
-  TORCH_CHECK_VALUE(targets.dim() == 1 && targets.size(0) == hidden.size(0) &&
-                        targets.scalar_type() == at::kLong,
-                    "linear_cross_entropy: targets must be int64 [T] with T = ", hidden.size(0),
-                    ", got ", targets.scalar_type(), " ", targets.sizes());
+  TORCH_CHECK_VALUE(
+      targets.dim() == 1 && targets.size(0) == hidden.size(0) && targets.scalar_type() == at::kLong,
+      "linear_cross_entropy: targets must be int64 [T] with T = ", hidden.size(0), ", got ",
+      targets.scalar_type(), " ", targets.sizes());
   TORCH_CHECK_VALUE(!token_weights.defined() || token_weights.sizes() == targets.sizes(),
                     "linear_cross_entropy: token_weights must be [T] = ", targets.sizes(), ", got ",
                     token_weights.sizes());
 }
 
-at::ScalarType wide(const at::Tensor& x) {
-  return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+/// Positions with a target, all of them checked to lie in [0, V).
+at::Tensor kept_positions(const at::Tensor& targets, int64_t ignore_index, int64_t vocabulary) {
+  const at::Tensor kept = targets.ne(ignore_index).nonzero().flatten();
+  if (kept.numel() == 0) return kept;
+  const auto [low, high] = at::aminmax(targets.index_select(0, kept));
+  for (const at::Tensor& target : {low, high}) {
+    const auto value = target.item<int64_t>();
+    TORCH_CHECK_INDEX(value >= 0 && value < vocabulary,
+                      "linear_cross_entropy: targets must be in [0, ", vocabulary,
+                      ") or ignore_index ", ignore_index, ", got ", value);
+  }
+  return kept;
 }
 
-int64_t rows_per_chunk(const at::Tensor& weight, int64_t chunk_bytes) {
-  const int64_t row = weight.size(0) * (wide(weight) == at::kDouble ? 8 : 4);
-  return std::max<int64_t>(1, chunk_bytes / std::max<int64_t>(1, row));
-}
+/// A chunk of positions that have a target.
+struct Chunk {
+  at::Tensor rows;  ///< [n] int64; undefined if they are the whole range from `begin`
+  int64_t begin = 0;
+  at::Tensor hidden_nd, logits_nv, targets_n;  ///< logits in hidden's dtype, to be overwritten
+  at::Tensor pick(const at::Tensor& x) const {
+    if (rows.defined()) return x.index_select(0, rows);
+    return x.slice(0, begin, begin + targets_n.size(0));
+  }
+};
 
-/// Calls body(rows [n] of the kept positions, targets [n], logits [n, V] wide) for each chunk.
+/// Calls body(chunk) for chunks of nearly equal size, all in one buffer of logits.
 template <class Body>
 void for_each_chunk(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                     int64_t ignore_index, int64_t chunk_bytes, Body body) {
-  const at::Tensor kept = targets.ne(ignore_index).nonzero().flatten();
-  for (const at::Tensor& rows : kept.split(rows_per_chunk(weight, chunk_bytes))) {
-    if (rows.numel() == 0) continue;
-    const at::Tensor input = hidden.index_select(0, rows);
-    body(rows, input, targets.index_select(0, rows), at::mm(input, weight.t()).to(wide(hidden)));
+  const int64_t vocabulary = weight.size(0), size = wide_type(weight) == at::kDouble ? 8 : 4;
+  const at::Tensor kept = kept_positions(targets, ignore_index, vocabulary);
+  const int64_t count = kept.numel();
+  if (count == 0) return;
+  const int64_t most = std::max<int64_t>(1, chunk_bytes / std::max<int64_t>(1, vocabulary * size));
+  const int64_t chunks = (count + most - 1) / most, length = (count + chunks - 1) / chunks;
+  const at::Tensor buffer = at::empty({std::min(length, count), vocabulary}, hidden.options());
+  for (int64_t begin = 0; begin < count; begin += length) {
+    const int64_t end = std::min(begin + length, count);
+    Chunk chunk{.begin = begin, .targets_n = targets.slice(0, begin, end)};
+    if (count < targets.size(0)) {
+      chunk.rows = kept.slice(0, begin, end);
+      chunk.targets_n = targets.index_select(0, chunk.rows);
+    }
+    chunk.hidden_nd = chunk.pick(hidden);
+    chunk.logits_nv = buffer.slice(0, 0, end - begin);
+    at::mm_out(chunk.logits_nv, chunk.hidden_nd, weight.t());
+    body(chunk);
   }
+}
+
+/// nll[n] of each row; if `factors` are given, the logits become d(sum factor * nll)/d(logits).
+template <class T>
+void cross_entropy_rows(at::Tensor& logits_nv, const at::Tensor& targets_n, const at::Tensor& nll_n,
+                        const T* factors) {
+  const int64_t rows = logits_nv.size(0), width = logits_nv.size(1);
+  T *logits_data = logits_nv.mutable_data_ptr<T>(), *nll = nll_n.mutable_data_ptr<T>();
+  const auto* targets = detail::read<int64_t>(targets_n);
+  parallel_for(rows, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      T* x = logits_data + row * width;
+      const T largest = detail::reduce_row<T>(
+          width, x[0], [&](int64_t i) { return x[i]; }, [](T a, T b) { return a > b ? a : b; });
+      const T target = x[targets[row]];
+      for (int64_t i = 0; i < width; ++i) x[i] = detail::exponential(x[i] - largest);
+      const T sum = detail::sum_row<T>(width, [&](int64_t i) { return x[i]; });
+      nll[row] = std::log(sum) - (target - largest);
+      if (!factors) continue;
+      const T factor = factors[row], scale = factor / sum;
+      for (int64_t i = 0; i < width; ++i) x[i] *= scale;
+      x[targets[row]] -= factor;
+    }
+  });
+}
+
+/// The same in ATen's operations, for other devices and formats. Returns nll, float32.
+at::Tensor cross_entropy_composite(at::Tensor& logits_nv, const at::Tensor& targets_n,
+                                   const at::Tensor& factors_n) {
+  at::Tensor wide = logits_nv.to(wide_type(logits_nv));
+  const at::Tensor index = targets_n.unsqueeze(1), normaliser = wide.logsumexp(1, true);
+  const at::Tensor nll = (normaliser - wide.gather(1, index)).squeeze(1);
+  if (factors_n.defined()) {
+    wide.sub_(normaliser).exp_();
+    wide.scatter_add_(1, index, at::full_like(index, -1, wide.options()));
+    logits_nv.copy_(wide.mul_(factors_n.unsqueeze(1)));
+  }
+  return nll;
+}
+
+/// nll [n] of a chunk, wide; with `factors_n` the logits become their gradient.
+at::Tensor cross_entropy(Chunk& chunk, const at::Tensor& factors_n) {
+  if (!detail::has_fused_path(chunk.logits_nv)) {
+    return cross_entropy_composite(chunk.logits_nv, chunk.targets_n, factors_n);
+  }
+  at::Tensor nll = at::empty({chunk.targets_n.size(0)}, chunk.logits_nv.options());
+  AT_DISPATCH_FLOATING_TYPES(nll.scalar_type(), "linear_cross_entropy", [&] {
+    cross_entropy_rows<scalar_t>(chunk.logits_nv, chunk.targets_n.contiguous(), nll,
+                                 factors_n.defined() ? detail::read<scalar_t>(factors_n) : nullptr);
+  });
+  return nll;
 }
 
 class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
                             const at::Tensor& weight, const at::Tensor& targets,
-                            const at::Tensor& token_weights, int64_t ignore_index,
-                            int64_t chunk_bytes) {
-    const bool to_hidden = hidden.requires_grad(), to_weight = weight.requires_grad();
-    const auto options = hidden.options().dtype(wide(hidden));
-    at::Tensor sum = at::zeros({}, options.dtype(at::kDouble));
-    at::Tensor grad_hidden, grad_weight;
-    if (to_hidden) grad_hidden = at::zeros_like(hidden);
-    if (to_weight) grad_weight = at::zeros_like(weight);
-    for_each_chunk(
-        hidden.detach(), weight.detach(), targets, ignore_index, chunk_bytes,
-        [&](const at::Tensor& rows, const at::Tensor& input, const at::Tensor& wanted,
-            at::Tensor logits) {
-          const at::Tensor index = wanted.unsqueeze(1);
-          const at::Tensor normaliser = logits.logsumexp(1, true);
-          at::Tensor nll = (normaliser - logits.gather(1, index)).squeeze(1);
-          at::Tensor factor;
-          if (token_weights.defined()) {
-            factor = token_weights.index_select(0, rows).to(options.dtype());
-            nll = nll * factor;
-          }
-          sum += nll.sum(at::kDouble);
-          if (!to_hidden && !to_weight) return;
-          at::Tensor grad = logits.sub_(normaliser).exp_();
-          grad.scatter_add_(1, index, at::full_like(index, -1, grad.options()));
-          if (factor.defined()) grad.mul_(factor.unsqueeze(1));
-          grad = grad.to(hidden.scalar_type());
-          if (to_hidden) grad_hidden.index_copy_(0, rows, at::mm(grad, weight.detach()));
-          if (to_weight) grad_weight.addmm_(grad.t(), input);
-        });
-    context->save_for_backward({grad_hidden, grad_weight});
-    return sum.to(options.dtype());
+                            const std::optional<at::Tensor>& token_weights, int64_t ignore_index,
+                            int64_t chunk_bytes, bool needs_grad) {
+    const bool to_hidden = needs_grad && hidden.requires_grad();
+    const bool to_weight = needs_grad && weight.requires_grad();
+    const auto wide = hidden.options().dtype(wide_type(hidden));
+    at::Tensor sum = at::zeros({}, wide.dtype(at::kDouble)), grad_hidden, grad_weight;
+    if (to_hidden) grad_hidden = at::zeros(hidden.sizes(), hidden.options());
+    for_each_chunk(hidden, weight, targets, ignore_index, chunk_bytes, [&](Chunk& chunk) {
+      const at::Tensor factors = token_weights
+                                     ? chunk.pick(*token_weights).to(wide.dtype()).contiguous()
+                                     : at::ones(chunk.targets_n.sizes(), wide);
+      const at::Tensor nll = cross_entropy(chunk, to_hidden || to_weight ? factors : at::Tensor());
+      sum += (nll * factors).sum(at::kDouble);
+      const at::Tensor& grad = chunk.logits_nv;
+      if (to_hidden && chunk.rows.defined()) {
+        grad_hidden.index_copy_(0, chunk.rows, at::mm(grad, weight));
+      } else if (to_hidden) {
+        at::Tensor rows = chunk.pick(grad_hidden);
+        at::mm_out(rows, grad, weight);
+      }
+      if (to_weight && grad_weight.defined()) grad_weight.addmm_(grad.t(), chunk.hidden_nd);
+      if (to_weight && !grad_weight.defined()) grad_weight = at::mm(grad.t(), chunk.hidden_nd);
+    });
+    if (to_weight && !grad_weight.defined())
+      grad_weight = at::zeros(weight.sizes(), weight.options());
+    // Not save_for_backward: the gradients leave by move, so that no copy of [V, D] is made.
+    context->saved_data["grads"] = std::vector{grad_hidden, grad_weight};
+    return sum.to(wide.dtype());
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 torch::autograd::variable_list grads) {
-    const auto saved = context->get_saved_variables();
-    const auto scaled = [&](const at::Tensor& grad) {
-      return grad.defined() ? grad * grads[0].to(grad.scalar_type()) : grad;
-    };
-    return {scaled(saved[0]), scaled(saved[1]), {}, {}, {}, {}};
+                                                 torch::autograd::variable_list incoming) {
+    const auto found = context->saved_data.find("grads");
+    TORCH_CHECK(found != context->saved_data.end(),
+                "linear_cross_entropy: its gradient was handed out already; it can be run backward "
+                "once only");
+    std::vector<at::Tensor> grads = found->second.toTensorVector();
+    context->saved_data.erase(found);
+    // Usually 1, as sums are divided by the optimiser; asking a GPU would make the host wait.
+    if (!incoming[0].is_cpu() || incoming[0].item<double>() != 1) {
+      for (at::Tensor& grad : grads) {
+        if (grad.defined()) grad.mul_(incoming[0]);
+      }
+    }
+    return {std::move(grads[0]), std::move(grads[1]), {}, {}, {}, {}, {}};
   }
 };
 
@@ -98,21 +189,25 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weig
                                 const at::Tensor& targets, const at::Tensor& token_weights,
                                 int64_t ignore_index, int64_t chunk_bytes) {
   check(hidden, weight, targets, token_weights);
-  return LinearCrossEntropy::apply(hidden, weight, targets, token_weights, ignore_index,
-                                   chunk_bytes);
+  return LinearCrossEntropy::apply(
+      hidden, weight, targets,
+      token_weights.defined() ? std::optional(token_weights) : std::nullopt, ignore_index,
+      chunk_bytes, torch::GradMode::is_enabled());
 }
 
 at::Tensor linear_nll(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
                       int64_t ignore_index, int64_t chunk_bytes) {
   check(hidden, weight, targets, {});
   const torch::NoGradGuard no_grad;
-  at::Tensor nll = at::zeros({hidden.size(0)}, hidden.options().dtype(wide(hidden)));
-  for_each_chunk(hidden, weight, targets, ignore_index, chunk_bytes,
-                 [&](const at::Tensor& rows, const at::Tensor&, const at::Tensor& wanted,
-                     const at::Tensor& logits) {
-                   const at::Tensor target = logits.gather(1, wanted.unsqueeze(1)).squeeze(1);
-                   nll.index_copy_(0, rows, logits.logsumexp(1) - target);
-                 });
+  at::Tensor nll = at::zeros({hidden.size(0)}, hidden.options().dtype(wide_type(hidden)));
+  for_each_chunk(hidden, weight, targets, ignore_index, chunk_bytes, [&](Chunk& chunk) {
+    const at::Tensor values = cross_entropy(chunk, {});
+    if (chunk.rows.defined()) {
+      nll.index_copy_(0, chunk.rows, values);
+    } else {
+      chunk.pick(nll).copy_(values);
+    }
+  });
   return nll;
 }
 

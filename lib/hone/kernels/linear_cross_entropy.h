@@ -15,8 +15,8 @@ inline constexpr int64_t kChunkBytes = int64_t{64} << 20;
 /// Shapes: hidden [T, D]; weight [V, D] of the same dtype; targets [T] int64 in [0, V) or
 ///   ignore_index; token_weights [T], undefined = 1 everywhere.
 /// Gradient: to hidden and weight, computed chunk by chunk in the forward pass, only for those that
-///   require it. Once differentiable.
-/// Memory: kChunkBytes of logits and their gradient in place, beside the two gradients.
+///   require it, and handed out by backward, which runs once only. Once differentiable.
+/// Memory: kChunkBytes of logits, overwritten by their gradient, beside the two gradients.
 /// Throws: c10::ValueError naming the argument; c10::IndexError for a target outside [0, V).
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                 const at::Tensor& targets, const at::Tensor& token_weights,

@@ -11,6 +11,7 @@
 extern "C" {
 void GOMP_parallel(void (*body)(void*), void* data, unsigned threads, unsigned flags);
 int omp_get_thread_num();
+int omp_get_num_threads();
 }
 
 namespace hone::kernels {
@@ -18,11 +19,18 @@ namespace {
 
 constexpr unsigned kFlushToZero = 0x8000, kDenormalsAreZero = 0x0040;  // bits of MXCSR
 
-/// Calls body(i) for i in [0, threads), each in a thread of its own.
+/// Calls body(i) for i in [0, threads), each in a thread of its own unless OpenMP grants fewer.
 template <class Body>
 void on_threads(int threads, Body body) {
-  GOMP_parallel([](void* data) { (*static_cast<Body*>(data))(omp_get_thread_num()); }, &body,
-                static_cast<unsigned>(threads), 0);
+  struct Task {
+    Body& body;
+    int threads;
+  } task{body, threads};
+  const auto run = [](void* data) {
+    const auto& [body, threads] = *static_cast<Task*>(data);
+    for (int i = omp_get_thread_num(); i < threads; i += omp_get_num_threads()) body(i);
+  };
+  GOMP_parallel(run, &task, static_cast<unsigned>(threads), 0);
 }
 
 }  // namespace

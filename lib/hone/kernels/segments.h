@@ -13,7 +13,7 @@ struct Segments {
   int64_t max_length = 0;        ///< of the longest document
   /// Indices for laying the documents out as rows of a padded [D, max_length] grid and back;
   /// undefined where documents differ so much in length that the grid would waste over half.
-  at::Tensor to_grid;    ///< [D * max_length] int64: position of each cell; padding repeats the last
+  at::Tensor to_grid;  ///< [D * max_length] int64: position of each cell; padding repeats the last
   at::Tensor from_grid;  ///< [T] int64: cell of each position
 
   int64_t documents() const { return static_cast<int64_t>(offsets.size()) - 1; }

@@ -21,10 +21,10 @@ at::Tensor varlen_attention(const at::Tensor& q, const at::Tensor& k, const at::
   const int64_t tokens = segments.tokens();
   TORCH_CHECK_VALUE(q.dim() == 3 && q.size(0) == tokens,
                     "varlen_attention: q must be [T, H, E] with T = ", tokens, ", got ", q.sizes());
-  TORCH_CHECK_VALUE(k.dim() == 3 && k.size(0) == tokens && k.size(2) == q.size(2) &&
-                        q.size(1) % k.size(1) == 0,
-                    "varlen_attention: k must be [T, K, E] with K dividing H; q is ", q.sizes(),
-                    ", k is ", k.sizes());
+  TORCH_CHECK_VALUE(
+      k.dim() == 3 && k.size(0) == tokens && k.size(2) == q.size(2) && q.size(1) % k.size(1) == 0,
+      "varlen_attention: k must be [T, K, E] with K dividing H; q is ", q.sizes(), ", k is ",
+      k.sizes());
   TORCH_CHECK_VALUE(v.sizes() == k.sizes(), "varlen_attention: v must have the shape of k, ",
                     k.sizes(), ", got ", v.sizes());
   if (segments.to_grid.defined()) {

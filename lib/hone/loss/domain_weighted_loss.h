@@ -4,6 +4,8 @@
 #include <torch/nn/pimpl.h>
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "hone/loss/loss_sum.h"
@@ -22,8 +24,8 @@ struct DomainWeightedLossOptions {
 ///
 /// Undivided, so that accumulation divides once per optimiser step by the step's total weight.
 /// Shapes: logits [T, V] or [B, T, V] floating (nll in nats; half types are widened to float32);
-///   targets of the leading shape, int64, in [0, V) or ignore_index; domain of the same shape, int64
-///   in [0, M); token_weights (key entities) of the same shape, undefined = 1 everywhere.
+///   targets of the leading shape, int64, in [0, V) or ignore_index; domain of the same shape,
+///   int64 in [0, M); token_weights (key entities) of the same shape, undefined = 1 everywhere.
 /// Gradient: to logits (or hidden and lm_weight) only; `weights` [M] float64 is a buffer: saved,
 ///   moved, changed by set_weights().
 /// Throws: c10::ValueError naming the argument, its shape and the expected one.
@@ -54,6 +56,15 @@ class DomainWeightedLossImpl : public torch::nn::Cloneable<DomainWeightedLossImp
   at::Tensor combine(const at::Tensor& targets, const at::Tensor& domain,
                      const at::Tensor& token_weights, at::ScalarType dtype) const;
 };
-TORCH_MODULE(DomainWeightedLoss);
+
+/// Holder with shared ownership, as TORCH_MODULE makes it, that also takes its options in braces:
+/// DomainWeightedLoss loss({.weights = {1, 2}}).
+class DomainWeightedLoss : public torch::nn::ModuleHolder<DomainWeightedLossImpl> {
+ public:
+  using torch::nn::ModuleHolder<DomainWeightedLossImpl>::ModuleHolder;
+  using Impl = DomainWeightedLossImpl;
+  explicit DomainWeightedLoss(DomainWeightedLossOptions options)
+      : ModuleHolder(std::make_shared<Impl>(std::move(options))) {}
+};
 
 }  // namespace hone::loss
