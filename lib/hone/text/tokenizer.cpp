@@ -106,7 +106,7 @@ struct IdSink {
   static constexpr bool kWantsTokens = true;
   std::vector<int64_t>& ids;
 
-  void added(int64_t id, Span) { ids.push_back(id); }
+  void added(int64_t id, Span, std::string_view) { ids.push_back(id); }
   void piece(const Buffer&, size_t, Span, const std::vector<PieceToken>& tokens) {
     for (const PieceToken& token : tokens) ids.push_back(token.id);
   }
@@ -115,10 +115,13 @@ struct IdSink {
 struct EncodingSink {
   static constexpr bool kWantsTokens = true;
   Encoding& encoding;
+  const BpeModel& model;
+  std::vector<TokenSpaces>* spaces;  ///< null: not wanted
 
-  void added(int64_t id, Span span) {
+  void added(int64_t id, Span span, std::string_view matched) {
     encoding.ids.push_back(id);
     encoding.offsets.push_back({span.begin, span.end});
+    if (spaces) spaces->push_back(count_spaces(matched));
   }
   void piece(const Buffer& buffer, size_t base, Span piece, const std::vector<PieceToken>& tokens) {
     uint32_t at = piece.begin;
@@ -127,6 +130,7 @@ struct EncodingSink {
       encoding.ids.push_back(token.id);
       encoding.offsets.push_back({static_cast<int64_t>(base + span.begin),
                                   static_cast<int64_t>(base + span.end)});
+      if (spaces) spaces->push_back(count_spaces(model.token(token.id)));
       at += token.length;
     }
   }
@@ -136,7 +140,7 @@ struct PieceSink {
   static constexpr bool kWantsTokens = false;
   std::vector<Offset>& pieces;
 
-  void added(int64_t, Span span) { pieces.push_back({span.begin, span.end}); }
+  void added(int64_t, Span span, std::string_view) { pieces.push_back({span.begin, span.end}); }
   void piece(const Buffer& buffer, size_t base, Span piece, const std::vector<PieceToken>&) {
     const Span span = buffer.original(piece.begin, piece.end);
     pieces.push_back(
@@ -218,11 +222,11 @@ void Tokenizer::State::run(std::string_view text, Scratch& scratch, Sink sink) c
   scratch.raw.clear();
   added.split(text, false, scratch.raw);
   for (const Stretch& raw : scratch.raw) {
+    const std::string_view part = text.substr(raw.span.begin, raw.span.end - raw.span.begin);
     if (raw.id >= 0) {
-      sink.added(raw.id, raw.span);
+      sink.added(raw.id, raw.span, part);
       continue;
     }
-    const std::string_view part = text.substr(raw.span.begin, raw.span.end - raw.span.begin);
     if (!added.any(true)) {
       scratch.segment.buffer.reset(part);
       normalizer.apply(scratch.segment.buffer, scratch.match);
@@ -237,7 +241,8 @@ void Tokenizer::State::run(std::string_view text, Scratch& scratch, Sink sink) c
     for (const Stretch& cooked : scratch.cooked) {
       if (cooked.id >= 0) {
         const Span span = normalized.original(cooked.span.begin, cooked.span.end);
-        sink.added(cooked.id, {raw.span.begin + span.begin, raw.span.begin + span.end});
+        sink.added(cooked.id, {raw.span.begin + span.begin, raw.span.begin + span.end},
+                   normalized.text().substr(cooked.span.begin, cooked.span.end - cooked.span.begin));
       } else {
         const size_t shift =
             scratch.segment.buffer.take(normalized, cooked.span.begin, cooked.span.end);
@@ -271,10 +276,12 @@ Encoding Tokenizer::encode(std::string_view text, bool add_special_tokens) const
   const CleanText clean(text);
   Encoding encoding;
   const auto scratch = state_->pool.lend();
-  state_->run(clean.view(), *scratch, EncodingSink{encoding});
-  state_->post_processor.apply({clean.view(), add_special_tokens, true,
-                                [this](int64_t id) { return state_->token(id); }},
-                               encoding);
+  std::vector<TokenSpaces> spaces;
+  const bool trims = state_->post_processor.trims();
+  state_->run(clean.view(), *scratch,
+              EncodingSink{encoding, state_->model, trims ? &spaces : nullptr});
+  PostState post{clean.view(), add_special_tokens, encoding, true, trims, spaces};
+  state_->post_processor.apply(post);
   clean.restore(encoding.offsets);
   return encoding;
 }
@@ -285,7 +292,9 @@ std::vector<int64_t> Tokenizer::encode_ids(std::string_view text, bool add_speci
   Encoding encoding;
   const auto scratch = state_->pool.lend();
   state_->run(clean.view(), *scratch, IdSink{encoding.ids});
-  state_->post_processor.apply({clean.view(), add_special_tokens, false, {}}, encoding);
+  std::vector<TokenSpaces> spaces;
+  PostState post{clean.view(), add_special_tokens, encoding, false, false, spaces};
+  state_->post_processor.apply(post);
   return std::move(encoding.ids);
 }
 
@@ -293,7 +302,8 @@ std::string Tokenizer::decode(const std::vector<int64_t>& ids, bool skip_special
   std::vector<std::string> tokens;
   tokens.reserve(ids.size());
   for (const int64_t id : ids) {
-    const std::string_view token = state_->token(id);
+    const AddedToken* added = state_->added.find(id);
+    const std::string_view token = added ? std::string_view(added->decoded) : state_->model.token(id);
     if (!token.data() || (skip_special_tokens && state_->added.is_special(token))) continue;
     tokens.emplace_back(token);
   }

@@ -127,10 +127,11 @@ AddedTokens AddedTokens::parse(const Json& json, const std::string& source, cons
 
 void AddedTokens::build(const Normalizer& normalizer, MatchScratch& scratch) {
   for (size_t i = 0; i < tokens_.size(); ++i) {
-    const AddedToken& token = tokens_[i];
+    AddedToken& token = tokens_[i];
     Buffer buffer;
     buffer.reset(token.content);
     if (token.normalized) normalizer.apply(buffer, scratch);
+    token.decoded = buffer.text();
     if (!buffer.text().empty())
       tries_[token.normalized].add(buffer.text(), static_cast<int32_t>(i));
   }

@@ -15,6 +15,7 @@ namespace hone::text::detail {
 struct AddedToken {
   int64_t id = 0;
   std::string content;
+  std::string decoded;  ///< what decoders get: the content, normalised if `normalized`
   bool single_word = false, lstrip = false, rstrip = false, normalized = false, special = false;
 };
 

@@ -12,7 +12,27 @@
 namespace hone::text::detail {
 namespace {
 
+struct Range {
+  char32_t first, last;
+};
+
+constexpr Range kLater[] = {
+#include "hone/text/detail/normalize_later.inc"
+};
+
+/// Letters that got a lower case after utf8proc's Unicode 15; `tokenizers` knows Unicode 17's.
+struct LowerCase {
+  char32_t first, last, lower;  ///< lower is that of `first`
+};
+constexpr LowerCase kLaterLower[] = {
+    {0x1C89, 0x1C89, 0x1C8A},    {0xA7CB, 0xA7CB, 0x264},     {0xA7CC, 0xA7CC, 0xA7CD},
+    {0xA7CE, 0xA7CE, 0xA7CF},    {0xA7D2, 0xA7D2, 0xA7D3},    {0xA7D4, 0xA7D4, 0xA7D5},
+    {0xA7DA, 0xA7DA, 0xA7DB},    {0xA7DC, 0xA7DC, 0x19B},     {0x10D50, 0x10D65, 0x10D70},
+    {0x16EA0, 0x16EB8, 0x16EBB},
+};
+
 int combining_class(char32_t c) {
+  if (is_later(c)) return 0;
   return static_cast<int>(utf8proc_get_property(static_cast<utf8proc_int32_t>(c))->combining_class);
 }
 
@@ -28,6 +48,7 @@ std::optional<char32_t> compose_pair(char32_t a, char32_t b) {
   utf8proc_int32_t pair[2] = {static_cast<utf8proc_int32_t>(a), static_cast<utf8proc_int32_t>(b)};
   const auto options = static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE);
   if (utf8proc_normalize_utf32(pair, 2, options) != 1) return std::nullopt;
+  if (is_later(static_cast<char32_t>(pair[0]))) return std::nullopt;
   return static_cast<char32_t>(pair[0]);
 }
 
@@ -48,8 +69,11 @@ std::vector<Pending> decompose(std::string_view text, bool compatibility) {
   utf8proc_int32_t parts[32];
   for (const char *p = text.data(), *end = p + text.size(); p < end;) {
     int boundary = 0;
-    const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(next_char(p)), parts,
-                                               32, options, &boundary);
+    utf8proc_ssize_t count = 1;
+    parts[0] = static_cast<utf8proc_int32_t>(next_char(p));
+    if (!is_later(static_cast<char32_t>(parts[0]))) {
+      count = utf8proc_decompose_char(parts[0], parts, 32, options, &boundary);
+    }
     if (count < 0 || count > 32) throw Error("tokenizer: a character does not decompose");
     for (utf8proc_ssize_t i = 0; i < count; ++i) {
       const auto c = static_cast<char32_t>(parts[i]);
@@ -97,7 +121,7 @@ std::vector<bool> make_stable_table() {
     const bool hangul_vowel_or_tail = (c >= 0x1161 && c <= 0x1175) || (c >= 0x11A8 && c <= 0x11C2);
     // comb_index of 0x8000 and above: may be the second of a composed pair.
     const bool joins = property->comb_index != UINT16_MAX && (property->comb_index & 0x8000) != 0;
-    bool fixed = property->combining_class == 0 && !joins && !hangul_vowel_or_tail;
+    bool fixed = combining_class(c) == 0 && !joins && !hangul_vowel_or_tail;
     if (fixed && property->decomp_seqindex != UINT16_MAX && property->decomp_type == 0) {
       std::vector<Change> form = normal_form(to_utf8(c), false, true);
       fixed = form.size() == 1 && form[0].c == c;
@@ -108,6 +132,13 @@ std::vector<bool> make_stable_table() {
 }
 
 }  // namespace
+
+bool is_later(char32_t c) {
+  if (c < std::begin(kLater)->first) return false;
+  const auto* range = std::upper_bound(std::begin(kLater), std::end(kLater), c,
+                                       [](char32_t x, const Range& r) { return x < r.first; });
+  return c <= (range - 1)->last;
+}
 
 bool is_surely_nfc(std::string_view text) {
   static const std::vector<bool> stable = make_stable_table();
@@ -131,6 +162,17 @@ std::vector<Change> normal_form(std::string_view text, bool compatibility, bool 
   return out;
 }
 
+namespace {
+
+char32_t lower_of(char32_t c) {
+  for (const auto& [first, last, lower] : kLaterLower) {
+    if (c >= first && c <= last) return lower + (c - first);
+  }
+  return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
+}
+
+}  // namespace
+
 std::vector<Change> lower_case(std::string_view text) {
   std::vector<Change> out;
   out.reserve(text.size());
@@ -140,7 +182,7 @@ std::vector<Change> lower_case(std::string_view text) {
       out.push_back({'i', 0});
       out.push_back({0x307, 1});
     } else {
-      out.push_back({static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))), 0});
+      out.push_back({lower_of(c), 0});
     }
   }
   return out;

@@ -7,6 +7,10 @@
 
 namespace hone::text::detail {
 
+/// Whether normal forms and StripAccents leave a code point alone because they got to know it, or
+/// that it is a mark, after Unicode 9: so it is with the normalizers of `tokenizers` 0.23.
+bool is_later(char32_t c);
+
 /// Whether NFC surely leaves the text as it is: each character is its own composed form and none
 /// can join the one before it. False may still mean unchanged.
 bool is_surely_nfc(std::string_view text);

@@ -105,7 +105,9 @@ class StripAccents : public NormalizerStep {
       const char* p = text.data() + i;
       const size_t next = i + sequence_length(*p);
       const char32_t c = next_char(p);
-      if (!(classes[c] & kMark) || !in_category(c, "Mn")) buffer.copy(i, next);
+      // U+1CF2 and U+1CF3 were marks in Unicode 9.
+      const bool was_mark = c == 0x1CF2 || c == 0x1CF3;
+      if (!was_mark && (!(classes[c] & kMark) || is_later(c))) buffer.copy(i, next);
       i = next;
     }
     buffer.finish();

@@ -12,36 +12,35 @@ namespace {
 constexpr size_t kMaxSteps = 64;
 constexpr size_t kMaxTemplatePieces = 1024;
 
+bool is_space(char32_t c) {
+  return c == byte_to_char(' ') || (char_classes()[c] & kSpace) != 0;
+}
+
 /// ByteLevel: leaves the spaces at a token's ends out of its offsets.
 class TrimOffsets : public PostStep {
  public:
   explicit TrimOffsets(bool add_prefix_space) : add_prefix_space_(add_prefix_space) {}
 
-  void apply(const PostInput& input, Encoding& encoding) const override {
-    if (!input.with_offsets) return;
-    for (size_t i = 0; i < encoding.ids.size(); ++i) {
-      const std::u32string token = to_utf32(input.token_of(encoding.ids[i]));
-      const auto leading = std::find_if_not(token.begin(), token.end(), is_space) - token.begin();
-      const auto trailing = std::find_if_not(token.rbegin(), token.rend(), is_space) - token.rbegin();
-      Offset& offset = encoding.offsets[i];
-      const bool keep = (i == 0 || offset.begin == 0) && add_prefix_space_;
-      if (!keep) trim_left(input.text, leading, offset);
-      trim_right(input.text, trailing, offset);
+  void apply(PostState& state) const override {
+    if (!state.with_spaces) return;
+    std::vector<Offset>& offsets = state.encoding.offsets;
+    for (size_t i = 0; i < offsets.size(); ++i) {
+      const auto [leading, trailing] = state.spaces[i];
+      // One space at the start is the one that was added.
+      const bool keep = leading == 1 && add_prefix_space_ && (i == 0 || offsets[i].begin == 0);
+      if (!keep) trim_left(state.text, leading, offsets[i]);
+      trim_right(state.text, trailing, offsets[i]);
     }
   }
 
  private:
-  static bool is_space(char32_t c) {
-    return c == byte_to_char(' ') || (char_classes()[c] & kSpace) != 0;
-  }
-
-  static void trim_left(std::string_view text, ptrdiff_t characters, Offset& offset) {
+  static void trim_left(std::string_view text, uint32_t characters, Offset& offset) {
     for (; characters > 0 && offset.begin < offset.end; --characters) {
       offset.begin += static_cast<int64_t>(sequence_length(text[static_cast<size_t>(offset.begin)]));
     }
   }
 
-  static void trim_right(std::string_view text, ptrdiff_t characters, Offset& offset) {
+  static void trim_right(std::string_view text, uint32_t characters, Offset& offset) {
     int64_t end = offset.end;
     for (; characters > 0; --characters) {
       if (end == 0) return;  // more than the text holds: left as it is
@@ -59,16 +58,22 @@ class Template : public PostStep {
   Template(std::vector<int64_t> before, std::vector<int64_t> behind)
       : before_(std::move(before)), behind_(std::move(behind)) {}
 
-  void apply(const PostInput& input, Encoding& encoding) const override {
-    if (!input.add_special_tokens) return;
+  void apply(PostState& state) const override {
+    if (!state.add_special_tokens) return;
+    Encoding& encoding = state.encoding;
     encoding.ids.insert(encoding.ids.begin(), before_.begin(), before_.end());
     encoding.ids.insert(encoding.ids.end(), behind_.begin(), behind_.end());
-    if (!input.with_offsets) return;
-    encoding.offsets.insert(encoding.offsets.begin(), before_.size(), Offset{0, 0});
-    encoding.offsets.insert(encoding.offsets.end(), behind_.size(), Offset{0, 0});
+    if (state.with_offsets) surround(encoding.offsets, {0, 0});
+    if (state.with_spaces) surround(state.spaces, {});
   }
 
  private:
+  template <class T>
+  void surround(std::vector<T>& list, const T& value) const {
+    list.insert(list.begin(), before_.size(), value);
+    list.insert(list.end(), behind_.size(), value);
+  }
+
   std::vector<int64_t> before_, behind_;
 };
 
@@ -149,6 +154,20 @@ void parse_into(const Json& json, const std::string& source, const std::string& 
 }
 
 }  // namespace
+
+TokenSpaces count_spaces(std::string_view token) {
+  const std::u32string chars = to_utf32(token);
+  const auto leading = std::find_if_not(chars.begin(), chars.end(), is_space) - chars.begin();
+  const auto trailing = std::find_if_not(chars.rbegin(), chars.rend(), is_space) - chars.rbegin();
+  return {static_cast<uint32_t>(leading), static_cast<uint32_t>(trailing)};
+}
+
+bool PostProcessor::trims() const {
+  for (const auto& step : steps_) {
+    if (dynamic_cast<const TrimOffsets*>(step.get())) return true;
+  }
+  return false;
+}
 
 PostProcessor PostProcessor::parse(const Json& json, const std::string& source,
                                    const HasId& has_id) {

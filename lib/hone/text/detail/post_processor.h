@@ -11,18 +11,25 @@
 
 namespace hone::text::detail {
 
-/// What one step works on.
-struct PostInput {
-  std::string_view text;                                ///< the original, valid UTF-8
+/// Spaces (as they are or in printable form) at the ends of a token; characters.
+struct TokenSpaces {
+  uint32_t leading = 0, trailing = 0;
+};
+TokenSpaces count_spaces(std::string_view token);
+
+/// What the steps work on.
+struct PostState {
+  std::string_view text;             ///< the original, valid UTF-8
   bool add_special_tokens;
-  bool with_offsets;                                    ///< else `offsets` of the encoding is empty
-  std::function<std::string_view(int64_t)> token_of;    ///< a token as the file spells it
+  Encoding& encoding;
+  bool with_offsets, with_spaces;    ///< whether encoding.offsets, and `spaces`, are one per id
+  std::vector<TokenSpaces>& spaces;
 };
 
 class PostStep {
  public:
   virtual ~PostStep() = default;
-  virtual void apply(const PostInput& input, Encoding& encoding) const = 0;
+  virtual void apply(PostState& state) const = 0;
 };
 
 class PostProcessor {
@@ -32,9 +39,11 @@ class PostProcessor {
   /// `json` may be null: nothing is done. Throws: IoError.
   static PostProcessor parse(const Json& json, const std::string& source, const HasId& has_id);
 
-  void apply(const PostInput& input, Encoding& encoding) const {
-    for (const auto& step : steps_) step->apply(input, encoding);
+  void apply(PostState& state) const {
+    for (const auto& step : steps_) step->apply(state);
   }
+  /// Whether some step takes spaces off the offsets.
+  bool trims() const;
 
  private:
   std::vector<std::shared_ptr<const PostStep>> steps_;
