@@ -33,6 +33,9 @@ function(hone_torch_pch target)
     target_link_libraries(hone_pch PRIVATE hone_flags hone::torch)
     set_target_properties(hone_pch PROPERTIES POSITION_INDEPENDENT_CODE ON)
     target_precompile_headers(hone_pch PRIVATE <torch/torch.h>)
+    # LibTorch's include folder holds a newer fmt, found before the installed one whose library is
+    # linked: only its headers serve.
+    target_compile_definitions(hone_pch PRIVATE FMT_HEADER_ONLY=1)
     if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
       set_target_properties(hone_pch PROPERTIES PCH_INSTANTIATE_TEMPLATES ON)
     endif()
@@ -40,6 +43,7 @@ function(hone_torch_pch target)
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   # CMake gives an executable -fPIE, which clang refuses to mix with a header compiled for -fPIC.
   target_compile_options(${target} PRIVATE -fPIC)
+  target_compile_definitions(${target} PRIVATE FMT_HEADER_ONLY=1)
   target_precompile_headers(${target} REUSE_FROM hone_pch)
 endfunction()
 

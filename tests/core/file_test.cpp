@@ -50,5 +50,13 @@ TEST_CASE("hash_bytes is XXH3-128") {
   CHECK_THROWS_AS(hash_file(folder.path + "/none"), IoError);
 }
 
+TEST_CASE("hash_file is hash_bytes of a file of several pieces") {
+  const TemporaryFolder folder;
+  std::string bytes((size_t{2} << 20) + 7, 'x');
+  for (size_t i = 0; i < bytes.size(); i += 1000) bytes[i] = static_cast<char>(i / 1000);
+  std::ofstream(folder.path + "/f") << bytes;
+  CHECK(hash_file(folder.path + "/f") == hash_bytes(bytes));
+}
+
 }  // namespace
 }  // namespace hone

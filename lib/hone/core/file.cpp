@@ -64,6 +64,19 @@ std::string read_file(const std::string& path, size_t max_bytes) {
   return bytes;
 }
 
+void read_file_in_pieces(const std::string& path,
+                         const std::function<void(std::string_view piece)>& take) {
+  const OpenFile file(path);
+  std::string buffer(size_t{1} << 20, '\0');
+  while (true) {
+    const ssize_t got = ::read(file.fd(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) file.fail("cannot read");
+    if (got == 0) return;
+    take(std::string_view(buffer.data(), static_cast<size_t>(got)));
+  }
+}
+
 MappedFile::MappedFile(const std::string& path) : path_(path) {
   const OpenFile file(path);
   size_ = file.size();

@@ -1,6 +1,7 @@
 /// Reading files.
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -8,6 +9,10 @@ namespace hone {
 
 /// The bytes of a regular file. Throws: IoError if it cannot be read or is over `max_bytes`.
 std::string read_file(const std::string& path, size_t max_bytes = size_t{1} << 30);
+
+/// Hands the bytes of a regular file to `take`, a MiB at a time. Throws: IoError.
+void read_file_in_pieces(const std::string& path,
+                         const std::function<void(std::string_view piece)>& take);
 
 /// A regular file mapped read-only; moves, does not copy.
 class MappedFile {
