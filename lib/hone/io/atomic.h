@@ -57,8 +57,9 @@ constexpr const char* kManifestFile = "manifest.json";
 /// the size and hash that it says. Files beyond the manifest do not matter.
 std::optional<std::string> verify_manifest(const std::string& folder);
 
-/// Removes "<anything>.tmp-<pid>" and ".trash-..." entries of processes that are gone.
-void remove_stale_temporaries(const std::string& folder);
+/// Removes what killed processes left in `folder`: "<name>.tmp-<pid>" and ".trash-<name>-<pid>".
+/// For the holder of a lock only: those of a running process would go too.
+void remove_temporaries(const std::string& folder);
 
 /// Removes a folder such that it is never seen half removed: renames it out of sight first.
 void remove_folder(const std::string& folder);

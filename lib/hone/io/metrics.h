@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "hone/core/json.h"
+#include "hone/io/files.h"
 #include "hone/io/tensorboard.h"
 
 namespace hone::io {
@@ -15,8 +16,6 @@ class MetricsWriter {
  public:
   /// Opens or makes the file; a torn last line is cut off. Throws: IoError.
   explicit MetricsWriter(const std::string& folder);
-  MetricsWriter(const MetricsWriter&) = delete;
-  ~MetricsWriter();
 
   /// Appends one line with one write(); numbers that are not finite become null, as JSON has none.
   /// With an integer "step", TensorBoard gets: each finite number k as tag k; each number n of an
@@ -29,11 +28,12 @@ class MetricsWriter {
   void rewind(int64_t step);
 
  private:
-  void open();
+  void cut(size_t size);
   EventWriter& events();
 
   std::string folder_;
-  int fd_ = -1;
+  std::string path_;
+  Descriptor file_;
   std::unique_ptr<EventWriter> events_;  // made with the first scalar
 };
 

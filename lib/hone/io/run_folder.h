@@ -8,6 +8,7 @@
 
 #include "hone/core/json.h"
 #include "hone/io/atomic.h"
+#include "hone/io/files.h"
 #include "hone/io/metrics.h"
 
 namespace hone::io {
@@ -31,10 +32,6 @@ class RunFolder {
   ///   not `resume`, if it holds no run and `resume`.
   static RunFolder create(const std::string& path, bool resume);
 
-  RunFolder(RunFolder&& other) noexcept;
-  RunFolder& operator=(RunFolder&& other) = delete;
-  ~RunFolder();
-
   const std::string& path() const { return path_; }
   /// Whether this is a run gone on with.
   bool resumed() const { return resumed_; }
@@ -48,16 +45,17 @@ class RunFolder {
   AtomicFolder begin_checkpoint(int64_t step);
   /// Every checkpoint folder, complete or not, by step.
   std::vector<CheckpointEntry> checkpoints() const;
-  /// The newest whose manifest verifies. Broken ones on the way are logged and passed over.
-  std::optional<CheckpointEntry> newest() const;
+  /// The newest whose manifest verifies. Broken ones on the way are logged, passed over and renamed
+  /// to "broken-checkpoint-<step>", so that rotate() never keeps one in place of a good one.
+  std::optional<CheckpointEntry> newest();
   /// Removes all but the newest `keep` (at least 1).
   void rotate(int64_t keep) const;
 
  private:
-  RunFolder(std::string path, int lock, bool resumed);
+  RunFolder(std::string path, Descriptor lock, bool resumed);
 
   std::string path_;
-  int lock_ = -1;
+  Descriptor lock_;
   bool resumed_ = false;
   std::unique_ptr<MetricsWriter> metrics_;
 };

@@ -11,6 +11,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "hone/io/files.h"
+
 namespace hone::io {
 
 /// Element types by their names in the file.
@@ -72,9 +74,6 @@ class Safetensors {
  public:
   /// Throws: IoError.
   explicit Safetensors(const std::string& path);
-  Safetensors(Safetensors&& other) noexcept;
-  Safetensors& operator=(Safetensors&& other) noexcept;
-  ~Safetensors();
 
   const std::string& path() const { return path_; }
   const std::vector<TensorInfo>& tensors() const { return header_.tensors; }
@@ -86,7 +85,7 @@ class Safetensors {
 
  private:
   std::string path_;
-  int fd_ = -1;
+  Descriptor file_;
   SafetensorsHeader header_;
   std::unordered_map<std::string, size_t> by_name_;
 };

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "hone/io/files.h"
+
 namespace hone::io {
 
 /// CRC-32C (Castagnoli) as TFRecord masks it: rotr15(crc) + 0xA282EAD8.
@@ -26,8 +28,6 @@ class EventWriter {
  public:
   /// Throws: IoError.
   explicit EventWriter(const std::string& folder);
-  EventWriter(const EventWriter&) = delete;
-  ~EventWriter();
 
   const std::string& path() const { return path_; }
   void scalars(int64_t step, const std::vector<std::pair<std::string, float>>& scalars);
@@ -35,7 +35,7 @@ class EventWriter {
 
  private:
   std::string path_;
-  int fd_ = -1;
+  Descriptor file_;
 };
 
 }  // namespace hone::io
