@@ -201,6 +201,18 @@ def zoo(texts, kind):
     return t
 
 
+def trained_by_hone(texts, tool, family):
+    with tempfile.TemporaryDirectory() as folder:
+        source, path = os.path.join(folder, "texts"), os.path.join(folder, "tokenizer.json")
+        with open(source, "w", encoding="utf-8") as file:
+            file.write("\n".join(text.replace("\n", " ") for text in texts))
+        subprocess.run([tool, path, "train", family, str(VOCAB), source], check=True)
+        tokenizer = Tokenizer.from_file(path)
+    if tokenizer.get_vocab_size() != VOCAB or tokenizer.token_to_id("<eos>") != 1:
+        raise SystemExit(f"text_tokenizer: hone trained {tokenizer.get_vocab_size()} tokens")
+    return tokenizer
+
+
 class Strings:
     """An endless supply of texts of many kinds."""
 
@@ -292,7 +304,9 @@ def main():
         "llama2-metaspace": lambda: llama2(texts, ("first", False)),
         "llama2-metaspace-split": lambda: llama2(texts, ("always", True)),
         "zoo0": lambda: zoo(texts, 0), "zoo1": lambda: zoo(texts, 1),
-        "zoo2": lambda: zoo(texts, 2), "zoo3": lambda: zoo(texts, 3)}
+        "zoo2": lambda: zoo(texts, 2), "zoo3": lambda: zoo(texts, 3),
+        **{"hone-" + family: lambda family=family: trained_by_hone(texts, tool, family)
+           for family in ("deepseek-v3", "qwen2", "llama3")}}
     total = failures = 0
     with tempfile.TemporaryDirectory() as folder:
         for name, make in families.items():

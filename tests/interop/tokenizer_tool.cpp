@@ -5,13 +5,17 @@
 //       decoded texts in hexadecimal
 //   tokenizer_tool <tokenizer.json> bench <file> <rounds>   seconds of each encode_ids of the file's lines
 //   tokenizer_tool <tokenizer.json> describe       line of vocab_size, special ids, added ids
+//   tokenizer_tool <tokenizer.json> train <family> <vocab_size> <text file>   writes a tokenizer.json
+//       trained on the file's lines, with the special tokens <bos> and <eos>
 #include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <iostream>
 #include <string>
 
 #include "hone/core/error.h"
 #include "hone/core/file.h"
+#include "hone/text/bpe_trainer.h"
 #include "hone/text/tokenizer.h"
 
 namespace {
@@ -75,10 +79,28 @@ void bench(const Tokenizer& tokenizer, const std::string& file, int rounds) {
   std::cerr << sum << " tokens\n";
 }
 
+void train(const std::string& out, const std::string& family, int64_t vocab_size,
+           const std::string& file) {
+  const std::string text = hone::read_file(file);
+  std::vector<std::string> lines;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  hone::text::BpeTrainerOptions options{.vocab_size = vocab_size, .special_tokens = {"<bos>", "<eos>"}};
+  options.family = hone::enum_from_name<hone::text::TokenizerFamily>(family).value();
+  std::ofstream(out) << hone::text::train_bpe(lines, options).dump();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
   const std::string mode = argc > 2 ? argv[2] : "";
+  if (mode == "train" && argc == 6) {
+    train(argv[1], argv[3], std::stoll(argv[4]), argv[5]);
+    return 0;
+  }
   const Tokenizer tokenizer = Tokenizer::from_file(argc > 1 ? argv[1] : "");
   if (mode == "check") {
     check(tokenizer);
@@ -88,7 +110,8 @@ int main(int argc, char** argv) try {
     std::cout << tokenizer.vocab_size() << "|" << joined(tokenizer.special_ids()) << "|"
               << joined(tokenizer.added_ids()) << "\n";
   } else {
-    std::cerr << "usage: tokenizer_tool <tokenizer.json> check | bench <file> <rounds> | describe\n";
+    std::cerr << "usage: tokenizer_tool <tokenizer.json> check | bench <file> <rounds> | describe |"
+                 " train <family> <vocab_size> <text file>\n";
     return 2;
   }
   return 0;

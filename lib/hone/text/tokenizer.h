@@ -70,7 +70,8 @@ class Tokenizer {
   /// The pieces the pre-tokenizer makes of one text, added tokens included, as bytes of the text.
   std::vector<Offset> pieces(std::string_view text) const;
 
-  /// The file's own content, grown tokens included.
+  /// What the tokenizer was made from: the file's own content, or what growth or
+  /// TokenizerFolder::load made of it.
   const Json& json() const;
   const std::string& source() const;
 
