@@ -1,0 +1,150 @@
+#include "hone/io/report.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "hone/core/file.h"
+#include "hone/io/detail/plot.h"
+#include "hone/io/metrics.h"
+#include "support.h"
+
+namespace hone::io {
+namespace {
+
+using test::TemporaryFolder;
+
+size_t count(const std::string& text, const std::string& part) {
+  size_t found = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+Json moment(int step, double medical, double general) {
+  return {{"step", step},
+          {"domains",
+           {{{"domain", "medical"}, {"tokens", 900}, {"perplexity", medical}},
+            {{"domain", "general"}, {"tokens", 1200}, {"perplexity", general}}}}};
+}
+
+/// The report of a run as hone-domain writes it.
+Json sample_report() {
+  return {{"about", "Adapts a base to medicine & law"},
+          {"ending", "done"},
+          {"steps", 300},
+          {"tokens", 1228800},
+          {"loss", 3.2145},
+          {"seconds", 251.3},
+          {"tokens_per_second", 4890.2},
+          {"peak_memory_bytes", 851443712},
+          {"before", moment(0, 182.4, 41.3)},
+          {"after", moment(300, 44.8, 42.9)},
+          {"vocabulary",
+           {{"added", 3},
+            {"tokens", {"carcinoma", "plaintiff", "<script>"}},
+            {"held_out",
+             {{{"name", "medical"}, {"before", 21.4}, {"after", 18.2}},
+              {{"name", "general"}, {"before", 15.1}, {"after", 15.0}}}}}}};
+}
+
+void write_sample_metrics(const std::string& folder) {
+  MetricsWriter metrics(folder);
+  for (int step = 0; step <= 300; ++step) {
+    if (step % 50 == 0) {
+      metrics.write({{"step", step},
+                     {"evaluation",
+                      {{{"name", "medical"}, {"perplexity", 44 + 138 * std::exp(-step / 60.0)}},
+                       {{"name", "general"}, {"perplexity", 41.3 + step / 200.0}}}}});
+    }
+    if (step == 0) continue;
+    const double noise = 0.3 * std::sin(step * 12.9898) * std::cos(step * 78.233);
+    metrics.write(
+        {{"step", step},
+         {"loss", step == 40 ? NAN : 3.2 + 2.4 * std::exp(-step / 70.0) + noise},
+         {"lr", 3e-4 * std::min(step / 30.0, 0.5 + 0.5 * std::cos(step / 95.5))},
+         {"grad_norm", 0.8 + std::abs(noise) * 4},
+         {"tokens_per_second", 4890 + 900 * noise},
+         {"shares", {{"medical", 0.5 - step / 1500.0}, {"general", 0.5 + step / 1500.0}}}});
+  }
+}
+
+TEST_CASE("a report holds every plot, the table, configuration and manifest") {
+  const TemporaryFolder folder;
+  write_sample_metrics(folder.path);
+  folder.write("config.json", R"({"seed": 42})");
+  folder.write("manifest.json", R"({"app": "hone-domain"})");
+  write_report(folder.path, sample_report());
+  CHECK(read_json_file(folder.file("report.json")) == sample_report());
+  const std::string html = read_file(folder.file("report.html"));
+  // HONE_KEEP_REPORT=<file> keeps the page to look at.
+  if (const char* keep = std::getenv("HONE_KEEP_REPORT")) std::ofstream(keep) << html;
+
+  for (const char* title : {"Training loss", "Held-out perplexity", "shares", "Learning rate",
+                            "Gradient norm before clipping", "Tokens per second"}) {
+    INFO(title);
+    CHECK(count(html, std::string("<figcaption>") + title) == 1);
+  }
+  CHECK(count(html, "<figure>") == 6);
+  CHECK(count(html, "class=\"change good\"") == 1);
+  CHECK(count(html, "class=\"change bad\"") == 1);
+  CHECK(count(html, "-75.4 %") == 1);
+  CHECK(count(html, "<b>1,228,800</b>") == 1);
+  CHECK(count(html, "<b>812.0 MiB</b>") == 1);
+  CHECK(count(html, "<b>4 min 11 s</b>") == 1);
+  CHECK(count(html, "&quot;seed&quot;: 42") == 1);
+  CHECK(count(html, "&quot;app&quot;: &quot;hone-domain&quot;") == 1);
+}
+
+TEST_CASE("text of a report is escaped and the page asks for nothing from the network") {
+  const std::string html = render_report(sample_report(), {}, Json(), Json());
+  CHECK(count(html, "<h1>Adapts a base to medicine &amp; law</h1>") == 1);
+  CHECK(count(html, "&lt;script&gt;") == 1);
+  for (const char* word : {"<script", "http", "url(", "@import", "<link", "<img"}) {
+    INFO(word);
+    CHECK(count(html, word) == 0);
+  }
+}
+
+TEST_CASE("an empty report is a page too; null perplexities are no numbers") {
+  CHECK(count(render_report(Json::object(), {}, Json(), Json()), "<figure>") == 0);
+  Json report = {{"before", moment(0, 2, 3)}, {"after", moment(1, 2, 3)}};
+  report["after"]["domains"][0]["perplexity"] = nullptr;
+  const std::string html = render_report(report, {}, Json(), Json());
+  CHECK(count(html, "nan") == 0);
+  CHECK(count(html, "class=\"change") == 1);
+}
+
+TEST_CASE("lines break where a value is missing, long ones are thinned but keep their spikes") {
+  using detail::render_plot;
+  CHECK(count(render_plot("t", {{"a", {{0, 1}, {1, NAN}, {2, 1}}}}), "M") == 2);
+  CHECK(render_plot("t", {{"a", {{0, NAN}}}}).empty());
+  CHECK(count(render_plot("t", {{"a", {{0, 1}, {1, 100}}}}), "log scale") == 1);
+  CHECK(count(render_plot("t", {{"a", {{0, 0}, {1, 100}}}}), "log scale") == 0);
+  detail::Series line{"a", {}};
+  for (int i = 0; i < 100'000; ++i) line.points.emplace_back(i, i == 51'234 ? 9 : 1);
+  const std::string plot = render_plot("t", {line});
+  CHECK(plot.size() < 40'000);
+  const detail::Series spike{"a", {{0, 1}, {1, 9}}};
+  const std::string top =
+      render_plot("t", {spike}).substr(render_plot("t", {spike}).rfind("cy="), 9);
+  CHECK(count(plot, top.substr(4, 4)) >= 1);
+}
+
+TEST_CASE("smoothing starts without bias and passes gaps over") {
+  detail::Series raw{"a", {}};
+  for (int i = 0; i < 500; ++i) raw.points.emplace_back(i, i == 7 ? NAN : 2.0);
+  const detail::Series smooth = detail::smoothed(raw, "s");
+  CHECK(smooth.points.size() == 499);
+  CHECK(smooth.points[0].second == Approx(2));
+  CHECK(smooth.points[498].second == Approx(2));
+}
+
+TEST_CASE("numbers are short") {
+  CHECK(detail::format_number(1234567) == "1,234,567");
+  CHECK(detail::format_number(-1000) == "-1,000");
+  CHECK(detail::format_number(0.000012) == "1.2e-05");
+  CHECK(detail::format_number(3.14159) == "3.142");
+  CHECK(detail::format_number(NAN) == "–");
+}
+
+}  // namespace
+}  // namespace hone::io
