@@ -76,7 +76,7 @@ def main():
                              "out": str(root / f"{name}.{batch}.safetensors")})
                 if batch == "unlike":
                     jobs[-1] |= {"steps": 10, "save": str(root / f"{name}.saved")}
-        results = iter(run_tool(tool, root, jobs))
+        results, traces = iter(run_tool(tool, root, jobs)), {}
         for name, model in models.items():
             for batch_name, lengths in BATCHES.items():
                 batch = make_batch(lengths, 97, seed=1)
@@ -93,6 +93,7 @@ def main():
                     checks.close(f"{label} {key}", got[key], gradient, GRADIENTS)
                 if batch_name != "unlike":
                     continue
+                traces[name] = got["losses"]
                 saved = AutoModelForCausalLM.from_pretrained(root / f"{name}.saved",
                                                              attn_implementation="eager")
                 with torch.no_grad():
@@ -100,13 +101,8 @@ def main():
                                  got["logits_after"], LOGITS)
             batch = make_batch(BATCHES["unlike"], 97, seed=1)
             losses = train(model, batch, 10, 1e-3, 0.1)
-            checks.close(f"{name} trace", results_trace(root, name), torch.tensor(losses), TRACE)
+            checks.close(f"{name} trace", traces[name], torch.tensor(losses), TRACE)
     checks.finish()
-
-
-def results_trace(root, name):
-    from safetensors.torch import load_file
-    return load_file(root / f"{name}.unlike.safetensors")["losses"]
 
 
 main()

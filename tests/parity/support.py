@@ -50,8 +50,20 @@ def make_batch(lengths, vocab, seed):
 def logits_of(model, batch):
     """Each document on its own, so that nothing can leak between them. [T, V]"""
     bounds = batch["offsets"].tolist()
-    return torch.cat([model(batch["ids"][None, a:b]).logits[0]
-                      for a, b in zip(bounds, bounds[1:])])
+    logits = []
+    for begin, end in zip(bounds, bounds[1:]):
+        forget_lengths(model)
+        logits.append(model(batch["ids"][None, begin:end]).logits[0])
+    return torch.cat(logits)
+
+
+def forget_lengths(model):
+    """Dynamic rotary embeddings keep the stretch of the longest document so far, so that a result
+    would depend on what ran before it; hone's depends on the document alone."""
+    for module in model.modules():
+        if getattr(module, "rope_type", "") == "dynamic":
+            module.max_seq_len_cached = module.original_max_seq_len
+            module.inv_freq = module.original_inv_freq
 
 
 def loss_of(model, batch):
