@@ -25,9 +25,9 @@ void DatasetOptions::validate(Validation& v) const {
   if (format != Format::kAuto && format != Format::kText && !llama_factory) {
     v.no_effect("text_unit", "with format " + enum_name(format));
   }
-  if (format == Format::kText) {
-    v.no_effect("chat_form", "with format text");
-    v.no_effect("train_on", "with format text");
+  if (format == Format::kText || format == Format::kSegments || format == Format::kTokens) {
+    v.no_effect("chat_form", "with format " + enum_name(format));
+    v.no_effect("train_on", "with format " + enum_name(format));
   }
 }
 

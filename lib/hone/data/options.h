@@ -13,13 +13,15 @@ namespace hone::data {
 
 /// How a file's rows are read; docs/data.md has an example row of each.
 enum class Format {
-  kAuto,              ///< by the file's ending and its first row's keys
+  kAuto,              ///< by the file's ending and each row's keys
   kText,              ///< {"text"} rows, or a .txt file
   kMessages,          ///< OpenAI: {"messages": [{"role", "content"}], "tools"?}
   kPromptCompletion,  ///< TRL: {"prompt", "completion"}, strings or lists of messages
   kAlpaca,            ///< {"instruction", "input"?, "output", "system"?, "history"?}
   kShareGpt,          ///< {"conversations": [{"from", "value"}], "system"?, "tools"?}
   kLlamaFactory,      ///< an entry of LLaMA-Factory's dataset_info.json
+  kSegments,          ///< {"segments": [{"label", "text"}]}, joined as they are
+  kTokens,            ///< {"input_ids", "labels"?, "attention_mask"?}, tokenised elsewhere
 };
 
 /// How a .txt file falls into documents.
@@ -66,7 +68,7 @@ struct DatasetOptions {
     v("name", self.name, "Name in reports; the first file's stem when empty.");
     v("domain", self.domain, "Domain that its tokens count under.");
     v("files", self.files, "Files read in this order: .jsonl, .json or .txt.", Required{});
-    v("format", self.format, "How rows are read; auto looks at the ending and the first row.");
+    v("format", self.format, "How rows are read; auto looks at endings and keys.");
     v("dataset_info", self.dataset_info,
       "Entry of the dataset_info.json given as the only file; with format llama_factory.");
     v("text_unit", self.text_unit, "What one document of a .txt file is.");
@@ -98,7 +100,9 @@ struct hone::EnumNames<hone::data::Format> {
       {data::Format::kPromptCompletion, "prompt_completion"},
       {data::Format::kAlpaca, "alpaca"},
       {data::Format::kShareGpt, "sharegpt"},
-      {data::Format::kLlamaFactory, "llama_factory"}};
+      {data::Format::kLlamaFactory, "llama_factory"},
+      {data::Format::kSegments, "segments"},
+      {data::Format::kTokens, "tokens"}};
 };
 template <>
 struct hone::EnumNames<hone::data::TextUnit> {

@@ -1,0 +1,168 @@
+#include "hone/data/detail/encoder.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace hone::data::detail {
+
+Encoder::Encoder(const DatasetOptions& options, const text::TokenizerFolder& text,
+                 const LoadContext& context)
+    : options_(options), text_(text), context_(context) {
+  const int64_t bound = context.max_length;
+  if (options.max_length && bound > 0 && *options.max_length > bound) {
+    throw SetupError("max_length " + std::to_string(*options.max_length) +
+                     " is over what a batch holds, " + std::to_string(bound) + " tokens");
+  }
+  max_length_ = static_cast<size_t>(options.max_length.value_or(bound));
+  if (!text.bos_token.empty()) variables_["bos_token"] = text.bos_token;
+  if (!text.eos_token.empty()) variables_["eos_token"] = text.eos_token;
+}
+
+EncodedRow Encoder::encode(const Sample& sample) const {
+  EncodedRow row;
+  if (const auto* tokens = std::get_if<TokenSample>(&sample)) {
+    cut_to_length(take_tokens(*tokens), row);
+    return row;
+  }
+  const std::vector<Document> found = documents(sample);
+  for (const Document& document : found) cut_to_length(tokenise(document), row);
+  if (found.empty()) ++row.counts.untrained;
+  return row;
+}
+
+std::vector<Encoder::Document> Encoder::documents(const Sample& sample) const {
+  if (const auto* chat = std::get_if<ChatSample>(&sample)) return chat_documents(*chat);
+  Document document;
+  if (const auto* text = std::get_if<TextSample>(&sample)) {
+    if (text->text.empty()) return {document};
+    document.text = text->text;
+    document.trained = {{0, static_cast<int64_t>(text->text.size()), 1}};
+    document.special = true;
+  } else if (const auto* pair = std::get_if<PairSample>(&sample)) {
+    document.text = pair->prompt + pair->completion;
+    document.prompt = pair->prompt.size();
+    document.trained = {
+        {static_cast<int64_t>(document.prompt), static_cast<int64_t>(document.text.size()), 1}};
+    document.special = true;
+  } else {
+    for (const auto& [text, trained] : std::get<SegmentSample>(sample).segments) {
+      const auto begin = static_cast<int64_t>(document.text.size());
+      document.text += text;
+      if (trained)
+        document.trained.push_back({begin, begin + static_cast<int64_t>(text.size()), 1});
+    }
+  }
+  return {std::move(document)};
+}
+
+Encoder::Tokens Encoder::tokenise(const Document& document) const {
+  text::Encoding encoding = text_.tokenizer.encode(document.text, document.special);
+  Tokens tokens{std::move(encoding.ids), std::vector<float>(encoding.offsets.size(), 0), 0};
+  auto span = document.trained.begin();
+  for (size_t i = 0; i < tokens.ids.size(); ++i) {
+    const auto [begin, end] = encoding.offsets[i];
+    while (span != document.trained.end() && span->end <= begin) ++span;
+    if (span == document.trained.end()) break;
+    if (begin >= span->begin && end <= span->end && begin < end) tokens.weights[i] = span->weight;
+  }
+  if (document.prompt > 0) check_prompt(document, tokens.ids);
+  weigh_entities(document, encoding.offsets, tokens);
+  if (!document.special) return tokens;
+
+  if (!text_.eos_id) {
+    throw SetupError(
+        "the tokenizer has no eos token, so that texts would have no end; set "
+        "eos_token in tokenizer_config.json");
+  }
+  if (tokens.ids.empty() || tokens.ids.back() != *text_.eos_id) {
+    tokens.ids.push_back(*text_.eos_id);
+    tokens.weights.push_back(0);
+  }
+  tokens.weights.back() = 1;
+  return tokens;
+}
+
+void Encoder::check_prompt(const Document& document, const std::vector<int64_t>& ids) const {
+  std::vector<int64_t> alone =
+      text_.tokenizer.encode_ids(std::string_view(document.text).substr(0, document.prompt), true);
+  if (text_.add_eos && !alone.empty() && alone.back() == text_.eos_id) alone.pop_back();
+  const auto differs = std::mismatch(alone.begin(), alone.end(), ids.begin(), ids.end());
+  if (differs.first == alone.end()) return;
+  throw Error("the prompt's tokens change when the completion follows (from token " +
+              std::to_string(differs.first - alone.begin()) +
+              " on), so that it is not clear what to train; end the prompt where a token ends, "
+              "for instance move a space from its end to the completion's beginning");
+}
+
+void Encoder::weigh_entities(const Document& document, const std::vector<text::Offset>& offsets,
+                             Tokens& tokens) const {
+  if (!context_.entities || document.trained.empty()) return;
+  const std::vector<Span> found = context_.entities->find(document.text);
+  auto span = found.begin();
+  for (size_t i = 0; i < offsets.size(); ++i) {
+    while (span != found.end() && span->end <= offsets[i].begin) ++span;
+    if (span == found.end()) return;
+    if (tokens.weights[i] <= 0 || offsets[i].end <= span->begin) continue;
+    tokens.weights[i] *= context_.entity_multiplier;
+    if (i > 0) ++tokens.entities;  // the first token is no target
+  }
+}
+
+Encoder::Tokens Encoder::take_tokens(const TokenSample& sample) const {
+  Tokens tokens{sample.ids, {}, 0};
+  const int64_t vocabulary = text_.tokenizer.vocab_size();
+  for (size_t i = 0; i < sample.ids.size(); ++i) {
+    if (sample.ids[i] < 0 || sample.ids[i] >= vocabulary) {
+      throw Error("\"input_ids\" must lie in [0, " + std::to_string(vocabulary) + "), got " +
+                  std::to_string(sample.ids[i]));
+    }
+    tokens.weights.push_back(sample.labels[i] == kIgnoreIndex ? 0.0F : 1.0F);
+  }
+  return tokens;
+}
+
+void Encoder::cut_to_length(Tokens tokens, EncodedRow& row) const {
+  row.counts.entity_tokens += tokens.entities;
+  const size_t length = tokens.ids.size();
+  if (max_length_ == 0 || length <= max_length_) return keep(tokens, 0, length, row);
+  switch (options_.on_too_long) {
+    case OnTooLong::kError:
+      throw Error("has " + std::to_string(length) + " tokens; max_length is " +
+                  std::to_string(max_length_));
+    case OnTooLong::kDrop:
+      ++row.counts.dropped;
+      return;
+    case OnTooLong::kTruncate:
+      ++row.counts.truncated;
+      return keep(tokens, 0, max_length_, row);
+    case OnTooLong::kSplit:
+      ++row.counts.split;
+      // A part begins with the last token of the one before, from which its own first target is
+      // predicted; that token is a target there, and here it is only read.
+      for (size_t begin = 0; begin + 1 < length; begin += max_length_ - 1) {
+        keep(tokens, begin, std::min(begin + max_length_, length), row);
+      }
+  }
+}
+
+void Encoder::keep(const Tokens& tokens, size_t begin, size_t end, EncodedRow& row) const {
+  Example example;
+  example.domain = context_.domain;
+  example.ids.assign(tokens.ids.begin() + begin, tokens.ids.begin() + end);
+  for (size_t i = begin; i < end; ++i) {
+    const bool target = i + 1 < end && tokens.weights[i + 1] > 0;
+    example.targets.push_back(target ? tokens.ids[i + 1] : kIgnoreIndex);
+    example.weights.push_back(target ? tokens.weights[i + 1] : 0);
+  }
+  const int64_t trained = example.trained();
+  if (trained == 0) {
+    ++row.counts.untrained;
+    return;
+  }
+  ++row.counts.documents;
+  row.counts.tokens += example.length();
+  row.counts.trained += trained;
+  row.examples.push_back(std::move(example));
+}
+
+}  // namespace hone::data::detail

@@ -1,0 +1,89 @@
+/// Samples become tokenised documents with targets and weights.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hone/core/error.h"
+#include "hone/data/dataset.h"
+#include "hone/data/detail/sample.h"
+#include "hone/text/chat_template.h"
+
+namespace hone::data::detail {
+
+/// What is wrong with the data set as a whole, not with a row: no policy on bad rows skips it.
+class SetupError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// What one row became.
+struct EncodedRow {
+  std::vector<Example> examples;
+  DatasetCounts counts;  ///< of this row, from `untrained` on
+};
+
+/// Tokenises and masks. May be called from several threads at once.
+class Encoder {
+ public:
+  /// `text` must outlive it. Throws: SetupError.
+  Encoder(const DatasetOptions& options, const text::TokenizerFolder& text,
+          const LoadContext& context);
+
+  /// Throws: Error for a row that cannot be encoded; SetupError.
+  EncodedRow encode(const Sample& sample) const;
+
+ private:
+  /// A stretch of a document's text that is trained, with the weight of its tokens.
+  struct Trained {
+    int64_t begin, end;
+    float weight;
+  };
+  /// A document before tokenisation. A token is trained if it lies inside one stretch.
+  struct Document {
+    std::string text;
+    std::vector<Trained> trained;  ///< ascending, without overlap
+    bool special = false;          ///< bos as the tokenizer adds it, and eos at the end
+    size_t prompt = 0;             ///< bytes that must tokenise by themselves as they do here
+  };
+  /// Ids and the weight of each as a target, 0 = not trained.
+  struct Tokens {
+    std::vector<int64_t> ids;
+    std::vector<float> weights;
+    int64_t entities = 0;
+  };
+
+  std::vector<Document> documents(const Sample& sample) const;
+  std::vector<Document> chat_documents(const ChatSample& chat) const;
+  std::vector<Document> training_documents(const ChatSample& chat,
+                                           const text::ChatInput& input) const;
+  Document whole_document(const ChatSample& chat, const text::ChatInput& input) const;
+  Document template_document(const ChatSample& chat, const text::ChatInput& input,
+                             text::ChatTurns turns) const;
+
+  Tokens tokenise(const Document& document) const;
+  void check_prompt(const Document& document, const std::vector<int64_t>& ids) const;
+  void weigh_entities(const Document& document, const std::vector<text::Offset>& offsets,
+                      Tokens& tokens) const;
+  Tokens take_tokens(const TokenSample& sample) const;
+  void cut_to_length(Tokens tokens, EncodedRow& row) const;
+  void keep(const Tokens& tokens, size_t begin, size_t end, EncodedRow& row) const;
+
+  /// The folder's template, compiled at its first use. Throws: SetupError if there is none.
+  const text::ChatTemplate& chat() const;
+  bool use_training_form() const;
+
+  const DatasetOptions options_;
+  const text::TokenizerFolder& text_;
+  const LoadContext context_;
+  size_t max_length_ = 0;  ///< 0 = no bound
+  Json variables_ = Json::object();
+  mutable std::once_flag chat_once_, form_once_;
+  mutable std::optional<text::ChatTemplate> chat_;
+  mutable bool discards_ = false;
+};
+
+}  // namespace hone::data::detail
