@@ -1,9 +1,14 @@
 #include "hone/text/chat_template.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "hone/core/error.h"
 #include "hone/text/detail/jinja_interpreter.h"
+#include "hone/text/detail/unicode.h"
 
 namespace hone::text {
 namespace {
@@ -14,6 +19,40 @@ using jinja::Value;
 
 // Nesting of a template's source; each level of it takes some of the parser's stack.
 constexpr size_t kMaxSourceDepth = 100;
+
+/// Throws: Fault for text that is not UTF-8, integers over 63 bits and too much nesting.
+Value to_value(const Json& json, int depth = 0) {
+  // Checked on the way down: this recursion must be bounded too.
+  if (depth > jinja::kMaxValueDepth) throw Fault("the conversation is nested too deep");
+  const auto text = [](const std::string& part) {
+    if (!detail::is_valid_utf8(part)) throw Fault("a text of the conversation is not UTF-8");
+    return Value::string(part);
+  };
+  switch (json.type()) {
+    case Json::value_t::boolean: return Value::boolean(json.get<bool>());
+    case Json::value_t::number_integer: return Value::integer(json.get<int64_t>());
+    case Json::value_t::number_unsigned:
+      if (json.get<uint64_t>() > uint64_t{INT64_MAX}) {
+        throw Fault("the integer " + json.dump() + " does not fit into 63 bits");
+      }
+      return Value::integer(json.get<int64_t>());
+    case Json::value_t::number_float: return Value::real(json.get<double>());
+    case Json::value_t::string: return text(json.get_ref<const std::string&>());
+    case Json::value_t::array: {
+      std::vector<Value> items;
+      for (const Json& item : json) items.push_back(to_value(item, depth + 1));
+      return Value::list(std::move(items));
+    }
+    case Json::value_t::object: {
+      jinja::Pairs pairs;
+      for (const auto& [key, item] : json.items()) {
+        pairs.emplace_back(text(key), to_value(item, depth + 1));
+      }
+      return Value::dict(std::move(pairs));
+    }
+    default: return Value::none();
+  }
+}
 
 /// transformers gives reasoning under all the names that templates know.
 Json with_reasoning_names(const Json& message) {
@@ -55,12 +94,12 @@ Interpreter::Variables variables_of(const ChatInput& input) {
   check_list(input.documents, "documents");
   if (!input.variables.is_object()) throw Fault("variables must be an object");
   Interpreter::Variables variables;
-  variables["messages"] = Value::from_json(checked_messages(input.messages));
-  variables["tools"] = Value::from_json(input.tools);
-  variables["documents"] = Value::from_json(input.documents);
+  variables["messages"] = to_value(checked_messages(input.messages));
+  variables["tools"] = to_value(input.tools);
+  variables["documents"] = to_value(input.documents);
   variables["add_generation_prompt"] = Value::boolean(input.add_generation_prompt);
   for (const auto& [name, value] : input.variables.items()) {
-    variables[name] = Value::from_json(value);
+    variables[name] = to_value(value);
   }
   return variables;
 }
@@ -128,7 +167,8 @@ RenderedChat ChatTemplate::render_generation(const ChatInput& input) const {
   }
   for (size_t i = 0; i < chat.spans.size(); ++i) {
     if (chat.spans[i].begin < 0) {
-      throw Error(source_name() + ": a {% generation %} block stands inside a macro, set, call or " +
+      throw Error(source_name() +
+                  ": a {% generation %} block stands inside a macro, set, call or " +
                   "filter block, where the place of its text is not known");
     }
     if (assistants.size() == chat.spans.size()) chat.spans[i].message = assistants[i];

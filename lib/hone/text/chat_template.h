@@ -1,4 +1,5 @@
-/// Chat templates: conversations as the text a model was trained to read, and which of it is trained.
+/// Chat templates: conversations as the text a model was trained to read, and which of it is
+/// trained.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "hone/core/json.h"
+#include "hone/text/chat_limits.h"
 
 namespace hone::text {
 
@@ -45,14 +47,6 @@ struct ChatSegment {
   std::string text;
   bool trained;
   bool operator==(const ChatSegment&) const = default;
-};
-
-/// Bounds against hostile templates. What runs over one is an Error that names it.
-struct ChatLimits {
-  size_t max_source = size_t{1} << 20;   ///< bytes of the template
-  size_t max_output = size_t{64} << 20;  ///< bytes rendered, and bytes of any string on the way
-  size_t max_steps = 50'000'000;         ///< nodes evaluated and list items made
-  size_t max_depth = 200;                ///< nesting of the source, and of macro calls
 };
 
 /// A chat template, compiled once. Copies share it; all methods may run in several threads at once.

@@ -40,8 +40,8 @@ std::string render_probe(const ChatTemplate& chat, const ChatInput& input,
                          const std::string& answer) {
   ChatInput probe = input;
   probe.add_generation_prompt = false;
-  probe.messages = Json::array({{{"role", "user"}, {"content", kQuestion}},
-                                {{"role", "assistant"}, {"content", answer}}});
+  probe.messages = Json::array(
+      {{{"role", "user"}, {"content", kQuestion}}, {{"role", "assistant"}, {"content", answer}}});
   return chat.render(probe);
 }
 
@@ -103,7 +103,8 @@ RenderedChat render_marked(const ChatTemplate& chat, const ChatInput& whole, Cha
   if (turns == ChatTurns::kAll || result.spans.empty()) return result;
   const ChatSpan last = result.spans.back();
   if (last.message < 0) {
-    throw Error(chat.source_name() + ": there are not as many {% generation %} blocks rendered as " +
+    throw Error(chat.source_name() +
+                ": there are not as many {% generation %} blocks rendered as " +
                 "assistant messages, so the last turn's cannot be told from the others'");
   }
   result.spans = {last};
@@ -163,8 +164,8 @@ RenderedChat render_turns(const ChatTemplate& chat, const ChatInput& input, Chat
 bool discards_reasoning(const ChatTemplate& chat, const Json& variables) {
   ChatInput input;
   input.variables = variables;
-  const std::string answer = std::string(kOpen) + "\n" + kThought + "\n" + std::string(kClose) +
-                             "\n\n" + kAnswer;
+  const std::string answer =
+      std::string(kOpen) + "\n" + kThought + "\n" + std::string(kClose) + "\n\n" + kAnswer;
   return render_probe(chat, input, answer).find(kThought) == std::string::npos;
 }
 
@@ -203,9 +204,10 @@ std::vector<ChatSegment> training_form(const ChatTemplate& chat, const ChatInput
   std::string prompt = render_first(chat, plain, message, true);
   const Opening opening = opening_of(prompt);
   if (opening.closes && !reasoning.thought.empty()) {
-    throw Error(name_of(chat, message) +
-                ": it has a thought, but the generation prompt ends in </think>; set the template's "
-                "variable that switches thinking on, or drop the thought");
+    throw Error(
+        name_of(chat, message) +
+        ": it has a thought, but the generation prompt ends in </think>; set the template's "
+        "variable that switches thinking on, or drop the thought");
   }
   const std::string with_turn = render_first(chat, plain, message + 1, false);
   if (!with_turn.starts_with(opening.base)) {
@@ -213,8 +215,9 @@ std::vector<ChatSegment> training_form(const ChatTemplate& chat, const ChatInput
   }
   const std::string_view body = without_empty_thought(
       cut_turn(with_turn, turn_suffix(chat, plain)).substr(opening.base.size()));
-  const std::string close =
-      opening.opens && !opening.new_lines ? std::string(kClose) : "\n" + std::string(kClose) + "\n\n";
+  const std::string close = opening.opens && !opening.new_lines
+                                ? std::string(kClose)
+                                : "\n" + std::string(kClose) + "\n\n";
   std::string trained;
   if (reasoning.thought.empty()) {
     if (opening.opens) prompt += close;

@@ -34,26 +34,26 @@ using Keyword = std::pair<std::string, ExprPtr>;
 
 struct Expr {
   enum Kind {
-    kConst,      // value
-    kName,       // name, ref
-    kList,       // args
-    kTuple,      // args
-    kDict,       // args: key, value, key, value, ...
-    kAttribute,  // args[0].name
-    kItem,       // args[0][args[1]]
-    kSlice,      // args[0][args[1]:args[2]:args[3]], null where left out
-    kCall,       // args[0](args[1...], named, *spread, **spread_named)
-    kFilter,     // args[0]|name(args[1...], ...); args[0] null: the text of a block
-    kTest,       // args[0] is name(args[1...], ...)
-    kNot,        // args[0]
-    kNegate,     // -args[0]
-    kPlus,       // +args[0]
-    kAnd,        // args[0], args[1]
-    kOr,         // args[0], args[1]
-    kArithmetic, // op
-    kConcat,     // args joined as text
-    kCompare,    // args[0] compares[0] args[1] compares[1] args[2] ...
-    kCondition,  // args[0] if args[1] else args[2] (null: undefined)
+    kConst,         // value
+    kName,          // name, ref
+    kList,          // args
+    kTuple,         // args
+    kDict,          // args: key, value, key, value, ...
+    kAttribute,     // args[0].name
+    kItem,          // args[0][args[1]]
+    kSlice,         // args[0][args[1]:args[2]:args[3]], null where left out
+    kCall,          // args[0](args[1...], named, *spread, **spread_named)
+    kFilter,        // args[0]|name(args[1...], ...); args[0] null: the text of a block
+    kTest,          // args[0] is name(args[1...], ...)
+    kNot,           // args[0]
+    kNegate,        // -args[0]
+    kPlus,          // +args[0]
+    kAnd,           // args[0], args[1]
+    kOr,            // args[0], args[1]
+    kArithmetic,    // op
+    kConcat,        // args joined as text
+    kCompare,       // args[0] compares[0] args[1] compares[1] args[2] ...
+    kCondition,     // args[0] if args[1] else args[2] (null: undefined)
     kNamespaceRef,  // name.attribute as a target
   };
   enum class Compare : uint8_t { kEq, kNe, kLt, kLe, kGt, kGe, kIn, kNotIn };
@@ -79,25 +79,25 @@ using Body = std::vector<Stmt>;
 /// A macro's parameters, or a call block's.
 struct Signature {
   std::vector<std::string> names;
-  std::vector<ExprPtr> defaults;      ///< of the last parameters
-  std::vector<Ref> refs;              ///< slots in the macro's scope
+  std::vector<ExprPtr> defaults;  ///< of the last parameters
+  std::vector<Ref> refs;          ///< slots in the macro's scope
   bool takes_varargs = false, takes_kwargs = false, takes_caller = false;
   Ref varargs, kwargs, caller;
 };
 
 struct Stmt {
   enum Kind {
-    kText,        // text
-    kPrint,       // expr
-    kIf,          // expr, body, other
-    kFor,         // target in expr if test: body, other
-    kSet,         // target = expr
-    kSetBlock,    // target = body, filtered by expr (or null)
-    kWith,        // targets = values: body
-    kMacro,       // name, signature, body
-    kCallBlock,   // expr is the call, with signature and body as caller
-    kGeneration,  // body
-    kFilterBlock, // expr, body
+    kText,         // text
+    kPrint,        // expr
+    kIf,           // expr, body, other
+    kFor,          // target in expr if test: body, other
+    kSet,          // target = expr
+    kSetBlock,     // target = body, filtered by expr (or null)
+    kWith,         // targets = values: body
+    kMacro,        // name, signature, body
+    kCallBlock,    // expr is the call, with signature and body as caller
+    kGeneration,   // body
+    kFilterBlock,  // expr, body
     kBreak,
     kContinue,
   };

@@ -47,13 +47,16 @@ std::string padded(Runtime& runtime, const std::string& text, const Spec& spec, 
     return out;
   };
   switch (align) {
-    case '<': return text + fill(missing);
-    case '^': return fill(missing / 2) + text + fill(missing - missing / 2);
+    case '<':
+      return text + fill(missing);
+    case '^':
+      return fill(missing / 2) + text + fill(missing - missing / 2);
     case '=': {
       const size_t sign = text[0] == '-' || text[0] == '+' || text[0] == ' ';
       return text.substr(0, sign) + fill(missing) + text.substr(sign);
     }
-    default: return fill(missing) + text;
+    default:
+      return fill(missing) + text;
   }
 }
 
@@ -138,7 +141,8 @@ class PercentFormat {
   std::string conversion() {
     const Value named = argument();  // in a tuple, or undefined
     Spec spec;
-    for (; at_ < format_.size() && std::string_view("-+ 0").find(format_[at_]) != std::string::npos; ++at_) {
+    for (; at_ < format_.size() && std::string_view("-+ 0").find(format_[at_]) != std::string::npos;
+         ++at_) {
       const char flag = format_[at_];
       if (flag == '-') {
         spec.align = '<';
@@ -167,8 +171,10 @@ class PercentFormat {
 
   std::string converted(const Value& value, const Spec& spec, char type) {
     switch (type) {
-      case 's': return cut(to_str(runtime_, value), spec.precision);
-      case 'r': return cut(to_repr(runtime_, value), spec.precision);
+      case 's':
+        return cut(to_str(runtime_, value), spec.precision);
+      case 'r':
+        return cut(to_repr(runtime_, value), spec.precision);
       case 'd':
       case 'i':
       case 'u': {
@@ -176,7 +182,8 @@ class PercentFormat {
         if (value.is(Kind::kFloat) && !(std::abs(value.real()) < 0x1p63)) {
           throw Fault("%: a number does not fit into 64 bits");
         }
-        const int64_t whole = value.is_integral() ? value.integer() : static_cast<int64_t>(value.real());
+        const int64_t whole =
+            value.is_integral() ? value.integer() : static_cast<int64_t>(value.real());
         return with_sign(integer_digits(whole, 'd'), spec);
       }
       case 'x':
@@ -192,7 +199,8 @@ class PercentFormat {
       case 'G':
         if (!value.is_number()) break;
         return with_sign(float_digits(value.real(), spec, type), spec);
-      default: throw Fault(std::string("%: the conversion '") + type + "' is not supported");
+      default:
+        throw Fault(std::string("%: the conversion '") + type + "' is not supported");
     }
     throw Fault(std::string("%: '") + type + "' needs a number, got a " + type_name(value));
   }
@@ -250,7 +258,8 @@ std::string format_value(Runtime& runtime, const Value& value, const std::string
     return padded(runtime, with_sign(integer_digits(value.integer(), spec.type), spec), spec, true);
   }
   if (value.is_number() && !value.is(Kind::kBool) && is_type("fFeEgG")) {
-    return padded(runtime, with_sign(float_digits(value.real(), spec, spec.type), spec), spec, true);
+    return padded(runtime, with_sign(float_digits(value.real(), spec, spec.type), spec), spec,
+                  true);
   }
   if (value.is_number() && spec.type == '%') {
     return padded(runtime, with_sign(float_digits(100 * value.real(), spec, 'f') + "%", spec), spec,
@@ -287,7 +296,8 @@ class BracesFormat {
 
  private:
   std::string replacement(const std::string& field) {
-    if (field.find('{') != std::string::npos) throw Fault("format(): nested fields are not supported");
+    if (field.find('{') != std::string::npos)
+      throw Fault("format(): nested fields are not supported");
     const size_t colon = field.find(':');
     const std::string spec = colon == std::string::npos ? "" : field.substr(colon + 1);
     std::string name = field.substr(0, colon);
@@ -302,7 +312,8 @@ class BracesFormat {
     } else if (conversion == 's') {
       value = Value::string(to_str(runtime_, value));
     } else if (conversion) {
-      throw Fault("format(): the conversion '!" + std::string(1, conversion) + "' is not supported");
+      throw Fault("format(): the conversion '!" + std::string(1, conversion) +
+                  "' is not supported");
     }
     return format_value(runtime_, value, spec);
   }
@@ -321,7 +332,8 @@ class BracesFormat {
         if (name[at] != '[' || end == std::string::npos) throw Fault("format(): '[' without ']'");
         const std::string key = name.substr(at + 1, end - at - 1);
         size_t digits = 0;
-        const bool index = is_digit(key, 0) && key.find_first_not_of("0123456789") == std::string::npos;
+        const bool index =
+            is_digit(key, 0) && key.find_first_not_of("0123456789") == std::string::npos;
         value = get_item(runtime_, value,
                          index ? Value::integer(read_number(key, digits)) : Value::string(key));
         at = end + 1;

@@ -33,9 +33,15 @@ void Interpreter::enter(Env& env) {
     const Load& load = env.scope.loads[i];
     switch (load.kind) {
       case Load::kUndefined:
-      case Load::kParameter: env.slots[i] = Value(); break;
-      case Load::kResolve: env.slots[i] = resolve(env.scope.names[i]); break;
-      case Load::kAlias: env.slots[i] = env.at(load.outer); break;
+      case Load::kParameter:
+        env.slots[i] = Value();
+        break;
+      case Load::kResolve:
+        env.slots[i] = resolve(env.scope.names[i]);
+        break;
+      case Load::kAlias:
+        env.slots[i] = env.at(load.outer);
+        break;
     }
   }
 }
@@ -78,23 +84,40 @@ Interpreter::Flow Interpreter::run_statement(const Stmt& stmt, Env& env) {
   runtime_.charge(1);
   line_ = stmt.line;
   switch (stmt.kind) {
-    case Stmt::kText: print(stmt.text); break;
+    case Stmt::kText:
+      print(stmt.text);
+      break;
     case Stmt::kPrint: {
       const Value value = eval(*stmt.expr, env);
       value.is_string() ? print(value.text()) : print(to_str(runtime_, value));
       break;
     }
-    case Stmt::kIf: return run_body(truth(eval(*stmt.expr, env)) ? stmt.body : stmt.other, env);
-    case Stmt::kFor: return run_for(stmt, env);
-    case Stmt::kSet: assign(*stmt.target, eval(*stmt.expr, env), env); break;
-    case Stmt::kSetBlock: return run_set_block(stmt, env);
-    case Stmt::kWith: return run_with(stmt, env);
-    case Stmt::kMacro: env.at(stmt.ref) = make_macro(stmt, env); break;
-    case Stmt::kCallBlock: run_call_block(stmt, env); break;
-    case Stmt::kGeneration: run_generation(stmt, env); break;
-    case Stmt::kFilterBlock: return run_filter_block(stmt, env);
-    case Stmt::kBreak: return Flow::kBreak;
-    case Stmt::kContinue: return Flow::kContinue;
+    case Stmt::kIf:
+      return run_body(truth(eval(*stmt.expr, env)) ? stmt.body : stmt.other, env);
+    case Stmt::kFor:
+      return run_for(stmt, env);
+    case Stmt::kSet:
+      assign(*stmt.target, eval(*stmt.expr, env), env);
+      break;
+    case Stmt::kSetBlock:
+      return run_set_block(stmt, env);
+    case Stmt::kWith:
+      return run_with(stmt, env);
+    case Stmt::kMacro:
+      env.at(stmt.ref) = make_macro(stmt, env);
+      break;
+    case Stmt::kCallBlock:
+      run_call_block(stmt, env);
+      break;
+    case Stmt::kGeneration:
+      run_generation(stmt, env);
+      break;
+    case Stmt::kFilterBlock:
+      return run_filter_block(stmt, env);
+    case Stmt::kBreak:
+      return Flow::kBreak;
+    case Stmt::kContinue:
+      return Flow::kContinue;
   }
   return Flow::kNormal;
 }
@@ -227,8 +250,9 @@ void Interpreter::assign(const Expr& target, Value value, Env& env) {
 
 Value Interpreter::make_macro(const Stmt& stmt, Env& env) {
   runtime_.charge(8);
-  return Value::function(stmt.text.empty() ? "caller" : stmt.text,
-                         [this, &stmt, &env](Runtime&, Args& args) { return invoke(stmt, env, args); });
+  return Value::function(
+      stmt.text.empty() ? "caller" : stmt.text,
+      [this, &stmt, &env](Runtime&, Args& args) { return invoke(stmt, env, args); });
 }
 
 Value Interpreter::invoke(const Stmt& stmt, Env& env, Args& args) {
@@ -299,23 +323,36 @@ Value Interpreter::eval(const Expr& expr, Env& env) {
 Value Interpreter::eval_kind(const Expr& expr, Env& env) {
   const auto arg = [&](size_t i) { return eval(*expr.args[i], env); };
   switch (expr.kind) {
-    case Expr::kConst: return expr.value;
-    case Expr::kName: return eval_name(expr, env);
-    case Expr::kList: return Value::list(eval_all(expr, 0, env));
-    case Expr::kTuple: return Value::tuple(eval_all(expr, 0, env));
-    case Expr::kDict: return eval_dict(expr, env);
-    case Expr::kAttribute: return get_attribute(runtime_, arg(0), expr.name);
+    case Expr::kConst:
+      return expr.value;
+    case Expr::kName:
+      return eval_name(expr, env);
+    case Expr::kList:
+      return Value::list(eval_all(expr, 0, env));
+    case Expr::kTuple:
+      return Value::tuple(eval_all(expr, 0, env));
+    case Expr::kDict:
+      return eval_dict(expr, env);
+    case Expr::kAttribute:
+      return get_attribute(runtime_, arg(0), expr.name);
     case Expr::kItem: {
       const Value object = arg(0);
       return get_item(runtime_, object, arg(1));
     }
-    case Expr::kSlice: return eval_slice(expr, env);
-    case Expr::kCall: return eval_call(expr, env);
-    case Expr::kFilter: return apply_filter(expr, nullptr, env);
-    case Expr::kTest: return Value::boolean(apply_test(expr, env));
-    case Expr::kNot: return Value::boolean(!truth(arg(0)));
-    case Expr::kNegate: return negate(arg(0));
-    case Expr::kPlus: return negate(negate(arg(0)));
+    case Expr::kSlice:
+      return eval_slice(expr, env);
+    case Expr::kCall:
+      return eval_call(expr, env);
+    case Expr::kFilter:
+      return apply_filter(expr, nullptr, env);
+    case Expr::kTest:
+      return Value::boolean(apply_test(expr, env));
+    case Expr::kNot:
+      return Value::boolean(!truth(arg(0)));
+    case Expr::kNegate:
+      return negate(arg(0));
+    case Expr::kPlus:
+      return negate(negate(arg(0)));
     case Expr::kAnd: {
       Value left = arg(0);
       return truth(left) ? arg(1) : left;
@@ -328,13 +365,16 @@ Value Interpreter::eval_kind(const Expr& expr, Env& env) {
       const Value left = arg(0);
       return arithmetic(runtime_, expr.op, left, arg(1));
     }
-    case Expr::kConcat: return eval_concat(expr, env);
-    case Expr::kCompare: return eval_compare(expr, env);
+    case Expr::kConcat:
+      return eval_concat(expr, env);
+    case Expr::kCompare:
+      return eval_compare(expr, env);
     case Expr::kCondition:
       if (truth(arg(1))) return arg(0);
       if (expr.args[2]) return arg(2);
       return Value::undefined("the condition is false and there is no else");
-    case Expr::kNamespaceRef: break;  // only a target
+    case Expr::kNamespaceRef:
+      break;  // only a target
   }
   throw Fault("internal: not an expression");
 }
@@ -366,7 +406,9 @@ Value Interpreter::eval_dict(const Expr& expr, Env& env) {
 
 Value Interpreter::eval_slice(const Expr& expr, Env& env) {
   const Value object = eval(*expr.args[0], env);
-  const auto part = [&](size_t i) { return expr.args[i] ? eval(*expr.args[i], env) : Value::none(); };
+  const auto part = [&](size_t i) {
+    return expr.args[i] ? eval(*expr.args[i], env) : Value::none();
+  };
   const Value start = part(1), stop = part(2), step = part(3);
   return get_slice(runtime_, object, start, stop, step);
 }
@@ -441,14 +483,30 @@ Value Interpreter::eval_compare(const Expr& expr, Env& env) {
     Value right = eval(*expr.args[i + 1], env);
     bool holds = false;
     switch (expr.compares[i]) {
-      case Expr::Compare::kEq: holds = equal(runtime_, left, right); break;
-      case Expr::Compare::kNe: holds = !equal(runtime_, left, right); break;
-      case Expr::Compare::kLt: holds = less(runtime_, left, right); break;
-      case Expr::Compare::kLe: holds = less(runtime_, left, right, true); break;
-      case Expr::Compare::kGt: holds = less(runtime_, right, left); break;
-      case Expr::Compare::kGe: holds = less(runtime_, right, left, true); break;
-      case Expr::Compare::kIn: holds = contains(runtime_, right, left); break;
-      case Expr::Compare::kNotIn: holds = !contains(runtime_, right, left); break;
+      case Expr::Compare::kEq:
+        holds = equal(runtime_, left, right);
+        break;
+      case Expr::Compare::kNe:
+        holds = !equal(runtime_, left, right);
+        break;
+      case Expr::Compare::kLt:
+        holds = less(runtime_, left, right);
+        break;
+      case Expr::Compare::kLe:
+        holds = less(runtime_, left, right, true);
+        break;
+      case Expr::Compare::kGt:
+        holds = less(runtime_, right, left);
+        break;
+      case Expr::Compare::kGe:
+        holds = less(runtime_, right, left, true);
+        break;
+      case Expr::Compare::kIn:
+        holds = contains(runtime_, right, left);
+        break;
+      case Expr::Compare::kNotIn:
+        holds = !contains(runtime_, right, left);
+        break;
     }
     if (!holds) return Value::boolean(false);
     left = std::move(right);

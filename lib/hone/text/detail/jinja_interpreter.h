@@ -45,7 +45,9 @@ class Interpreter {
   using Variables = std::unordered_map<std::string, Value>;
 
   Interpreter(const Template& parsed, const ChatLimits& limits, Variables variables)
-      : template_(parsed), runtime_(limits), max_output_(limits.max_output),
+      : template_(parsed),
+        runtime_(limits),
+        max_output_(limits.max_output),
         variables_(std::move(variables)) {}
 
   /// Throws: Fault; line() then tells where.

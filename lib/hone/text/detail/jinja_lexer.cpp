@@ -74,14 +74,13 @@ class Lexer {
     pos_ += bytes;
     if (bytes) line_starting_ = source_[pos_ - 1] == '\n';
   }
-  void skip_space() {
-    advance(rest().size() - py::strip(rest(), py::kLeft).size());
-  }
+  void skip_space() { advance(rest().size() - py::strip(rest(), py::kLeft).size()); }
 
   size_t find_tag() const {
     for (size_t at = source_.find('{', pos_); at != std::string::npos;
          at = source_.find('{', at + 1)) {
-      if (at + 1 < source_.size() && std::string_view("%{#").find(source_[at + 1]) != std::string::npos) {
+      if (at + 1 < source_.size() &&
+          std::string_view("%{#").find(source_[at + 1]) != std::string::npos) {
         return at;
       }
     }
@@ -158,7 +157,8 @@ class Lexer {
       const size_t stop = word_after(tag + (sign ? 3 : 2), "endraw");
       if (stop == std::string::npos) continue;
       const std::string_view closing = std::string_view(source_).substr(stop);
-      if (!closing.starts_with("%}") && !closing.starts_with("-%}") && !closing.starts_with("+%}")) {
+      if (!closing.starts_with("%}") && !closing.starts_with("-%}") &&
+          !closing.starts_with("+%}")) {
         continue;
       }
       add_data(before_tag(rest().substr(0, tag - pos_), sign, false));
@@ -216,13 +216,13 @@ class Lexer {
 
   void read_operator(std::string& open) {
     static constexpr std::string_view operators[] = {
-        "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(",
-        ")",  "{",  "}",  ">",  "<",  "=",  ".", ":", "|", ",", ";"};
+        "//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[",
+        "]",  "(",  ")",  "{",  "}",  ">",  "<", "=", ".", ":", "|", ",", ";"};
     const auto found = std::find_if(std::begin(operators), std::end(operators),
                                     [this](std::string_view text) { return at(text); });
     if (found == std::end(operators)) {
-      fail("unexpected character '" +
-           source_.substr(pos_, detail::sequence_length(source_[pos_])) + "'");
+      fail("unexpected character '" + source_.substr(pos_, detail::sequence_length(source_[pos_])) +
+           "'");
     }
     const std::string text(*found);
     if (text == "{" || text == "(" || text == "[") {
@@ -263,7 +263,8 @@ class Lexer {
         if (fraction > end + 1) end = fraction;
       }
       if (end < source_.size() && (source_[end] | 0x20) == 'e') {
-        const size_t sign = end + 1 < source_.size() && (source_[end + 1] == '+' || source_[end + 1] == '-');
+        const size_t sign =
+            end + 1 < source_.size() && (source_[end + 1] == '+' || source_[end + 1] == '-');
         const size_t exponent = digits(end + 1 + sign);
         if (exponent > end + 1 + sign) end = exponent;
       }
@@ -308,7 +309,8 @@ class Lexer {
         append_code_point(out, text, i, c == 'x' ? 2 : c == 'u' ? 4 : 8, 16);
       } else if (c >= '0' && c <= '7') {
         size_t size = 1;
-        while (size < 3 && i + size < text.size() && text[i + size] >= '0' && text[i + size] <= '7') ++size;
+        while (size < 3 && i + size < text.size() && text[i + size] >= '0' && text[i + size] <= '7')
+          ++size;
         --i;
         append_code_point(out, text, i, size, 8);
       } else if (c == 'N' || static_cast<unsigned char>(c) >= 0x80) {

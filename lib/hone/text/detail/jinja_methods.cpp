@@ -92,8 +92,8 @@ Value partition(Runtime& runtime, const Value& self, Args& args) {
 }
 
 /// text[start:end] as find(), count(), startswith() look at it, with the start's code point.
-std::pair<std::string_view, int64_t> window(Runtime& runtime, const Value& self,
-                                            const Bound& bound, bool& inside) {
+std::pair<std::string_view, int64_t> window(Runtime& runtime, const Value& self, const Bound& bound,
+                                            bool& inside) {
   const std::string_view text = self.text();
   runtime.charge_text(text.size());
   const int64_t size = py::count_chars(text);
@@ -277,16 +277,19 @@ Value copy_of(Runtime&, const Value& self, Args& args) {
 }
 
 const Methods& dict_methods() {
-  static const Methods methods = {{"keys", view_of<0>}, {"values", view_of<1>},
-                                  {"items", view_of<2>}, {"get", get_key}, {"copy", copy_of}};
+  static const Methods methods = {{"keys", view_of<0>},
+                                  {"values", view_of<1>},
+                                  {"items", view_of<2>},
+                                  {"get", get_key},
+                                  {"copy", copy_of}};
   return methods;
 }
 
 Value count_items(Runtime& runtime, const Value& self, Args& args) {
   const Bound bound("count", args, {"value"}, 1);
-  return Value::integer(std::count_if(
-      self.items().begin(), self.items().end(),
-      [&](const Value& item) { return equal(runtime, item, bound[0]); }));
+  return Value::integer(
+      std::count_if(self.items().begin(), self.items().end(),
+                    [&](const Value& item) { return equal(runtime, item, bound[0]); }));
 }
 
 Value index_of_item(Runtime& runtime, const Value& self, Args& args) {
@@ -306,26 +309,33 @@ const Methods& list_methods() {
 /// Attributes that Python has and this interpreter does not: an error, lest they look undefined.
 bool is_unsupported(const Value& value, std::string_view name) {
   static constexpr std::string_view text[] = {
-      "casefold",     "encode",      "expandtabs", "format_map", "isascii",
-      "isidentifier", "isnumeric",   "isprintable", "maketrans", "translate"};
+      "casefold",     "encode",    "expandtabs",  "format_map", "isascii",
+      "isidentifier", "isnumeric", "isprintable", "maketrans",  "translate"};
   static constexpr std::string_view number[] = {
-      "real",      "imag",       "conjugate",  "numerator",        "denominator", "bit_length",
-      "bit_count", "to_bytes",   "from_bytes", "as_integer_ratio", "is_integer",  "hex",
-      "fromhex"};
+      "real",       "imag",      "conjugate", "numerator",  "denominator",
+      "bit_length", "bit_count", "to_bytes",  "from_bytes", "as_integer_ratio",
+      "is_integer", "hex",       "fromhex"};
   const auto among = [name](const auto& names) {
     return std::find(std::begin(names), std::end(names), name) != std::end(names);
   };
   switch (value.kind()) {
-    case Kind::kString: return among(text);
+    case Kind::kString:
+      return among(text);
     case Kind::kBool:
     case Kind::kInt:
-    case Kind::kFloat: return among(number);
-    case Kind::kDict: return name == "fromkeys";
-    case Kind::kTuple: return name == "copy";
-    case Kind::kRange: return name == "start" || name == "stop" || name == "step" ||
-                              name == "count" || name == "index";
-    case Kind::kFunction: return true;
-    default: return false;
+    case Kind::kFloat:
+      return among(number);
+    case Kind::kDict:
+      return name == "fromkeys";
+    case Kind::kTuple:
+      return name == "copy";
+    case Kind::kRange:
+      return name == "start" || name == "stop" || name == "step" || name == "count" ||
+             name == "index";
+    case Kind::kFunction:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -334,9 +344,8 @@ std::optional<Value> bind_method(const Methods& methods, const Value& self,
   const auto found = methods.find(name);
   if (found == methods.end()) return std::nullopt;
   const Method method = found->second;
-  return Value::function(name, [method, self](Runtime& runtime, Args& args) {
-    return method(runtime, self, args);
-  });
+  return Value::function(
+      name, [method, self](Runtime& runtime, Args& args) { return method(runtime, self, args); });
 }
 
 // --- loop
@@ -375,9 +384,8 @@ std::optional<Value> loop_attribute(Runtime& runtime, LoopObject& loop, const st
   LoopObject* self = &loop;
   if (name == "cycle" || name == "changed") {
     const auto method = name == "cycle" ? loop_cycle : loop_changed;
-    return Value::function(name, [self, method](Runtime& inner, Args& args) {
-      return method(inner, *self, args);
-    });
+    return Value::function(
+        name, [self, method](Runtime& inner, Args& args) { return method(inner, *self, args); });
   }
   return std::nullopt;
 }
@@ -424,17 +432,23 @@ std::optional<Value> find_method(Runtime& runtime, const Value& value, const std
     throw Fault("the attribute '" + name + "' of a " + type_name(value) + " is not supported");
   }
   switch (value.kind()) {
-    case Kind::kString: return bind_method(text_methods(), value, name);
-    case Kind::kDict: return bind_method(dict_methods(), value, name);
+    case Kind::kString:
+      return bind_method(text_methods(), value, name);
+    case Kind::kDict:
+      return bind_method(dict_methods(), value, name);
     case Kind::kList:
-    case Kind::kTuple: return bind_method(list_methods(), value, name);
-    case Kind::kLoop: return loop_attribute(runtime, value.object<LoopObject>(), name);
-    case Kind::kCounter: return find_counter_method(runtime, value, name);
+    case Kind::kTuple:
+      return bind_method(list_methods(), value, name);
+    case Kind::kLoop:
+      return loop_attribute(runtime, value.object<LoopObject>(), name);
+    case Kind::kCounter:
+      return find_counter_method(runtime, value, name);
     case Kind::kNamespace: {
       const Value* found = value.object<NamespaceObject>().find(name);
       return found ? std::optional(*found) : std::nullopt;
     }
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 

@@ -26,8 +26,10 @@ bool printable(char32_t c) {
     case UTF8PROC_CATEGORY_CO:
     case UTF8PROC_CATEGORY_ZL:
     case UTF8PROC_CATEGORY_ZP:
-    case UTF8PROC_CATEGORY_ZS: return false;
-    default: return true;
+    case UTF8PROC_CATEGORY_ZS:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -101,11 +103,21 @@ void append_repr(Runtime& runtime, std::string& out, const Value& value) {
   const Runtime::Nested nested(runtime);
   runtime.charge(1);
   switch (value.kind()) {
-    case Kind::kUndefined: out += "Undefined"; return;
-    case Kind::kNone: out += "None"; return;
-    case Kind::kBool: out += value.boolean() ? "True" : "False"; return;
-    case Kind::kInt: out += std::to_string(value.integer()); return;
-    case Kind::kFloat: out += float_repr(value.real()); return;
+    case Kind::kUndefined:
+      out += "Undefined";
+      return;
+    case Kind::kNone:
+      out += "None";
+      return;
+    case Kind::kBool:
+      out += value.boolean() ? "True" : "False";
+      return;
+    case Kind::kInt:
+      out += std::to_string(value.integer());
+      return;
+    case Kind::kFloat:
+      out += float_repr(value.real());
+      return;
     case Kind::kString:
       if (value.markup()) no_text(value);
       runtime.charge_text(value.text().size());
@@ -138,8 +150,11 @@ void append_repr(Runtime& runtime, std::string& out, const Value& value) {
       out += ')';
       return;
     }
-    case Kind::kView: append_view(runtime, out, value.object<ViewObject>()); return;
-    default: no_text(value);
+    case Kind::kView:
+      append_view(runtime, out, value.object<ViewObject>());
+      return;
+    default:
+      no_text(value);
   }
 }
 
@@ -149,14 +164,29 @@ void append_json_string(std::string& out, const std::string& text, bool ascii) {
     const char* start = p;
     const char32_t c = detail::next_char(p);
     switch (c) {
-      case '"': out += "\\\""; continue;
-      case '\\': out += "\\\\"; continue;
-      case '\n': out += "\\n"; continue;
-      case '\r': out += "\\r"; continue;
-      case '\t': out += "\\t"; continue;
-      case '\f': out += "\\f"; continue;
-      case '\b': out += "\\b"; continue;
-      default: break;
+      case '"':
+        out += "\\\"";
+        continue;
+      case '\\':
+        out += "\\\\";
+        continue;
+      case '\n':
+        out += "\\n";
+        continue;
+      case '\r':
+        out += "\\r";
+        continue;
+      case '\t':
+        out += "\\t";
+        continue;
+      case '\f':
+        out += "\\f";
+        continue;
+      case '\b':
+        out += "\\b";
+        continue;
+      default:
+        break;
     }
     if (c >= 0x20 && (!ascii || c < 0x7F)) {
       out.append(start, p);
@@ -178,12 +208,18 @@ std::string json_number(double value) {
 
 std::string json_key(const Value& key) {
   switch (key.kind()) {
-    case Kind::kString: return key.text();
-    case Kind::kNone: return "null";
-    case Kind::kBool: return key.boolean() ? "true" : "false";
-    case Kind::kInt: return std::to_string(key.integer());
-    case Kind::kFloat: return json_number(key.real());
-    default: throw Fault("tojson: a " + type_name(key) + " cannot be a key");
+    case Kind::kString:
+      return key.text();
+    case Kind::kNone:
+      return "null";
+    case Kind::kBool:
+      return key.boolean() ? "true" : "false";
+    case Kind::kInt:
+      return std::to_string(key.integer());
+    case Kind::kFloat:
+      return json_number(key.real());
+    default:
+      throw Fault("tojson: a " + type_name(key) + " cannot be a key");
   }
 }
 
@@ -196,17 +232,30 @@ class JsonWriter {
     const Runtime::Nested nested(runtime_);
     runtime_.charge(1);
     switch (value.kind()) {
-      case Kind::kNone: out_ += "null"; return;
-      case Kind::kBool: out_ += value.boolean() ? "true" : "false"; return;
-      case Kind::kInt: out_ += std::to_string(value.integer()); return;
-      case Kind::kFloat: out_ += json_number(value.real()); return;
-      case Kind::kString: write_string(value.text()); return;
+      case Kind::kNone:
+        out_ += "null";
+        return;
+      case Kind::kBool:
+        out_ += value.boolean() ? "true" : "false";
+        return;
+      case Kind::kInt:
+        out_ += std::to_string(value.integer());
+        return;
+      case Kind::kFloat:
+        out_ += json_number(value.real());
+        return;
+      case Kind::kString:
+        write_string(value.text());
+        return;
       case Kind::kList:
       case Kind::kTuple:
         brackets('[', ']', value.items(), [this](const Value& item) { write(item); });
         return;
-      case Kind::kDict: write_dict(value.pairs()); return;
-      default: throw Fault("tojson: a " + type_name(value) + " is not JSON serializable");
+      case Kind::kDict:
+        write_dict(value.pairs());
+        return;
+      default:
+        throw Fault("tojson: a " + type_name(value) + " is not JSON serializable");
     }
   }
 
@@ -218,9 +267,8 @@ class JsonWriter {
 
   void write_dict(Pairs pairs) {
     if (style_.sort_keys) {
-      merge_sort(pairs, [this](const auto& a, const auto& b) {
-        return less(runtime_, a.first, b.first);
-      });
+      merge_sort(pairs,
+                 [this](const auto& a, const auto& b) { return less(runtime_, a.first, b.first); });
     }
     brackets('{', '}', pairs, [this](const auto& pair) {
       write_string(json_key(pair.first));
@@ -262,7 +310,8 @@ std::string float_repr(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
   char buffer[32];
-  const auto end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific);
+  const auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::scientific);
   std::string text(buffer, end.ptr);  // d[.ddd]e[+-]dd
   const size_t e = text.find('e');
   const int exponent = std::stoi(text.substr(e + 1));

@@ -27,12 +27,18 @@ struct IndexIterator : IteratorObject {
     if (static_cast<int64_t>(index) >= length(value)) return false;
     switch (value.kind()) {
       case Kind::kList:
-      case Kind::kTuple: out = value.items()[index]; break;
-      case Kind::kDict: out = value.pairs()[index].first; break;
+      case Kind::kTuple:
+        out = value.items()[index];
+        break;
+      case Kind::kDict:
+        out = value.pairs()[index].first;
+        break;
       case Kind::kRange:
         out = Value::integer(value.object<RangeObject>().at(static_cast<int64_t>(index)));
         break;
-      default: out = value.object<ViewObject>().at(index); break;
+      default:
+        out = value.object<ViewObject>().at(index);
+        break;
     }
     ++index;
     return true;
@@ -187,8 +193,8 @@ std::optional<Value> find_item(Runtime& runtime, const Value& value, const Value
 }
 
 bool is_mutating(const Value& value, const std::string& name) {
-  static constexpr const char* list[] = {"append", "clear",  "pop",    "reverse",
-                                         "insert", "sort",   "extend", "remove"};
+  static constexpr const char* list[] = {"append", "clear", "pop",    "reverse",
+                                         "insert", "sort",  "extend", "remove"};
   static constexpr const char* dict[] = {"clear", "pop", "popitem", "setdefault", "update"};
   const auto among = [&](const auto& names) {
     return std::any_of(std::begin(names), std::end(names),
@@ -226,15 +232,19 @@ void Runtime::over_depth() const {
 
 IteratorObject& iterate(Runtime& runtime, const Value& value) {
   switch (value.kind()) {
-    case Kind::kIterator: return value.object<IteratorObject>();
-    case Kind::kUndefined: return *runtime.make<IndexIterator>(Value::list({}));
+    case Kind::kIterator:
+      return value.object<IteratorObject>();
+    case Kind::kUndefined:
+      return *runtime.make<IndexIterator>(Value::list({}));
     case Kind::kString:
     case Kind::kList:
     case Kind::kTuple:
     case Kind::kDict:
     case Kind::kRange:
-    case Kind::kView: return *runtime.make<IndexIterator>(value);
-    default: throw Fault("a " + type_name(value) + " cannot be iterated");
+    case Kind::kView:
+      return *runtime.make<IndexIterator>(value);
+    default:
+      throw Fault("a " + type_name(value) + " cannot be iterated");
   }
 }
 
@@ -328,8 +338,10 @@ Value get_slice(Runtime& runtime, const Value& value, const Value& start, const 
 Value arithmetic(Runtime& runtime, Op op, const Value& a, const Value& b) {
   const bool numbers = a.is_number() && b.is_number();
   switch (op) {
-    case Op::kAdd: return add(runtime, a, b);
-    case Op::kMul: return multiply(runtime, a, b);
+    case Op::kAdd:
+      return add(runtime, a, b);
+    case Op::kMul:
+      return multiply(runtime, a, b);
     case Op::kSub:
       if (a.is_integral() && b.is_integral()) {
         int64_t difference = 0;
@@ -376,13 +388,15 @@ bool contains(Runtime& runtime, const Value& container, const Value& item) {
       if (!item.is_string()) throw Fault("only a text can be in a text, not a " + type_name(item));
       runtime.charge_text(container.text().size());
       return py::find(container.text(), item.text()) != std::string::npos;
-    case Kind::kDict: return find_key(runtime, container.pairs(), item) != nullptr;
+    case Kind::kDict:
+      return find_key(runtime, container.pairs(), item) != nullptr;
     case Kind::kView:
       if (container.object<ViewObject>().part == 0) {
         return find_key(runtime, container.object<ViewObject>().dict.pairs(), item) != nullptr;
       }
       [[fallthrough]];
-    default: break;
+    default:
+      break;
   }
   IteratorObject& items = iterate(runtime, container);
   for (Value other; items.next(runtime, other);) {

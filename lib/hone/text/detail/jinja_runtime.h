@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "hone/text/chat_template.h"
+#include "hone/text/chat_limits.h"
 #include "hone/text/detail/jinja_value.h"
 
 namespace hone::text::jinja {

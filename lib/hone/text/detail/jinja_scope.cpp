@@ -1,9 +1,10 @@
 // Which scope every name belongs to, decided before anything runs, as jinja2's compiler does it.
 //
 // A scope (template, loop body, macro, ...) knows the names that it reads or assigns. An assigned
-// name is the scope's own; on entry it holds what the enclosing scope's variable of that name holds,
-// if there is one. Otherwise it starts undefined, even if the caller passed a variable of that name,
-// unless it is read first or assigned only under an {% if %}: then it starts with that variable.
+// name is the scope's own; on entry it holds what the enclosing scope's variable of that name
+// holds, if there is one. Otherwise it starts undefined, even if the caller passed a variable of
+// that name, unless it is read first or assigned only under an {% if %}: then it starts with that
+// variable.
 #include <algorithm>
 #include <string>
 #include <unordered_map>
@@ -128,12 +129,17 @@ class Collector {
         visit(stmt.expr);
         store(stmt.target);
         break;
-      case Stmt::kSetBlock: store(stmt.target); break;
-      case Stmt::kMacro: frame_.store(stmt.text); break;
+      case Stmt::kSetBlock:
+        store(stmt.target);
+        break;
+      case Stmt::kMacro:
+        frame_.store(stmt.text);
+        break;
       case Stmt::kWith:
         for (const ExprPtr& value : stmt.values) visit(value);
         break;
-      default: visit(stmt.expr);  // loops, calls, filters, prints
+      default:
+        visit(stmt.expr);  // loops, calls, filters, prints
     }
   }
 
@@ -194,19 +200,23 @@ class Resolver {
       for (const ExprPtr& target : stmt.targets) forbid_loop(target);
     }
     switch (stmt.kind) {
-      case Stmt::kFor: return resolve_for(frame, stmt);
+      case Stmt::kFor:
+        return resolve_for(frame, stmt);
       case Stmt::kMacro:
         stmt.ref = find(frame, stmt.text);
         return resolve_function(frame, stmt);
       case Stmt::kCallBlock:
         resolve(frame, stmt.expr);
         return resolve_function(frame, stmt);
-      case Stmt::kGeneration: return resolve_function(frame, stmt);
+      case Stmt::kGeneration:
+        return resolve_function(frame, stmt);
       case Stmt::kSetBlock:
         resolve(frame, stmt.target);
         return resolve_block(frame, stmt);
-      case Stmt::kFilterBlock: return resolve_block(frame, stmt);
-      case Stmt::kWith: return resolve_with(frame, stmt);
+      case Stmt::kFilterBlock:
+        return resolve_block(frame, stmt);
+      case Stmt::kWith:
+        return resolve_with(frame, stmt);
       default:
         resolve(frame, stmt.expr);
         resolve(frame, stmt.target);

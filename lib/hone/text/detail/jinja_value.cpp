@@ -11,8 +11,6 @@
 namespace hone::text::jinja {
 namespace {
 
-constexpr int kMaxDepth = 200;  // containers within containers
-
 struct StringObject : Object {
   std::string text;
   bool markup = false;
@@ -29,8 +27,8 @@ struct DictObject : Object {
 };
 
 int checked_depth(int inner) {
-  if (inner >= kMaxDepth) {
-    throw Fault("values are nested more than " + std::to_string(kMaxDepth) + " deep");
+  if (inner >= kMaxValueDepth) {
+    throw Fault("values are nested more than " + std::to_string(kMaxValueDepth) + " deep");
   }
   return inner + 1;
 }
@@ -121,8 +119,8 @@ Value Value::dict(Pairs items) {
   Value value(Kind::kDict);
   auto object = std::make_shared<DictObject>();
   for (const auto& [key, item] : items) {
-    object->depth = std::max({object->depth, checked_depth(item.depth()),
-                              checked_depth(key.depth())});
+    object->depth =
+        std::max({object->depth, checked_depth(item.depth()), checked_depth(key.depth())});
   }
   object->pairs = std::move(items);
   value.object_ = std::move(object);
@@ -170,48 +168,6 @@ Value Value::owned(Kind kind, Object* object) {
   return value;
 }
 
-Value Value::from_json(const Json& json) {
-  // The depth is checked on the way down: the recursion itself must be bounded.
-  const auto convert = [](const auto& self, const Json& node, int depth) -> Value {
-    switch (node.type()) {
-      case Json::value_t::boolean:
-        return boolean(node.get<bool>());
-      case Json::value_t::number_integer:
-        return integer(node.get<int64_t>());
-      case Json::value_t::number_unsigned:
-        if (node.get<uint64_t>() > uint64_t{std::numeric_limits<int64_t>::max()}) {
-          throw Fault("the integer " + node.dump() + " does not fit into 63 bits");
-        }
-        return integer(node.get<int64_t>());
-      case Json::value_t::number_float:
-        return real(node.get<double>());
-      case Json::value_t::string: {
-        const auto& text = node.get_ref<const std::string&>();
-        if (!detail::is_valid_utf8(text)) throw Fault("a text of the conversation is not UTF-8");
-        return string(text);
-      }
-      case Json::value_t::array: {
-        checked_depth(depth);
-        std::vector<Value> items;
-        for (const Json& item : node) items.push_back(self(self, item, depth + 1));
-        return list(std::move(items));
-      }
-      case Json::value_t::object: {
-        checked_depth(depth);
-        Pairs pairs;
-        for (const auto& [key, item] : node.items()) {
-          if (!detail::is_valid_utf8(key)) throw Fault("a key of the conversation is not UTF-8");
-          pairs.emplace_back(string(key), self(self, item, depth + 1));
-        }
-        return dict(std::move(pairs));
-      }
-      default:
-        return none();
-    }
-  };
-  return convert(convert, json, 0);
-}
-
 const std::string& Value::text() const { return object<StringObject>().text; }
 bool Value::markup() const { return is_string() && object<StringObject>().markup; }
 const std::vector<Value>& Value::items() const { return object<ListObject>().items; }
@@ -238,22 +194,38 @@ Value* NamespaceObject::find(std::string_view name) {
 
 std::string type_name(const Value& value) {
   switch (value.kind()) {
-    case Kind::kUndefined: return "Undefined";
-    case Kind::kNone: return "NoneType";
-    case Kind::kBool: return "bool";
-    case Kind::kInt: return "int";
-    case Kind::kFloat: return "float";
-    case Kind::kString: return "str";
-    case Kind::kList: return "list";
-    case Kind::kTuple: return "tuple";
-    case Kind::kDict: return "dict";
-    case Kind::kRange: return "range";
-    case Kind::kView: return "dict view";
-    case Kind::kIterator: return "generator";
-    case Kind::kNamespace: return "namespace";
-    case Kind::kLoop: return "loop";
-    case Kind::kFunction: return "function";
-    case Kind::kCounter: return "cycler";
+    case Kind::kUndefined:
+      return "Undefined";
+    case Kind::kNone:
+      return "NoneType";
+    case Kind::kBool:
+      return "bool";
+    case Kind::kInt:
+      return "int";
+    case Kind::kFloat:
+      return "float";
+    case Kind::kString:
+      return "str";
+    case Kind::kList:
+      return "list";
+    case Kind::kTuple:
+      return "tuple";
+    case Kind::kDict:
+      return "dict";
+    case Kind::kRange:
+      return "range";
+    case Kind::kView:
+      return "dict view";
+    case Kind::kIterator:
+      return "generator";
+    case Kind::kNamespace:
+      return "namespace";
+    case Kind::kLoop:
+      return "loop";
+    case Kind::kFunction:
+      return "function";
+    case Kind::kCounter:
+      return "cycler";
   }
   return "?";
 }
@@ -266,17 +238,26 @@ const std::string& undefined_message(const Value& value) {
 bool truth(const Value& value) {
   switch (value.kind()) {
     case Kind::kUndefined:
-    case Kind::kNone: return false;
+    case Kind::kNone:
+      return false;
     case Kind::kBool:
-    case Kind::kInt: return value.integer() != 0;
-    case Kind::kFloat: return value.real() != 0;
-    case Kind::kString: return !value.text().empty();
+    case Kind::kInt:
+      return value.integer() != 0;
+    case Kind::kFloat:
+      return value.real() != 0;
+    case Kind::kString:
+      return !value.text().empty();
     case Kind::kList:
-    case Kind::kTuple: return !value.items().empty();
-    case Kind::kDict: return !value.pairs().empty();
-    case Kind::kRange: return value.object<RangeObject>().size != 0;
-    case Kind::kView: return !value.object<ViewObject>().dict.pairs().empty();
-    default: return true;
+    case Kind::kTuple:
+      return !value.items().empty();
+    case Kind::kDict:
+      return !value.pairs().empty();
+    case Kind::kRange:
+      return value.object<RangeObject>().size != 0;
+    case Kind::kView:
+      return !value.object<ViewObject>().dict.pairs().empty();
+    default:
+      return true;
   }
 }
 
@@ -288,16 +269,21 @@ bool equal(Runtime& runtime, const Value& a, const Value& b) {
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
     case Kind::kUndefined:
-    case Kind::kNone: return true;
-    case Kind::kString: return a.text() == b.text();
+    case Kind::kNone:
+      return true;
+    case Kind::kString:
+      return a.text() == b.text();
     case Kind::kList:
     case Kind::kTuple:
       return a.identity() == b.identity() ||
              std::equal(a.items().begin(), a.items().end(), b.items().begin(), b.items().end(),
                         [&](const Value& x, const Value& y) { return equal(runtime, x, y); });
-    case Kind::kDict: return a.identity() == b.identity() || equal_dicts(runtime, a, b);
-    case Kind::kRange: return equal_ranges(a.object<RangeObject>(), b.object<RangeObject>());
-    default: return a.identity() == b.identity();
+    case Kind::kDict:
+      return a.identity() == b.identity() || equal_dicts(runtime, a, b);
+    case Kind::kRange:
+      return equal_ranges(a.object<RangeObject>(), b.object<RangeObject>());
+    default:
+      return a.identity() == b.identity();
   }
 }
 
@@ -355,17 +341,23 @@ void put(Runtime& runtime, Pairs& pairs, Value key, Value value) {
 
 int64_t length(const Value& value) {
   switch (value.kind()) {
-    case Kind::kUndefined: return 0;
+    case Kind::kUndefined:
+      return 0;
     case Kind::kString:
-      return static_cast<int64_t>(std::count_if(value.text().begin(), value.text().end(),
-                                                [](char c) { return !detail::is_continuation(c); }));
+      return static_cast<int64_t>(
+          std::count_if(value.text().begin(), value.text().end(),
+                        [](char c) { return !detail::is_continuation(c); }));
     case Kind::kList:
-    case Kind::kTuple: return static_cast<int64_t>(value.items().size());
-    case Kind::kDict: return static_cast<int64_t>(value.pairs().size());
-    case Kind::kRange: return value.object<RangeObject>().size;
+    case Kind::kTuple:
+      return static_cast<int64_t>(value.items().size());
+    case Kind::kDict:
+      return static_cast<int64_t>(value.pairs().size());
+    case Kind::kRange:
+      return value.object<RangeObject>().size;
     case Kind::kView:
       return static_cast<int64_t>(value.object<ViewObject>().dict.pairs().size());
-    default: throw Fault("a " + type_name(value) + " has no length");
+    default:
+      throw Fault("a " + type_name(value) + " has no length");
   }
 }
 

@@ -9,9 +9,10 @@
 #include <utility>
 #include <vector>
 
-#include "hone/core/json.h"
-
 namespace hone::text::jinja {
+
+/// Containers within containers.
+inline constexpr int kMaxValueDepth = 200;
 
 /// What a template does wrong. The interpreter adds the template's name and the line.
 class Fault : public std::runtime_error {
@@ -45,8 +46,8 @@ struct Object {
   virtual ~Object() = default;
 };
 
-/// Immutable, but for the kinds from kIterator on. Those belong to the Runtime (a namespace may hold
-/// itself), the others are shared.
+/// Immutable, but for the kinds from kIterator on. Those belong to the Runtime (a namespace may
+/// hold itself), the others are shared.
 class Value {
  public:
   Value() = default;
@@ -64,8 +65,6 @@ class Value {
   static Value function(std::string name, std::function<Value(Runtime&, Args&)> call);
   /// Of an object that the Runtime owns.
   static Value owned(Kind kind, Object* object);
-  /// Throws: Fault for text that is not UTF-8 and integers over 63 bits.
-  static Value from_json(const Json& json);
 
   Kind kind() const { return kind_; }
   bool is(Kind kind) const { return kind_ == kind; }
