@@ -73,4 +73,7 @@ class DecoderImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Decoder);
 
+/// The path in a checkpoint of a decoder's parameter or module: "model." before all but lm_head.
+std::string checkpoint_name(const std::string& name);
+
 }  // namespace hone::model

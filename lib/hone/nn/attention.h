@@ -26,7 +26,7 @@ struct AttentionOptions {
 
 /// What all blocks of one forward pass share.
 struct AttentionContext {
-  const kernels::Segments& segments;
+  kernels::Segments segments;
   at::Tensor cos, sin;  ///< [T, E], of the activations' dtype
 };
 

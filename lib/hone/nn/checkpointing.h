@@ -16,7 +16,7 @@ using Block = std::function<at::Tensor(const at::Tensor&)>;
 /// runs, parameters may be frozen and hooks fire once. `block` must compute the same both times;
 /// what it captures must live until the backward pass.
 /// Without grad mode it is block(input).
-/// Throws: hone::Error if the second run saves other tensors, or if another program part (Python's
+/// Throws: hone::Error if the second run saves fewer tensors, or if another program part (Python's
 ///   torch) replaced LibTorch's autograd engine.
 /// Source: after Chen et al. 2016; the mechanism (saved-variable hooks) as torch.utils.checkpoint
 ///   with use_reentrant=False.

@@ -28,12 +28,16 @@ class EmbeddingImpl : public torch::nn::Module {
   void merge_trainable_rows();
   const std::vector<int64_t>& rows() const { return rows_; }
 
+  /// Takes another table [V', D] as its weight.
+  void replace_weight(const at::Tensor& table);
+
   at::Tensor weight;
   at::Tensor trainable_rows;  ///< [n, D]; undefined without
 
  private:
   std::vector<int64_t> rows_;
-  at::Tensor row_index_;  ///< [n] int64, on weight's device
+  at::Tensor row_index_;  // [n] int64, on weight's device
+  at::Tensor slots_;      // [V] int64: the row's place in rows_, or -1
 };
 TORCH_MODULE(Embedding);
 

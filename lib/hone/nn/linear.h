@@ -1,5 +1,6 @@
 /// A linear layer that can carry a low-rank adapter.
 #pragma once
+#include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
@@ -21,10 +22,11 @@ struct LinearOptions {
   bool bias = false;
 };
 
-/// y = x W^T + b, with an adapter + s dropout(x) A^T B^T when it has one.
+/// y = x W^T + b, and + s dropout(x) A^T B^T where it has an adapter.
 ///
-/// DoRA: y = m/c (x W^T + s x A^T B^T) + b with c the row norms of W + s B A, without gradient.
-/// Shapes: x [..., in] -> [..., out]; weight [out, in], bias [out]; lora_A [rank, in],
+/// DoRA: y = m/c (x W^T + s x A^T B^T) + b with c the row norms of W + s B A, without gradient;
+///   with dropout, y = x W^T + b + ((m/c - 1) d W^T + m/c s d A^T B^T), d = dropout(x), as PEFT's.
+/// Shapes: x [T, in] -> [T, out]; weight [out, in], bias [out]; lora_A [rank, in],
 ///   lora_B [out, rank], lora_magnitude_vector [out]. Parameters are uninitialised memory.
 /// Gradient: to x and to those parameters that require it; add_lora() freezes weight and bias.
 /// Parity: PEFT's Linear layer, dropout off (tests/parity/lora.py).
@@ -34,10 +36,11 @@ class LinearImpl : public torch::nn::Module {
 
   at::Tensor forward(const at::Tensor& x);
 
-  /// Gives the layer an adapter that changes nothing yet: A uniform in +-1/sqrt(in) from the
-  /// device's default generator, B zero, magnitude the row norms of W; PEFT's initialisation.
+  /// Freezes the layer and gives it an adapter that changes nothing yet: A uniform in
+  /// +-1/sqrt(in) from `generator` (a CPU's, so that every device begins equal), B zero, magnitude
+  /// the row norms of W. PEFT's default initialisation.
   /// Throws: hone::Error if it has one.
-  void add_lora(const LoraSpec& spec);
+  void add_lora(const LoraSpec& spec, at::Generator generator);
   bool has_lora() const { return lora_A.defined(); }
   const LoraSpec& lora() const { return lora_; }
 
@@ -51,7 +54,7 @@ class LinearImpl : public torch::nn::Module {
   at::Tensor lora_A, lora_B, lora_magnitude_vector;
 
  private:
-  at::Tensor dora(const at::Tensor& x, at::Tensor base);
+  at::Tensor row_norms() const;
 
   LoraSpec lora_;
 };

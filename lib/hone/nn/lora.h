@@ -41,7 +41,7 @@ struct LoraOptions {
     v("rslora", self.rslora, "Divide alpha by the root of the rank.");
     v("dora", self.dora, "Train the norm of each row beside its direction (DoRA).");
     v("modules_to_save", self.modules_to_save,
-      "Modules trained in full beside the adapter, e.g. lm_head, embed_tokens, norm.");
+      "Modules trained in full beside the adapter, by the end of their names, e.g. lm_head.");
     v("rank_pattern", self.rank_pattern, "Ranks of modules whose name ends in a pattern.");
     v("alpha_pattern", self.alpha_pattern, "Alphas of modules whose name ends in a pattern.");
   }

@@ -4,11 +4,8 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <utility>
-#include <vector>
 
-#include "hone/core/json.h"
 #include "hone/core/names.h"
 #include "hone/kernels/segments.h"
 
@@ -50,19 +47,18 @@ class Rotary {
 
   /// Frequencies [head_dim / 2] float32 on the CPU for documents of `length` positions.
   at::Tensor frequencies(int64_t length) const;
+
   /// What cos and sin are multiplied by; 1 but for yarn.
   double attention_scale() const { return attention_scale_; }
 
   const RotaryOptions options;
 
  private:
+  at::Tensor angles(const at::Tensor& positions, const kernels::Segments& segments) const;
+
+  at::Tensor frequencies_;  // for documents within max_positions
   double attention_scale_ = 1;
 };
-
-/// Reads rope_theta with rope_scaling (transformers v4) or rope_parameters (v5) of a config.json;
-/// `problems` gains one line for each key that is missing, malformed or unsupported.
-RotaryOptions rotary_options(const Json& config, int64_t head_dim, int64_t max_positions,
-                             std::vector<std::string>& problems);
 
 }  // namespace hone::nn
 

@@ -1,0 +1,112 @@
+#include "hone/model/decoder.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <torch/torch.h>
+
+#include "hone/nn/checkpointing.h"
+
+namespace hone::model {
+namespace {
+
+nn::DecoderBlockOptions block_options(const DecoderConfig& c) {
+  return {.attention = {.dim = c.hidden_size,
+                        .num_heads = c.num_attention_heads,
+                        .num_kv_heads = c.num_key_value_heads,
+                        .head_dim = c.head_dim,
+                        .qkv_bias = c.qkv_bias,
+                        .output_bias = c.output_bias,
+                        .qk_norm = c.qk_norm,
+                        .norm_eps = c.rms_norm_eps,
+                        .dropout = c.attention_dropout},
+          .mlp = {.dim = c.hidden_size, .hidden = c.intermediate_size, .bias = c.mlp_bias},
+          .norm_eps = c.rms_norm_eps};
+}
+
+void check(const DecoderInput& input) {
+  TORCH_CHECK_VALUE(input.ids.dim() == 1 && input.ids.scalar_type() == at::kLong,
+                    "Decoder: ids must be int64 [T], got ", input.ids.scalar_type(), " ",
+                    input.ids.sizes());
+  TORCH_CHECK_VALUE(
+      input.positions.sizes() == input.ids.sizes() && input.positions.scalar_type() == at::kLong,
+      "Decoder: positions must be int64 [T] with T = ", input.ids.size(0), ", got ",
+      input.positions.scalar_type(), " ", input.positions.sizes());
+  TORCH_CHECK_VALUE(input.segments.documents() > 0 && input.segments.tokens() == input.ids.size(0),
+                    "Decoder: segments must cover the T = ", input.ids.size(0), " ids");
+}
+
+}  // namespace
+
+DecoderImpl::DecoderImpl(const DecoderConfig& config, const at::TensorOptions& tensor_options)
+    : config_(config), rotary_(config.rope) {
+  const auto table = [&] {
+    return nn::Embedding(config.vocab_size, config.hidden_size, tensor_options);
+  };
+  embed_tokens = register_module("embed_tokens", table());
+  auto list = register_module("layers", torch::nn::ModuleList());
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    layers.emplace_back(block_options(config), tensor_options);
+    list->push_back(layers.back());
+  }
+  norm = register_module(
+      "norm", nn::RmsNorm(config.hidden_size, config.rms_norm_eps, tensor_options));
+  if (!config.tie_word_embeddings) lm_head = register_module("lm_head", table());
+}
+
+at::Tensor DecoderImpl::hidden(const DecoderInput& input) {
+  check(input);
+  auto [cos, sin] = rotary_.tables(input.positions, input.segments, dtype());
+  const nn::AttentionContext context{input.segments, cos, sin};
+  at::Tensor x = embed_tokens(input.ids);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (checkpoint_every_ > 0 && i % checkpoint_every_ == 0) {
+      const auto block = [layer = layers[i], context](const at::Tensor& in) mutable {
+        return layer(in, context);
+      };
+      x = nn::checkpoint(block, x);
+    } else {
+      x = layers[i](x, context);
+    }
+  }
+  return norm(x);
+}
+
+at::Tensor DecoderImpl::lm_weight() const { return lm_head ? lm_head->table() : embed_tokens->table(); }
+
+at::Tensor DecoderImpl::logits(const at::Tensor& hidden) const {
+  return at::linear(hidden, lm_weight());
+}
+
+void DecoderImpl::initialise(uint64_t seed) {
+  const torch::NoGradGuard no_grad;
+  const at::Generator generator = at::detail::createCPUGenerator(seed);
+  for (auto& [name, tensor] : hf_tensors()) {
+    if (name.ends_with(".bias")) {
+      tensor.zero_();
+    } else if (tensor.dim() == 1) {
+      tensor.fill_(1);
+    } else {
+      tensor.copy_(at::empty(tensor.sizes()).normal_(0, config_.initializer_range, generator));
+    }
+  }
+}
+
+void DecoderImpl::set_checkpointing(int64_t every) {
+  TORCH_CHECK_VALUE(every >= 0, "Decoder: checkpoint_every must not be negative, got ", every);
+  checkpoint_every_ = every;
+}
+
+NamedTensors DecoderImpl::hf_tensors() const {
+  NamedTensors tensors;
+  for (const auto& item : named_parameters()) {
+    const std::string& name = item.key();
+    if (!name.ends_with(".weight") && !name.ends_with(".bias")) continue;
+    tensors.emplace_back(checkpoint_name(name), item.value());
+  }
+  return tensors;
+}
+
+std::string checkpoint_name(const std::string& name) {
+  return name.starts_with("lm_head.") ? name : "model." + name;
+}
+
+}  // namespace hone::model

@@ -1,0 +1,102 @@
+#include "hone/model/load.h"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+#include <torch/torch.h>
+
+#include <set>
+
+#include "hone/core/error.h"
+#include "hone/io/checkpoint.h"
+#include "hone/model/detail/config_keys.h"
+
+namespace hone::model {
+namespace {
+
+constexpr size_t kMaxListed = 20;
+
+const char* dtype_key(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kFloat:
+      return "float32";
+    case at::kBFloat16:
+      return "bfloat16";
+    case at::kHalf:
+      return "float16";
+    case at::kDouble:
+      return "float64";
+    default:
+      throw Error(std::string("a decoder of dtype ") + c10::toString(dtype) +
+                  " cannot be saved; use float32, bfloat16, float16 or float64");
+  }
+}
+
+bool ignored(const std::string& name, const DecoderConfig& config) {
+  return name.ends_with("rotary_emb.inv_freq") ||
+         (config.tie_word_embeddings && name == "lm_head.weight");
+}
+
+std::vector<std::string> compare(const io::Checkpoint& checkpoint, const Decoder& decoder) {
+  std::vector<std::string> problems;
+  std::set<std::string> known;
+  for (const auto& [name, tensor] : decoder->hf_tensors()) {
+    known.insert(name);
+    if (!checkpoint.has(name)) {
+      problems.push_back(fmt::format("tensor {} is missing", name));
+    } else if (at::IntArrayRef(checkpoint.shape(name)) != tensor.sizes()) {
+      problems.push_back(fmt::format("tensor {} must be {}, got {}", name,
+                                     fmt::streamed(tensor.sizes()),
+                                     fmt::streamed(at::IntArrayRef(checkpoint.shape(name)))));
+    }
+  }
+  for (const std::string& name : checkpoint.names()) {
+    if (!known.contains(name) && !ignored(name, decoder->config())) {
+      problems.push_back(fmt::format("tensor {} is not part of a {} model", name,
+                                     enum_name(decoder->config().model_type)));
+    }
+  }
+  if (problems.size() > kMaxListed) {
+    const size_t more = problems.size() - kMaxListed;
+    problems.resize(kMaxListed);
+    problems.push_back(fmt::format("and {} more", more));
+  }
+  return problems;
+}
+
+}  // namespace
+
+Decoder make_decoder(const DecoderConfig& config, at::Device device, at::ScalarType dtype) {
+  return Decoder(config, at::TensorOptions().device(device).dtype(dtype));
+}
+
+Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::ScalarType dtype,
+                     nn::AttnFactorRule attn_factor) {
+  DecoderConfig config =
+      DecoderConfig::from_json(checkpoint.config(), checkpoint.folder() + "/config.json");
+  config.rope.attn_factor_rule = attn_factor;
+  Decoder decoder = make_decoder(config, device, dtype);
+  const auto problems = compare(checkpoint, decoder);
+  if (!problems.empty()) throw IoError(checkpoint.folder(), detail::join(problems));
+  const torch::NoGradGuard no_grad;
+  for (auto& [name, tensor] : decoder->hf_tensors()) tensor.copy_(checkpoint.load(name));
+  return decoder;
+}
+
+void save_decoder(const std::string& folder, Decoder& decoder, const Json& config,
+                  const std::string& source_folder) {
+  for (const auto& item : decoder->named_parameters()) {
+    if (!item.key().ends_with(".weight") && !item.key().ends_with(".bias")) {
+      throw Error("save_decoder: the decoder carries an adapter (" + item.key() +
+                  "); merge it first, or save it as adapter_files");
+    }
+  }
+  Json saved = config;
+  saved["vocab_size"] = decoder->config().vocab_size;
+  const bool new_form = saved.contains("dtype") && !saved.contains("torch_dtype");
+  saved[new_form ? "dtype" : "torch_dtype"] = dtype_key(decoder->dtype());
+  io::CheckpointOptions options;
+  options.source_folder = source_folder;
+  io::save_checkpoint(folder, saved, decoder->hf_tensors(), options);
+}
+
+}  // namespace hone::model

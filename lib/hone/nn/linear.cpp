@@ -1,0 +1,82 @@
+#include "hone/nn/linear.h"
+
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "hone/core/error.h"
+
+namespace hone::nn {
+
+LinearImpl::LinearImpl(const LinearOptions& options, const at::TensorOptions& tensor_options)
+    : options(options) {
+  weight = register_parameter("weight", at::empty({options.out, options.in}, tensor_options));
+  if (options.bias) {
+    bias = register_parameter("bias", at::empty({options.out}, tensor_options));
+  }
+}
+
+at::Tensor LinearImpl::forward(const at::Tensor& x) {
+  TORCH_CHECK_VALUE(x.dim() == 2 && x.size(1) == options.in, "Linear: x must be [T, ", options.in,
+                    "], got ", x.sizes());
+  if (!has_lora()) return at::linear(x, weight, bias);
+  const bool drops = is_training() && lora_.dropout > 0;
+  const at::Tensor input = drops ? at::dropout(x, lora_.dropout, true) : x;
+  const auto add_adapter = [&](const at::Tensor& base) {
+    return at::addmm(base, at::mm(input, lora_A.t()), lora_B.t(), 1, lora_.scale);
+  };
+  if (!lora_.dora) return add_adapter(at::linear(x, weight, bias));
+
+  const at::Tensor factor = lora_magnitude_vector / row_norms();
+  const at::Tensor product = at::mm(input, weight.t());
+  const at::Tensor direction = add_adapter(product) * factor;
+  // The base's own product is never dropped: only its change is.
+  if (drops) return at::linear(x, weight, bias) + (direction - product);
+  return bias.defined() ? direction + bias : direction;
+}
+
+at::Tensor LinearImpl::row_norms() const {
+  const at::NoGradGuard no_grad;
+  return at::addmm(weight, lora_B, lora_A, 1, lora_.scale)
+      .norm(2, at::IntArrayRef{1}, false, at::kFloat)
+      .to(weight.scalar_type());
+}
+
+void LinearImpl::add_lora(const LoraSpec& spec, at::Generator generator) {
+  if (has_lora()) throw Error("Linear: has an adapter already");
+  const at::NoGradGuard no_grad;
+  lora_ = spec;
+  const double bound = 1 / std::sqrt(static_cast<double>(options.in));
+  const at::Tensor a = at::empty({spec.rank, options.in}).uniform_(-bound, bound, generator);
+  lora_A = register_parameter("lora_A", a.to(weight.options()));
+  lora_B = register_parameter("lora_B", at::zeros({options.out, spec.rank}, weight.options()));
+  if (spec.dora) lora_magnitude_vector = register_parameter("lora_magnitude_vector", row_norms());
+  weight.set_requires_grad(false);
+  if (bias.defined()) bias.set_requires_grad(false);
+}
+
+at::Tensor LinearImpl::merged_weight() const {
+  const at::NoGradGuard no_grad;
+  if (!has_lora()) return weight.detach();
+  at::Tensor merged = at::addmm(weight.to(at::kFloat), lora_B.to(at::kFloat),
+                                lora_A.to(at::kFloat), 1, lora_.scale);
+  if (lora_.dora) {
+    const at::Tensor norms = merged.norm(2, at::IntArrayRef{1}, true);
+    merged.mul_(lora_magnitude_vector.to(at::kFloat).unsqueeze(1) / norms);
+  }
+  return merged.to(weight.scalar_type());
+}
+
+void LinearImpl::merge_lora() {
+  if (!has_lora()) return;
+  const at::NoGradGuard no_grad;
+  weight.copy_(merged_weight());
+  for (const char* name : {"lora_A", "lora_B", "lora_magnitude_vector"}) {
+    if (parameters_.contains(name)) parameters_.erase(name);
+  }
+  lora_A = lora_B = lora_magnitude_vector = at::Tensor();
+  weight.set_requires_grad(true);
+  if (bias.defined()) bias.set_requires_grad(true);
+}
+
+}  // namespace hone::nn

@@ -1,0 +1,14 @@
+#include "hone/nn/norm.h"
+
+#include <torch/torch.h>
+
+#include "hone/kernels/normalisation.h"
+
+namespace hone::nn {
+
+RmsNormImpl::RmsNormImpl(int64_t dim, double eps, const at::TensorOptions& tensor_options)
+    : weight(register_parameter("weight", at::empty({dim}, tensor_options))), eps(eps) {}
+
+at::Tensor RmsNormImpl::forward(const at::Tensor& x) { return kernels::rms_norm(x, weight, eps); }
+
+}  // namespace hone::nn

@@ -1,0 +1,108 @@
+"""Logits, loss, every gradient and ten AdamW steps of hone's decoders equal transformers'; what
+hone saves, transformers loads with equal logits. Usage: model_parity.py <model_tool>"""
+import json
+import pathlib
+import sys
+import tempfile
+
+import torch
+from transformers import AutoModelForCausalLM
+from safetensors.torch import save_file
+
+from support import Checks, logits_of, loss_of, make_batch, make_model, run_tool, train
+
+# fp32 sums in another order: measured below 1e-6 for logits and 5e-6 for gradients.
+LOGITS, GRADIENTS, TRACE = 1e-5, 2e-5, 1e-5
+LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+              original_max_position_embeddings=32)
+YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16)
+
+
+def rope(theta=10000.0, **scaling):
+    return dict(rope_parameters=dict({"rope_type": "default", "rope_theta": theta}, **scaling))
+
+
+CASES = {
+    "llama": ("llama", {}),
+    "llama-mha-tied": ("llama", dict(num_key_value_heads=4, tie_word_embeddings=True)),
+    "llama-one-kv-head": ("llama", dict(num_key_value_heads=1, num_hidden_layers=3)),
+    "llama-head-dim": ("llama", dict(head_dim=20)),
+    "llama-biases": ("llama", dict(attention_bias=True, mlp_bias=True, rms_norm_eps=1e-5)),
+    "llama-linear": ("llama", rope(rope_type="linear", factor=4.0, theta=1e5)),
+    "llama-dynamic": ("llama", dict(rope(rope_type="dynamic", factor=2.0),
+                                    max_position_embeddings=16)),
+    "llama-llama3": ("llama", rope(theta=5e5, **LLAMA3)),
+    "llama-yarn": ("llama", rope(**YARN)),
+    "llama-yarn-mscale": ("llama", rope(**YARN, mscale=1.0, mscale_all_dim=0.707)),
+    "llama-yarn-no-truncate": ("llama", rope(**YARN, truncate=False, beta_fast=16.0)),
+    "qwen2": ("qwen2", {}),
+    "qwen2-tied": ("qwen2", dict(tie_word_embeddings=True, num_key_value_heads=1)),
+    "qwen2-yarn-factor": ("qwen2", rope(theta=1e6, **YARN, attention_factor=0.9)),
+    "qwen3": ("qwen3", {}),
+    "qwen3-tied-bias": ("qwen3", dict(tie_word_embeddings=True, attention_bias=True)),
+    "qwen3-yarn-attn-factor": ("qwen3", rope(theta=1e6, **YARN, attn_factor=0.8782488562869419)),
+}
+# Packed with lengths alike (one grid), unlike (one by one), and one document alone, all beyond the
+# original lengths of the scaled cases.
+BATCHES = {"alike": [40, 37, 33], "unlike": [5, 48, 1, 2], "alone": [45]}
+
+
+def legacy_config(folder):
+    """Rewrites config.json to the form of transformers v4: rope_theta and rope_scaling."""
+    path = pathlib.Path(folder) / "config.json"
+    config = json.loads(path.read_text())
+    scaling = config.pop("rope_parameters")
+    config["rope_theta"] = scaling.pop("rope_theta")
+    kind = scaling.pop("rope_type")
+    config["rope_scaling"] = None if kind == "default" else dict(scaling, type=kind)
+    config["torch_dtype"] = config.pop("dtype")
+    path.write_text(json.dumps(config))
+
+
+def main():
+    tool, checks = sys.argv[1], Checks()
+    with tempfile.TemporaryDirectory() as root:
+        root = pathlib.Path(root)
+        for name, lengths in BATCHES.items():
+            save_file(make_batch(lengths, 97, seed=1), root / f"{name}.safetensors")
+        jobs, models = [], {}
+        for number, (name, (family, changes)) in enumerate(CASES.items()):
+            models[name] = make_model(family, number, **changes)
+            models[name].save_pretrained(root / name)
+            if number % 2:
+                legacy_config(root / name)
+            for batch in BATCHES:
+                jobs.append({"model": str(root / name), "batch": str(root / f"{batch}.safetensors"),
+                             "out": str(root / f"{name}.{batch}.safetensors")})
+                if batch == "unlike":
+                    jobs[-1] |= {"steps": 10, "save": str(root / f"{name}.saved")}
+        results, traces = iter(run_tool(tool, root, jobs)), {}
+        for name, model in models.items():
+            for batch_name, lengths in BATCHES.items():
+                batch = make_batch(lengths, 97, seed=1)
+                got, label = next(results), f"{name}/{batch_name}"
+                model.zero_grad()
+                loss = loss_of(model, batch)
+                loss.backward()
+                with torch.no_grad():
+                    checks.close(f"{label} logits", got["logits"], logits_of(model, batch), LOGITS)
+                checks.close(f"{label} loss", got["loss"], loss, LOGITS)
+                wanted = {f"grad.{n}": p.grad for n, p in model.named_parameters()}
+                checks.true(f"{label} names", {k for k in got if "grad." in k} == set(wanted))
+                for key, gradient in wanted.items():
+                    checks.close(f"{label} {key}", got[key], gradient, GRADIENTS)
+                if batch_name != "unlike":
+                    continue
+                traces[name] = got["losses"]
+                saved = AutoModelForCausalLM.from_pretrained(root / f"{name}.saved",
+                                                             attn_implementation="eager")
+                with torch.no_grad():
+                    checks.close(f"{label} saved", logits_of(saved.float(), batch),
+                                 got["logits_after"], LOGITS)
+            batch = make_batch(BATCHES["unlike"], 97, seed=1)
+            losses = train(model, batch, 10, 1e-3, 0.1)
+            checks.close(f"{name} trace", traces[name], torch.tensor(losses), TRACE)
+    checks.finish()
+
+
+main()

@@ -1,0 +1,139 @@
+// Runs decoder jobs for the Python side of the parity tests: model_tool <jobs.json>.
+// Each job loads a checkpoint folder, works on one packed batch and writes what it computed.
+#include <torch/torch.h>
+
+#include <iostream>
+
+#include "hone/config/reader.h"
+#include "hone/core/error.h"
+#include "hone/core/json.h"
+#include "hone/io/checkpoint.h"
+#include "hone/io/tensors.h"
+#include "hone/kernels/adamw.h"
+#include "hone/kernels/linear_cross_entropy.h"
+#include "hone/model/load.h"
+#include "hone/model/vocabulary.h"
+
+namespace {
+
+using namespace hone;
+
+struct Grow {
+  int64_t rows = 0;
+  std::vector<int64_t> ids;
+  std::vector<std::vector<int64_t>> pieces;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("rows", self.rows, "");
+    v("ids", self.ids, "");
+    v("pieces", self.pieces, "");
+  }
+};
+
+struct Job {
+  std::string model, batch, out;
+  bool attn_factor_multiplies = false;
+  int64_t checkpoint_every = 0;
+  std::optional<Grow> grow;
+  int64_t steps = 0;
+  double lr = 1e-3, weight_decay = 0.1;
+  std::optional<std::string> save;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("model", self.model, "");
+    v("batch", self.batch, "");
+    v("out", self.out, "");
+    v("attn_factor_multiplies", self.attn_factor_multiplies, "");
+    v("checkpoint_every", self.checkpoint_every, "");
+    v("grow", self.grow, "");
+    v("steps", self.steps, "");
+    v("lr", self.lr, "");
+    v("weight_decay", self.weight_decay, "");
+    v("save", self.save, "");
+  }
+};
+
+struct Jobs {
+  std::vector<Job> jobs;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("jobs", self.jobs, "");
+  }
+};
+
+/// Mean loss over the targets, with its graph.
+at::Tensor mean_loss(model::Decoder& decoder, const model::DecoderInput& input,
+                     const at::Tensor& targets) {
+  const at::Tensor sum = kernels::linear_cross_entropy(decoder->hidden(input),
+                                                       decoder->lm_weight(), targets, {});
+  return sum / targets.ne(-100).sum();
+}
+
+at::Tensor logits(model::Decoder& decoder, const model::DecoderInput& input) {
+  const torch::NoGradGuard no_grad;
+  return decoder->logits(decoder->hidden(input));
+}
+
+void run(const Job& job) {
+  const auto checkpoint = io::Checkpoint::open(job.model);
+  const auto rule = job.attn_factor_multiplies ? nn::AttnFactorRule::kMultiplies
+                                               : nn::AttnFactorRule::kIgnored;
+  model::Decoder decoder = model::load_decoder(checkpoint, at::kCPU, at::kFloat, rule);
+  decoder->set_checkpointing(job.checkpoint_every);
+  if (job.grow) {
+    model::NewRows rows;
+    for (size_t i = 0; i < job.grow->ids.size(); ++i) {
+      rows.emplace_back(job.grow->ids[i], job.grow->pieces[i]);
+    }
+    model::resize_vocabulary(decoder, job.grow->rows, rows);
+  }
+
+  const io::Safetensors file(job.batch);
+  const at::Tensor offsets = io::read_tensor(file, "offsets");
+  model::DecoderInput input{
+      io::read_tensor(file, "ids"), io::read_tensor(file, "positions"),
+      kernels::Segments::from_offsets(
+          {offsets.data_ptr<int64_t>(), offsets.data_ptr<int64_t>() + offsets.numel()}, at::kCPU)};
+  const at::Tensor targets = io::read_tensor(file, "targets");
+
+  io::NamedTensors out = {{"logits", logits(decoder, input)}};
+  const at::Tensor loss = mean_loss(decoder, input, targets);
+  loss.backward();
+  out.emplace_back("loss", loss.detach());
+  kernels::AdamWOptions options{.lr = job.lr, .weight_decay = job.weight_decay};
+  const auto parameters = decoder->hf_tensors();
+  for (const auto& [name, parameter] : parameters) {
+    if (parameter.grad().defined()) out.emplace_back("grad." + name, parameter.grad().clone());
+  }
+  if (job.steps > 0) {
+    kernels::FusedAdamW optimizer(parameters, options);
+    std::vector<double> losses;
+    for (int64_t step = 0; step < job.steps; ++step) {
+      optimizer.zero_grad();
+      const at::Tensor now = mean_loss(decoder, input, targets);
+      now.backward();
+      optimizer.step();
+      losses.push_back(now.item<double>());
+    }
+    out.emplace_back("losses", torch::tensor(losses, at::kDouble));
+    out.emplace_back("logits_after", logits(decoder, input));
+  }
+  if (job.save) model::save_decoder(*job.save, decoder, checkpoint.config(), job.model);
+  io::write_safetensors(job.out, out);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    if (argc != 2) throw Error("usage: model_tool <jobs.json>");
+    for (const Job& job : config::read_config<Jobs>(read_json_file(argv[1])).jobs) run(job);
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\n';
+    return 1;
+  }
+}

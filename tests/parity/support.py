@@ -1,0 +1,131 @@
+"""Shared by the parity and interop tests of the model room: small random checkpoints, packed
+batches, the reference computation by transformers, and the C++ tool that runs ours."""
+import json
+import pathlib
+import subprocess
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
+
+torch.manual_seed(0)
+torch.set_num_threads(1)
+
+CONFIGS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "qwen3": Qwen3Config}
+SMALL = dict(vocab_size=97, hidden_size=48, intermediate_size=80, num_hidden_layers=2,
+             num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
+             attn_implementation="eager")
+
+
+def make_model(family, seed, **changes):
+    """A random model whose norms and biases are not at their neutral initial values."""
+    values = dict(SMALL, **changes)
+    if family == "qwen3":
+        values.setdefault("head_dim", 16)
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(CONFIGS[family](**values)).float().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model
+
+
+def make_batch(lengths, vocab, seed):
+    """Random documents laid end to end; each predicts its own next tokens, some of them ignored."""
+    torch.manual_seed(seed)
+    ids, positions, targets, offsets = [], [], [], [0]
+    for length in lengths:
+        document = torch.randint(0, vocab, (length,))
+        target = torch.cat([document[1:], torch.tensor([-100])])
+        target[torch.rand(length) < 0.2] = -100
+        ids.append(document)
+        positions.append(torch.arange(length))
+        targets.append(target)
+        offsets.append(offsets[-1] + length)
+    targets[0][0] = ids[0][1] if lengths[0] > 1 else targets[0][0]
+    return {"ids": torch.cat(ids), "positions": torch.cat(positions),
+            "targets": torch.cat(targets), "offsets": torch.tensor(offsets)}
+
+
+def logits_of(model, batch):
+    """Each document on its own, so that nothing can leak between them. [T, V]"""
+    bounds = batch["offsets"].tolist()
+    logits = []
+    for begin, end in zip(bounds, bounds[1:]):
+        forget_lengths(model)
+        logits.append(model(batch["ids"][None, begin:end]).logits[0])
+    return torch.cat(logits)
+
+
+def forget_lengths(model):
+    """Dynamic rotary embeddings keep the stretch of the longest document so far, so that a result
+    would depend on what ran before it; hone's depends on the document alone."""
+    for module in model.modules():
+        if getattr(module, "rope_type", "") == "dynamic":
+            module.max_seq_len_cached = module.original_max_seq_len
+            module.inv_freq = module.original_inv_freq
+
+
+def loss_of(model, batch):
+    return torch.nn.functional.cross_entropy(logits_of(model, batch), batch["targets"])
+
+
+def adamw(named, lr, weight_decay):
+    """torch's AdamW with the decay groups of FusedAdamW: vectors do not decay."""
+    named = [p for p in named if p.requires_grad]
+    groups = [{"params": [p for p in named if p.dim() >= 2], "weight_decay": weight_decay},
+              {"params": [p for p in named if p.dim() < 2], "weight_decay": 0.0}]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr)
+
+
+def train(model, batch, steps, lr, weight_decay):
+    """The losses of `steps` steps on one batch."""
+    optimizer = adamw(model.parameters(), lr, weight_decay)
+    losses = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = loss_of(model, batch)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def run_tool(tool, folder, jobs):
+    """Runs the jobs in one process and returns the tensors that each wrote."""
+    path = pathlib.Path(folder) / "jobs.json"
+    path.write_text(json.dumps({"jobs": jobs}))
+    done = subprocess.run([tool, str(path)], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"model_tool failed: {done.stderr}")
+    return [load_file(job["out"]) for job in jobs]
+
+
+class Checks:
+    """Counts comparisons and names those that fail."""
+
+    def __init__(self):
+        self.failures = []
+        self.count = 0
+
+    def close(self, name, got, wanted, tolerance):
+        """Largest difference relative to the largest magnitude."""
+        got, wanted = got.detach().double(), wanted.detach().double()
+        self.count += 1
+        if got.shape != wanted.shape:
+            self.failures.append(f"{name}: shape {tuple(got.shape)}, wanted {tuple(wanted.shape)}")
+            return
+        error = ((got - wanted).abs().max() / wanted.abs().max().clamp_min(1e-30)).item()
+        if not error <= tolerance:
+            self.failures.append(f"{name}: relative error {error:.2e}, at most {tolerance:.0e}")
+
+    def true(self, name, condition):
+        self.count += 1
+        if not condition:
+            self.failures.append(name)
+
+    def finish(self):
+        for failure in self.failures:
+            print("FAILED", failure)
+        print(f"{self.count} comparisons, {len(self.failures)} failed")
+        raise SystemExit(1 if self.failures else 0)
