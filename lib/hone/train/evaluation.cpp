@@ -5,6 +5,12 @@
 #include <algorithm>
 
 namespace hone::train {
+namespace {
+
+/// JSON has no NaN: null stands for a number that is not finite.
+Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+}  // namespace
 
 std::vector<Score> evaluate(const std::vector<EvaluationSet>& sets, const TokenNll& nll) {
   const torch::NoGradGuard no_grad;
@@ -13,9 +19,9 @@ std::vector<Score> evaluate(const std::vector<EvaluationSet>& sets, const TokenN
     Score score{set.name, set.domain};
     for (const data::Batch& batch : set.batches) {
       score.nll += nll(batch).sum(at::kDouble).item<double>();
-      score.tokens += static_cast<int64_t>(batch.targets.size()) -
-                      std::count(batch.targets.begin(), batch.targets.end(), data::kIgnoreIndex);
+      score.tokens += batch.trained();
     }
+    score.base_tokens = set.base_tokens > 0 ? set.base_tokens : score.tokens;
     scores.push_back(std::move(score));
   }
   return scores;
@@ -31,9 +37,32 @@ std::vector<Score> by_domain(const std::vector<Score>& scores) {
       found = domains.end() - 1;
     }
     found->tokens += score.tokens;
+    found->base_tokens += score.base_tokens;
     found->nll += score.nll;
   }
   return domains;
+}
+
+Json scores_json(const std::vector<Score>& scores) {
+  Json list = Json::array();
+  for (const Score& score : scores) {
+    list.push_back({{"name", score.name},
+                    {"domain", score.domain},
+                    {"tokens", score.tokens},
+                    {"base_tokens", score.base_tokens},
+                    {"nll", number(score.nll)},
+                    {"perplexity", number(score.perplexity())}});
+  }
+  return list;
+}
+
+std::vector<Score> scores_from_json(const Json& json) {
+  std::vector<Score> scores;
+  for (const Json& row : json) {
+    scores.push_back({row.at("name"), row.at("domain"), row.at("tokens"), row.at("base_tokens"),
+                      row.at("nll").is_null() ? std::nan("") : row.at("nll").get<double>()});
+  }
+  return scores;
 }
 
 }  // namespace hone::train

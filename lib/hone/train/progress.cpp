@@ -53,15 +53,7 @@ Json step_row(const StepStats& stats, int64_t first_step, double tokens_per_seco
 }
 
 Json evaluation_row(const Evaluation& evaluation) {
-  Json sets = Json::array();
-  for (const Score& score : evaluation.scores) {
-    sets.push_back({{"name", score.name},
-                    {"domain", score.domain},
-                    {"tokens", score.tokens},
-                    {"nll", score.nll},
-                    {"perplexity", score.perplexity()}});
-  }
-  return {{"step", evaluation.step}, {"evaluation", std::move(sets)}};
+  return {{"step", evaluation.step}, {"evaluation", scores_json(evaluation.scores)}};
 }
 
 std::string describe(const Evaluation& evaluation) {

@@ -4,6 +4,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "hone/core/json.h"
 
@@ -25,6 +26,10 @@ class Progress {
   /// Mean loss of the last log_every steps that were not skipped; NaN before the first.
   double recent_loss() const;
 
+  /// The losses that recent_loss() averages, for checkpoints.
+  const std::deque<double>& losses() const { return losses_; }
+  void set_losses(std::deque<double> losses) { losses_ = std::move(losses); }
+
  private:
   int64_t steps_;
   int64_t log_every_;
@@ -42,7 +47,7 @@ std::string format_bytes(int64_t bytes);
 Json step_row(const StepStats& stats, int64_t first_step, double tokens_per_second);
 Json evaluation_row(const Evaluation& evaluation);
 
-/// "step 100: medical 12.31, general 30.12 (perplexity)".
+/// "step 100: held-out perplexity  medical 12.310  general 30.120".
 std::string describe(const Evaluation& evaluation);
 
 }  // namespace hone::train

@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <deque>
 
 #include "hone/core/log.h"
 #include "hone/train/progress.h"
@@ -25,31 +24,33 @@ double seconds_since(Clock::time_point begin) {
 class Loop {
  public:
   Loop(const TrainOptions& options, kernels::FusedAdamW& optimizer, const Task& task,
-       io::RunFolder& folder, const std::string& phase, int64_t first_step)
+       io::RunFolder& folder, const Phase& phase, std::vector<Evaluation>& evaluations)
       : options_(options),
         optimizer_(optimizer),
         task_(task),
         folder_(folder),
         phase_(phase),
-        first_step_(first_step),
+        evaluations_(evaluations),
         progress_(options.steps, options.log_every) {}
 
   Outcome run();
 
  private:
   StepStats step();
-  bool finite_gradient(double loss, double total_weight, StepStats& stats);
+  bool finite_gradient(double sum, double total_weight, StepStats& stats);
   void record(const StepStats& stats, double seconds);
-  bool evaluate_now();
+  void evaluate_now();
+  bool evaluation_passed();
   void save();
+  bool resume();
   Ending loop();
 
   const TrainOptions& options_;
   kernels::FusedAdamW& optimizer_;
   const Task& task_;
   io::RunFolder& folder_;
-  const std::string phase_;
-  const int64_t first_step_;
+  const Phase& phase_;
+  std::vector<Evaluation>& evaluations_;
   Progress progress_;
   Position position_;
   int64_t tokens_here_ = 0;  // processed by this process
@@ -63,7 +64,7 @@ StepStats Loop::step() {
   double sum = 0, weight = 0;
   for (int64_t i = 0; i < options_.accumulation; ++i) {
     const data::Batch batch = task_.next_batch();
-    stats.tokens += static_cast<int64_t>(batch.input_ids.size());
+    stats.tokens += batch.tokens();
     const loss::LossSum loss = task_.loss(batch);
     loss.sum.backward();
     sum += loss.sum.item<double>();
@@ -87,12 +88,18 @@ bool Loop::finite_gradient(double sum, double total_weight, StepStats& stats) {
   return std::isfinite(stats.grad_norm);
 }
 
-bool Loop::evaluate_now() {
-  outcome_.evaluations.push_back({first_step_ + position_.step, evaluate(task_.evaluation, task_.nll)});
-  const Evaluation& evaluation = outcome_.evaluations.back();
-  log_info(describe(evaluation));
-  folder_.metrics().write(evaluation_row(evaluation));
-  return !task_.after_evaluation || task_.after_evaluation(evaluation);
+void Loop::evaluate_now() {
+  evaluations_.push_back(
+      {phase_.first_step + position_.step, evaluate(task_.evaluation, task_.nll)});
+  log_info(describe(evaluations_.back()));
+  folder_.metrics().write(evaluation_row(evaluations_.back()));
+}
+
+bool Loop::evaluation_passed() {
+  evaluate_now();
+  if (task_.after_evaluation && !task_.after_evaluation(evaluations_.back())) return false;
+  if (task_.save_evaluated) save();
+  return true;
 }
 
 void Loop::record(const StepStats& stats, double seconds) {
@@ -107,7 +114,7 @@ void Loop::record(const StepStats& stats, double seconds) {
   } else {
     position_.skipped_in_row = 0;
   }
-  Json row = step_row(stats, first_step_, tokens_here_ / seconds);
+  Json row = step_row(stats, phase_.first_step, static_cast<double>(tokens_here_) / seconds);
   if (task_.extra_metrics) row.update(task_.extra_metrics());
   folder_.metrics().write(row);
   if (auto line = progress_.add(stats, position_.tokens, tokens_here_, seconds)) log_info(*line);
@@ -115,9 +122,22 @@ void Loop::record(const StepStats& stats, double seconds) {
 
 void Loop::save() {
   if (saved_at_ == position_.step) return;
-  save_checkpoint(folder_, first_step_ + position_.step, phase_, position_, outcome_.evaluations,
-                  optimizer_, task_, options_.keep_checkpoints);
+  position_.losses = progress_.losses();
+  save_checkpoint(folder_, phase_, position_, evaluations_, optimizer_, task_);
+  folder_.rotate(options_.keep_checkpoints);
   saved_at_ = position_.step;
+}
+
+bool Loop::resume() {
+  auto resumed = resume_checkpoint(folder_, phase_, optimizer_, task_);
+  if (!resumed) return false;
+  position_ = std::move(resumed->position);
+  evaluations_ = std::move(resumed->evaluations);
+  progress_.set_losses(position_.losses);
+  saved_at_ = position_.step;
+  folder_.metrics().rewind(phase_.first_step + position_.step);
+  log_info(fmt::format("resumed at step {}", phase_.first_step + position_.step));
+  return true;
 }
 
 Ending Loop::loop() {
@@ -130,7 +150,7 @@ Ending Loop::loop() {
     outcome_.seconds += seconds_since(begin);
     record(stats, outcome_.seconds);
     if (position_.skipped_in_row > options_.max_nonfinite) return Ending::kDiverged;
-    if (due(options_.eval_every) && !evaluate_now()) return Ending::kStopped;
+    if (due(options_.eval_every) && !evaluation_passed()) return Ending::kStopped;
     if (due(options_.save_every)) save();
     if ((outcome_.signal = StopSignal::received())) {
       save();
@@ -142,30 +162,29 @@ Ending Loop::loop() {
 
 Outcome Loop::run() {
   const StopSignal stop;
-  if (auto resumed = resume_checkpoint(folder_, phase_, optimizer_, task_)) {
-    position_ = resumed->position;
-    outcome_.evaluations = std::move(resumed->evaluations);
-    saved_at_ = position_.step;
-    log_info(fmt::format("resumed at step {}", first_step_ + position_.step));
-  } else {
-    evaluate_now();
+  if (!resume()) {
+    if (phase_.evaluate_first) evaluate_now();
+    if (task_.save_evaluated) save();
   }
   outcome_.ending = loop();
-  const bool ran = options_.steps > 0 && outcome_.ending != Ending::kSignal;
-  if (ran && outcome_.ending == Ending::kDone) evaluate_now();
+  if (outcome_.ending == Ending::kDone && options_.steps > 0 && !evaluation_passed()) {
+    outcome_.ending = Ending::kStopped;
+  }
   outcome_.steps = position_.step;
   outcome_.tokens = position_.tokens;
   outcome_.skipped = position_.skipped;
   outcome_.loss = progress_.recent_loss();
-  if (outcome_.seconds > 0) outcome_.tokens_per_second = tokens_here_ / outcome_.seconds;
+  if (outcome_.seconds > 0) {
+    outcome_.tokens_per_second = static_cast<double>(tokens_here_) / outcome_.seconds;
+  }
   return std::move(outcome_);
 }
 
 }  // namespace
 
 Outcome run(const TrainOptions& options, kernels::FusedAdamW& optimizer, const Task& task,
-            io::RunFolder& folder, const std::string& phase, int64_t first_step) {
-  return Loop(options, optimizer, task, folder, phase, first_step).run();
+            io::RunFolder& folder, const Phase& phase, std::vector<Evaluation>& evaluations) {
+  return Loop(options, optimizer, task, folder, phase, evaluations).run();
 }
 
 }  // namespace hone::train

@@ -16,12 +16,6 @@
 
 namespace hone::train {
 
-/// Scores at one moment of the run.
-struct Evaluation {
-  int64_t step = 0;
-  std::vector<Score> scores;
-};
-
 /// What one optimiser step did.
 struct StepStats {
   int64_t step = 0;         ///< counted from 1
@@ -30,6 +24,13 @@ struct StepStats {
   double grad_norm = 0;     ///< before clipping
   int64_t tokens = 0;       ///< positions processed in this step
   bool skipped = false;     ///< the loss or the gradient was not finite
+};
+
+/// A stretch of a run with an optimiser and a schedule of its own; a run may have several.
+struct Phase {
+  std::string name;            ///< its checkpoints resume only a phase of this name
+  int64_t first_step = 0;      ///< where its steps begin in the run's count
+  bool evaluate_first = true;  ///< whether to score before its first step
 };
 
 /// What a path hands to the loop. `next_batch`, `loss`, `nll`, `save` and `load` are required.
@@ -43,8 +44,11 @@ struct Task {
   /// adapter as files; the position of the data and the like as the returned JSON.
   std::function<Json(const std::string& folder)> save;
   std::function<void(const std::string& folder, const Json& state)> load;
-  /// Called after each evaluation during the run; false ends the run (guard).
+  /// Called after each evaluation but the first; false ends the run (guard).
   std::function<bool(const Evaluation&)> after_evaluation;
+  /// Whether to save a checkpoint after each evaluation that did not end the run, so that a path
+  /// can go back to the last one that passed.
+  bool save_evaluated = false;
   /// Fields added to each row of metrics.jsonl, e.g. the domain weights.
   std::function<Json()> extra_metrics;
 };
@@ -53,14 +57,13 @@ enum class Ending { kDone, kStopped, kDiverged, kSignal };
 
 struct Outcome {
   Ending ending = Ending::kDone;
-  int signal = 0;                       ///< for kSignal
-  int64_t steps = 0;                    ///< optimiser steps done, resumed ones included
-  int64_t tokens = 0;                   ///< positions processed, resumed ones included
-  int64_t skipped = 0;                  ///< non-finite steps
-  double seconds = 0;                   ///< of training in this process, without evaluation
-  double tokens_per_second = 0;         ///< of this process
-  double loss = 0;                      ///< mean of the last log_every steps
-  std::vector<Evaluation> evaluations;  ///< before, during and after
+  int signal = 0;                ///< for kSignal
+  int64_t steps = 0;             ///< optimiser steps done, resumed ones included
+  int64_t tokens = 0;            ///< positions processed, resumed ones included
+  int64_t skipped = 0;           ///< non-finite steps
+  double seconds = 0;            ///< of training in this process, without evaluation
+  double tokens_per_second = 0;  ///< of this process
+  double loss = 0;               ///< mean of the last log_every steps
 };
 
 /// Runs `options.steps` steps of AdamW on the task:
@@ -68,15 +71,15 @@ struct Outcome {
 /// one division per step, so that accumulation does not change the result.
 ///
 /// A step whose loss or gradient is not finite changes nothing but its count; more than
-/// max_nonfinite of them in a row end the run as kDiverged. Evaluates before the first and after
-/// the last step and every eval_every. Checkpoints hold weights, optimiser, generator and data
+/// max_nonfinite of them in a row end the run as kDiverged. Evaluates before the first step (where
+/// the phase asks), every eval_every and after the last. Checkpoints hold weights, optimiser, generator and data
 /// position: a run resumed from one equals the uninterrupted run bit for bit on the same machine
 /// and thread count.
 ///
-/// `phase` names this stretch of a run of several; its checkpoints resume only the same phase.
-/// `first_step` is where its steps begin in the run's count.
+/// `evaluations` are the run's so far; the phase appends its own. Where the folder's newest
+/// checkpoint is of this phase the loop goes on from there, and they become the checkpoint's.
 /// Throws: what the task throws; IoError from saving.
 Outcome run(const TrainOptions& options, kernels::FusedAdamW& optimizer, const Task& task,
-            io::RunFolder& folder, const std::string& phase, int64_t first_step);
+            io::RunFolder& folder, const Phase& phase, std::vector<Evaluation>& evaluations);
 
 }  // namespace hone::train

@@ -1,0 +1,47 @@
+/// What a checkpoint of a run holds beside the weights, and going on from one.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "hone/io/run_folder.h"
+#include "hone/kernels/adamw.h"
+#include "hone/train/trainer.h"
+
+namespace hone::train {
+
+/// How far a phase has come.
+struct Position {
+  int64_t step = 0;            ///< optimiser steps done in the phase
+  int64_t tokens = 0;          ///< positions processed
+  int64_t skipped = 0;         ///< non-finite steps
+  int64_t skipped_in_row = 0;  ///< of them, the last ones
+  std::deque<double> losses;   ///< of the last steps, see Progress
+};
+
+struct Resumed {
+  Position position;
+  std::vector<Evaluation> evaluations;
+};
+
+/// Writes checkpoint-<step of the run>: optimizer.safetensors (optimiser state and the generators'),
+/// state.json (the rest of what is named here) and what task.save writes. Complete or not there.
+void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& position,
+                     const std::vector<Evaluation>& evaluations,
+                     const kernels::FusedAdamW& optimizer, const Task& task);
+
+/// Restores all of it from the folder's newest complete checkpoint; nullopt, with nothing changed,
+/// if there is none or it is of another phase.
+/// Throws: IoError or Error if the checkpoint does not fit the run.
+std::optional<Resumed> resume_checkpoint(io::RunFolder& folder, const Phase& phase,
+                                         kernels::FusedAdamW& optimizer, const Task& task);
+
+/// The phase that the newest complete checkpoint is of; nullopt without one.
+std::optional<std::string> checkpoint_phase(io::RunFolder& folder);
+
+/// Lets task.load restore weights and data position of the newest checkpoint, whatever its phase.
+/// Returns its step in the run's count. Throws: Error if there is none.
+int64_t return_to_checkpoint(io::RunFolder& folder, const Task& task);
+
+}  // namespace hone::train
