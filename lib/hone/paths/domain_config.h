@@ -12,6 +12,7 @@
 #include "hone/data/options.h"
 #include "hone/nn/lora.h"
 #include "hone/paths/architecture.h"
+#include "hone/text/bpe_trainer.h"
 #include "hone/train/options.h"
 
 namespace hone::paths {
@@ -24,13 +25,13 @@ enum class GuardAction { kStop, kRebalance };
 struct TokenizerOptions {
   std::optional<std::string> folder;
   int64_t vocab_size = 4096;
-  std::string family = "deepseek-v3";
+  text::TokenizerFamily family = text::TokenizerFamily::kDeepSeekV3;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
     v("folder", self.folder, "Folder of an existing tokenizer; absent trains one on the data.");
     v("vocab_size", self.vocab_size, "Entries of the trained vocabulary.", Range{300, 1000000});
-    v("family", self.family, "Pre-tokenizer of the trained one: deepseek-v3, qwen2 or llama3.");
+    v("family", self.family, "Whose pre-tokenizer the trained one has.");
   }
   void validate(Validation& v) const;
 };

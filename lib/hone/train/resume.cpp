@@ -5,6 +5,7 @@
 #include <map>
 
 #include "hone/core/error.h"
+#include "hone/io/atomic.h"
 #include "hone/io/safetensors.h"
 #include "hone/io/tensors.h"
 
@@ -91,7 +92,7 @@ void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& 
                          {"position", position_json(position)},
                          {"evaluations", evaluations_json(evaluations)},
                          {"task", task_state}};
-  io::write_file(checkpoint.path() + kStateFile, document.dump(1));
+  io::replace_file_atomically(checkpoint.path() + kStateFile, document.dump(1));
   checkpoint.commit();
 }
 

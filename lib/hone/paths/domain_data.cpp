@@ -1,0 +1,100 @@
+#include "hone/paths/domain_data.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "hone/core/hardware.h"
+#include "hone/data/entities.h"
+#include "hone/data/packing.h"
+
+namespace hone::paths {
+namespace {
+
+std::vector<std::string> all_domains(const DataOptions& options) {
+  std::vector<data::DatasetOptions> sets = options.train;
+  sets.insert(sets.end(), options.held_out.begin(), options.held_out.end());
+  return data::domain_names(sets);
+}
+
+/// The matcher of the run's key entities, if it has any.
+std::optional<data::EntityMatcher> make_matcher(const WeightOptions& options) {
+  std::vector<std::string> terms = options.entity_terms;
+  if (options.entity_file) {
+    const std::vector<std::string> more = data::read_terms(*options.entity_file);
+    terms.insert(terms.end(), more.begin(), more.end());
+  }
+  if (terms.empty()) return std::nullopt;
+  return data::EntityMatcher(terms, options.entity_ignore_case);
+}
+
+std::vector<data::Dataset> load_sets(const DomainConfig& config,
+                                     const std::vector<data::DatasetOptions>& sets,
+                                     const text::TokenizerFolder& text,
+                                     const data::EntityMatcher* entities) {
+  const std::vector<std::string> domains = all_domains(config.data);
+  std::vector<data::Dataset> loaded;
+  for (const data::DatasetOptions& set : sets) {
+    data::LoadContext context;
+    context.domain = static_cast<int32_t>(
+        std::find(domains.begin(), domains.end(), set.domain) - domains.begin());
+    context.max_length = config.data.tokens_per_batch;
+    context.entities = entities;
+    context.entity_multiplier = static_cast<float>(config.weights.entity_multiplier);
+    context.threads = static_cast<int>(config.threads > 0 ? config.threads : detect_hardware().cores);
+    loaded.push_back(data::load_dataset(set, text, context));
+  }
+  return loaded;
+}
+
+Json sets_json(const std::vector<data::Dataset>& sets) {
+  Json list = Json::array();
+  for (const data::Dataset& set : sets) {
+    list.push_back({{"name", set.name},
+                    {"domain", set.domain},
+                    {"hash", set.hash},
+                    {"counts", set.counts.json()}});
+  }
+  return list;
+}
+
+}  // namespace
+
+Json DomainData::json() const {
+  return {{"train", sets_json(train)}, {"held_out", sets_json(held_out)}};
+}
+
+DomainData load_domain_data(const DomainConfig& config, const text::TokenizerFolder& text) {
+  const auto matcher = make_matcher(config.weights);
+  return {all_domains(config.data),
+          load_sets(config, config.data.train, text, matcher ? &*matcher : nullptr),
+          load_held_out(config, text)};
+}
+
+std::vector<data::Dataset> load_held_out(const DomainConfig& config,
+                                         const text::TokenizerFolder& text) {
+  return load_sets(config, config.data.held_out, text, nullptr);
+}
+
+std::vector<train::EvaluationSet> evaluation_sets(const std::vector<data::Dataset>& held_out,
+                                                  const std::vector<data::Dataset>& base,
+                                                  int64_t tokens_per_batch) {
+  std::vector<train::EvaluationSet> sets;
+  for (size_t i = 0; i < held_out.size(); ++i) {
+    const data::Dataset& set = held_out[i];
+    sets.push_back({set.name, set.domain, data::eval_batches(set.examples, tokens_per_batch),
+                    base[i].counts.trained});
+  }
+  return sets;
+}
+
+std::vector<double> domain_weights(const WeightOptions& options,
+                                   const std::vector<std::string>& domains) {
+  std::vector<double> weights;
+  for (const std::string& domain : domains) {
+    const auto given = options.domains.find(domain);
+    weights.push_back(given == options.domains.end() ? options.default_weight : given->second);
+  }
+  return weights;
+}
+
+}  // namespace hone::paths

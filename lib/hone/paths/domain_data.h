@@ -1,0 +1,38 @@
+/// The data sets of domain adaptation, tokenised.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "hone/data/dataset.h"
+#include "hone/paths/domain_config.h"
+#include "hone/train/evaluation.h"
+
+namespace hone::paths {
+
+struct DomainData {
+  std::vector<std::string> domains;  ///< a domain's index here is its id in batches
+  std::vector<data::Dataset> train, held_out;
+
+  /// Training sets and held-out sets, in order: name, domain, counts, hash.
+  Json json() const;
+};
+
+/// Reads and tokenises every data set. Throws: as data::load_dataset.
+DomainData load_domain_data(const DomainConfig& config, const text::TokenizerFolder& text);
+
+/// Held-out sets only, for scoring with another tokenizer.
+std::vector<data::Dataset> load_held_out(const DomainConfig& config,
+                                         const text::TokenizerFolder& text);
+
+/// Held-out sets as batches. `base` are the same sets under the base's tokenizer, or the same.
+std::vector<train::EvaluationSet> evaluation_sets(const std::vector<data::Dataset>& held_out,
+                                                  const std::vector<data::Dataset>& base,
+                                                  int64_t tokens_per_batch);
+
+/// The loss weight of each of `domains`.
+std::vector<double> domain_weights(const WeightOptions& options,
+                                   const std::vector<std::string>& domains);
+
+}  // namespace hone::paths

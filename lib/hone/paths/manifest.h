@@ -1,0 +1,16 @@
+/// What makes a run repeatable.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "hone/core/json.h"
+#include "hone/paths/device.h"
+
+namespace hone::paths {
+
+/// Versions, seed, threads, device, hardware, and the hashes handed in: `weights` of the base
+/// ("" when it starts from an architecture), `data` as DomainData::json() gives it.
+Json make_manifest(const std::string& app, uint64_t seed, const DevicePlan& device,
+                   const std::string& weights, const Json& data);
+
+}  // namespace hone::paths

@@ -1,0 +1,73 @@
+#include "hone/paths/tokenizer_files.h"
+
+#include <filesystem>
+
+#include "hone/core/log.h"
+#include "hone/data/dataset.h"
+#include "hone/io/atomic.h"
+#include "hone/io/checkpoint.h"
+#include "hone/text/bpe_trainer.h"
+
+namespace hone::paths {
+namespace {
+
+constexpr const char* kBos = "<｜begin▁of▁sentence｜>";
+constexpr const char* kEos = "<｜end▁of▁sentence｜>";
+constexpr const char* kPad = "<｜▁pad▁｜>";
+
+RunTokenizer train_tokenizer(const DomainConfig& config, const TokenizerOptions& options) {
+  std::vector<std::string> texts;
+  for (const data::DatasetOptions& set : config.data.train) {
+    std::vector<std::string> more = data::read_texts(set);
+    texts.insert(texts.end(), std::make_move_iterator(more.begin()),
+                 std::make_move_iterator(more.end()));
+  }
+  Json json = text::train_bpe(texts, {.vocab_size = options.vocab_size,
+                                      .family = options.family,
+                                      .special_tokens = {kBos, kEos, kPad}});
+  text::TokenizerFolder folder{text::Tokenizer::from_json(std::move(json), "trained tokenizer")};
+  folder.bos_token = kBos;
+  folder.eos_token = kEos;
+  folder.pad_token = kPad;
+  folder.bos_id = folder.tokenizer.token_to_id(kBos);
+  folder.eos_id = folder.tokenizer.token_to_id(kEos);
+  folder.pad_id = folder.tokenizer.token_to_id(kPad);
+  log_info("trained a tokenizer of " + std::to_string(folder.tokenizer.vocab_size()) +
+           " entries on " + std::to_string(texts.size()) + " texts");
+  return {std::move(folder), ""};
+}
+
+}  // namespace
+
+RunTokenizer make_tokenizer(const DomainConfig& config) {
+  const TokenizerOptions options = config.tokenizer.value_or(TokenizerOptions{});
+  const std::optional<std::string> folder = config.model ? config.model : options.folder;
+  if (folder) return {text::TokenizerFolder::load(*folder), *folder};
+  return train_tokenizer(config, options);
+}
+
+void write_tokenizer(const RunTokenizer& tokenizer, const std::string& path) {
+  io::AtomicFolder folder(path, io::AtomicFolder::Existing::kReplace);
+  const text::TokenizerFolder& text = tokenizer.text;
+  if (tokenizer.grown || tokenizer.source_folder.empty()) {
+    io::replace_file_atomically(folder.path() + "/tokenizer.json", text.tokenizer.json().dump());
+  }
+  if (tokenizer.source_folder.empty()) {
+    const Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                         {"bos_token", text.bos_token},
+                         {"eos_token", text.eos_token},
+                         {"pad_token", text.pad_token},
+                         {"clean_up_tokenization_spaces", false}};
+    io::replace_file_atomically(folder.path() + "/tokenizer_config.json", config.dump(2));
+  } else {
+    io::copy_companion_files(tokenizer.source_folder, folder.path());
+  }
+  if (tokenizer.grown) {
+    for (const char* stale : {"vocab.json", "merges.txt", "tokenizer.model"}) {
+      std::filesystem::remove(folder.path() + "/" + stale);
+    }
+  }
+  folder.commit();
+}
+
+}  // namespace hone::paths

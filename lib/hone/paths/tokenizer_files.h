@@ -1,0 +1,27 @@
+/// The tokenizer of a run: the base's, an existing one, or one trained on the run's text.
+#pragma once
+#include <string>
+
+#include "hone/paths/domain_config.h"
+#include "hone/text/tokenizer_folder.h"
+
+namespace hone::paths {
+
+/// A tokenizer and the folder whose other files (templates, special tokens) belong to it.
+struct RunTokenizer {
+  text::TokenizerFolder text;
+  std::string source_folder;  ///< "" for a new one
+  bool grown = false;         ///< whether tokenizer.json differs from the source folder's
+};
+
+/// The model's tokenizer; else the one in tokenizer.folder; else one trained on the text of all
+/// training sets, with DeepSeek's names for begin, end and padding.
+/// Throws: IoError, DataError.
+RunTokenizer make_tokenizer(const DomainConfig& config);
+
+/// Writes the tokenizer and the source folder's companion files (templates, generation settings)
+/// as the folder `path`, atomically. A grown tokenizer leaves out vocab.json, merges.txt and
+/// tokenizer.model, which would contradict it.
+void write_tokenizer(const RunTokenizer& tokenizer, const std::string& path);
+
+}  // namespace hone::paths

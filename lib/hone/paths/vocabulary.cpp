@@ -1,0 +1,65 @@
+#include "hone/paths/vocabulary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "hone/core/log.h"
+#include "hone/data/dataset.h"
+#include "hone/data/entities.h"
+
+namespace hone::paths {
+namespace {
+
+bool is_mined(const DomainConfig& config, const std::string& domain) {
+  const std::vector<std::string>& chosen = config.vocabulary.domains;
+  if (chosen.empty()) return config.weights.domains.contains(domain);
+  return std::find(chosen.begin(), chosen.end(), domain) != chosen.end();
+}
+
+std::vector<std::string> mined_terms(const DomainConfig& config, const text::Tokenizer& tokenizer) {
+  std::vector<std::string> texts;
+  for (const data::DatasetOptions& set : config.data.train) {
+    if (!is_mined(config, set.domain)) continue;
+    std::vector<std::string> more = data::read_texts(set);
+    texts.insert(texts.end(), std::make_move_iterator(more.begin()),
+                 std::make_move_iterator(more.end()));
+  }
+  const VocabularyOptions& options = config.vocabulary;
+  std::vector<std::string> terms;
+  for (const text::TermCandidate& candidate :
+       text::mine_terms(tokenizer, texts, {.max_terms = options.new_tokens,
+                                           .min_pieces = options.min_pieces,
+                                           .min_count = options.min_count})) {
+    terms.push_back(candidate.text);
+  }
+  if (terms.empty()) {
+    throw Error("vocabulary: no term of the domains' text takes min_pieces = " +
+                std::to_string(options.min_pieces) + " tokens and occurs min_count = " +
+                std::to_string(options.min_count) + " times; lower them or set new_tokens to 0");
+  }
+  return terms;
+}
+
+}  // namespace
+
+text::GrowthResult grow_vocabulary(const DomainConfig& config, const text::Tokenizer& tokenizer) {
+  const VocabularyOptions& options = config.vocabulary;
+  std::vector<std::string> terms =
+      options.terms_file ? data::read_terms(*options.terms_file) : mined_terms(config, tokenizer);
+  const size_t offered = terms.size();
+  text::GrowthResult result = text::grow(tokenizer, terms);
+  // A term may bring intermediate tokens along: leave out the last terms until all fit.
+  while (static_cast<int64_t>(result.added.size()) > options.new_tokens) {
+    const size_t fitting = terms.size() * options.new_tokens / result.added.size();
+    terms.resize(std::min(fitting, terms.size() - 1));
+    result = text::grow(tokenizer, terms);
+  }
+  if (terms.size() < offered) {
+    log_info(fmt::format("vocabulary: {} of {} terms fit into {} new tokens", terms.size(), offered,
+                         options.new_tokens));
+  }
+  return result;
+}
+
+}  // namespace hone::paths
