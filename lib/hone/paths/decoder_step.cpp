@@ -1,0 +1,84 @@
+#include "hone/paths/decoder_step.h"
+
+#include <torch/torch.h>
+
+#include "hone/core/error.h"
+#include "hone/io/adapter.h"
+#include "hone/io/checkpoint.h"
+#include "hone/kernels/linear_cross_entropy.h"
+#include "hone/model/adapter.h"
+#include "hone/model/load.h"
+
+namespace hone::paths {
+namespace {
+
+at::Tensor to_tensor(const std::vector<int64_t>& values, at::Device device) {
+  return torch::tensor(values, at::kLong).to(device);
+}
+
+void copy_into(const at::Tensor& target, const at::Tensor& source, const std::string& name,
+               const std::string& folder) {
+  if (source.sizes() != target.sizes()) {
+    throw IoError(folder, "holds another shape of " + name + " than the run: " +
+                              c10::str(source.sizes()) + " for " + c10::str(target.sizes()));
+  }
+  const torch::NoGradGuard no_grad;
+  target.copy_(source);
+}
+
+}  // namespace
+
+DecoderStep::DecoderStep(model::Decoder decoder, const std::vector<double>& weights)
+    : decoder_(std::move(decoder)), loss_(loss::DomainWeightedLossOptions{.weights = weights}) {
+  loss_->to(decoder_->device());
+}
+
+model::DecoderInput DecoderStep::input(const data::Batch& batch) const {
+  const at::Device device = decoder_->device();
+  return {to_tensor(batch.input_ids, device), to_tensor(batch.positions, device),
+          kernels::Segments::from_offsets(batch.offsets, device)};
+}
+
+loss::LossSum DecoderStep::loss(const data::Batch& batch) {
+  const at::Device device = decoder_->device();
+  decoder_->train();
+  return loss_->forward_linear(decoder_->hidden(input(batch)), decoder_->lm_weight(),
+                               to_tensor(batch.targets, device), to_tensor(batch.domains, device),
+                               torch::tensor(batch.weights, at::kFloat).to(device));
+}
+
+at::Tensor DecoderStep::nll(const data::Batch& batch) {
+  const torch::NoGradGuard no_grad;
+  decoder_->eval();
+  return kernels::linear_nll(decoder_->hidden(input(batch)), decoder_->lm_weight(),
+                             to_tensor(batch.targets, decoder_->device()));
+}
+
+void write_decoder(const std::string& folder, model::Decoder& decoder, const Json& config,
+                   const std::string& tokenizer_folder, const std::string& base_name) {
+  if (model::has_adapter(decoder)) {
+    io::write_adapter(folder, model::adapter_files(decoder, base_name));
+  } else {
+    io::write_checkpoint(folder, model::decoder_config_json(decoder, config), decoder->hf_tensors(),
+                         {.source_folder = tokenizer_folder});
+  }
+}
+
+void read_decoder(const std::string& folder, model::Decoder& decoder,
+                  const std::string& base_name) {
+  if (model::has_adapter(decoder)) {
+    const io::AdapterFiles saved = io::read_adapter(folder);
+    for (const auto& [name, tensor] : model::adapter_files(decoder, base_name).tensors) {
+      const auto found = saved.tensors.find(name);
+      if (found == saved.tensors.end()) throw IoError(folder, "holds no tensor " + name);
+      copy_into(tensor, found->second, name, folder);
+    }
+  } else {
+    const io::Checkpoint saved = io::Checkpoint::open(folder);
+    for (const auto& [name, tensor] : decoder->hf_tensors()) {
+      copy_into(tensor, saved.load(name), name, folder);
+    }
+  }
+}
+
+}  // namespace hone::paths

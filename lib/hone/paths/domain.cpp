@@ -1,0 +1,280 @@
+#include "hone/paths/domain.h"
+
+#include <fmt/format.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "hone/core/hardware.h"
+#include "hone/core/log.h"
+#include "hone/core/random.h"
+#include "hone/data/loader.h"
+#include "hone/io/adapter.h"
+#include "hone/io/checkpoint.h"
+#include "hone/io/report.h"
+#include "hone/model/adapter.h"
+#include "hone/model/load.h"
+#include "hone/model/vocabulary.h"
+#include "hone/paths/base.h"
+#include "hone/paths/decoder_step.h"
+#include "hone/paths/domain_data.h"
+#include "hone/paths/domain_report.h"
+#include "hone/paths/guard.h"
+#include "hone/paths/manifest.h"
+#include "hone/paths/tokenizer_files.h"
+#include "hone/paths/vocabulary.h"
+#include "hone/train/progress.h"
+#include "hone/train/resume.h"
+
+namespace hone::paths {
+namespace {
+
+constexpr const char* kEmbeddings = "embeddings";
+constexpr const char* kMain = "main";
+
+bool is_embedding(const std::string& parameter) {
+  return parameter.find("embed_tokens") != std::string::npos ||
+         parameter.find("lm_head") != std::string::npos;
+}
+
+/// A resumed run must be the run that was begun.
+void check_same_config(const Json& then, const Json& now) {
+  std::vector<Problem> problems;
+  for (const Json& change : Json::diff(then, now)) {
+    problems.push_back({change.at("path"),
+                        "differs from the run that is resumed; give it the run's own config.json, "
+                        "or begin a new run in another --out"});
+  }
+  if (!problems.empty()) throw ConfigError(std::move(problems));
+}
+
+class DomainRun {
+ public:
+  DomainRun(const DomainConfig& config, const RunContext& context)
+      : config_(config),
+        context_(context),
+        folder_(io::RunFolder::create(context.out, context.resume)),
+        device_(prepare_device(config.device, config.threads, derive_seed(config.seed, "torch"))),
+        guard_(config.guard) {}
+
+  RunReport run();
+
+ private:
+  void open_base();
+  void score_base();
+  void grow();
+  void open_data();
+  train::Task make_task();
+  train::Outcome run_phase(const train::Phase& phase, const train::TrainOptions& options,
+                           bool embeddings_only);
+  train::Outcome train_all();
+  void save_model();
+  RunReport finish(const train::Outcome& outcome);
+
+  std::string tokenizer_folder() const { return folder_.file("tokenizer"); }
+  /// What an adapter names as its base: the model, or its copy with the grown vocabulary.
+  std::string adapter_base() const { return growth_ ? folder_.file("base") : base_.name; }
+
+  const DomainConfig& config_;
+  const RunContext& context_;
+  io::RunFolder folder_;
+  const DevicePlan device_;
+  Guard guard_;
+  RunTokenizer tokenizer_;
+  Base base_;
+  std::vector<data::Dataset> base_held_out_;  // under the base's tokenizer
+  std::optional<text::GrowthResult> growth_;
+  DomainData data_;
+  std::unique_ptr<data::Loader> loader_;
+  std::unique_ptr<DecoderStep> step_;
+  std::vector<train::Evaluation> evaluations_;
+  std::optional<int64_t> returned_to_;  // step that a guard's stop went back to
+};
+
+void DomainRun::open_base() {
+  if (folder_.resumed()) {
+    check_same_config(read_json_file(folder_.file(io::kConfigFile)), context_.config);
+  }
+  folder_.write_json(io::kConfigFile, context_.config);
+  tokenizer_ = make_tokenizer(config_);
+  base_ = load_base(config_, tokenizer_.text, device_);
+  base_held_out_ = load_held_out(config_, tokenizer_.text);
+}
+
+void DomainRun::score_base() {
+  folder_.metrics().rewind(-1);
+  DecoderStep step(base_.decoder, {1.0});
+  const auto sets = evaluation_sets(base_held_out_, base_held_out_, config_.data.tokens_per_batch);
+  evaluations_.push_back(
+      {0, train::evaluate(sets, [&](const data::Batch& batch) { return step.nll(batch); })});
+  guard_.set_reference(evaluations_[0].scores);
+  log_info(train::describe(evaluations_[0]));
+  folder_.metrics().write(train::evaluation_row(evaluations_[0]));
+}
+
+void DomainRun::grow() {
+  if (config_.vocabulary.new_tokens == 0) return;
+  growth_ = grow_vocabulary(config_, tokenizer_.text.tokenizer);
+  model::NewRows rows;
+  for (const text::GrownToken& token : growth_->added) rows.emplace_back(token.id, token.pieces);
+  tokenizer_.text.tokenizer = growth_->tokenizer;
+  tokenizer_.grown = true;
+  model::resize_vocabulary(
+      base_.decoder,
+      std::max(base_.decoder->config().vocab_size, growth_->tokenizer.vocab_size()), rows);
+  log_info(fmt::format("vocabulary: {} new tokens", growth_->added.size()));
+}
+
+void DomainRun::open_data() {
+  write_tokenizer(tokenizer_, tokenizer_folder());
+  data_ = load_domain_data(config_, tokenizer_.text);
+  folder_.write_json("manifest.json", make_manifest(context_.app, config_.seed, device_,
+                                                    base_.weights_hash, data_.json()));
+  if (config_.tuning == Tuning::kLora) {
+    std::vector<int64_t> token_rows;
+    if (growth_) {
+      for (const text::GrownToken& token : growth_->added) token_rows.push_back(token.id);
+    }
+    model::add_lora(base_.decoder, config_.lora, derive_seed(config_.seed, "lora"), token_rows);
+  }
+  base_.decoder->set_checkpointing(config_.memory.checkpoint_every);
+  loader_ = std::make_unique<data::Loader>(
+      data_.train, data::LoaderOptions{.tokens_per_batch = config_.data.tokens_per_batch,
+                                       .temperature = config_.data.temperature,
+                                       .seed = derive_seed(config_.seed, "loader")});
+  step_ = std::make_unique<DecoderStep>(base_.decoder,
+                                        domain_weights(config_.weights, data_.domains));
+}
+
+train::Task DomainRun::make_task() {
+  train::Task task;
+  task.next_batch = [this] { return loader_->next(); };
+  task.loss = [this](const data::Batch& batch) { return step_->loss(batch); };
+  task.nll = [this](const data::Batch& batch) { return step_->nll(batch); };
+  task.evaluation =
+      evaluation_sets(data_.held_out, base_held_out_, config_.data.tokens_per_batch);
+  task.save = [this](const std::string& folder) {
+    write_decoder(folder, base_.decoder, base_.config, tokenizer_folder(), adapter_base());
+    return Json{{"loader", loader_->state()}, {"guard", guard_.state()}};
+  };
+  task.load = [this](const std::string& folder, const Json& state) {
+    read_decoder(folder, base_.decoder, adapter_base());
+    loader_->restore(state.at("loader"));
+    guard_.restore(state.at("guard"));
+  };
+  if (data_.train.size() > 1) {
+    task.extra_metrics = [this] {
+      Json shares = Json::object();
+      const std::vector<double> values = loader_->shares();
+      for (size_t i = 0; i < values.size(); ++i) shares[data_.train[i].name] = values[i];
+      return Json{{"shares", std::move(shares)}};
+    };
+  }
+  return task;
+}
+
+train::Outcome DomainRun::run_phase(const train::Phase& phase, const train::TrainOptions& options,
+                                    bool embeddings_only) {
+  train::Task task = make_task();
+  if (!embeddings_only && config_.guard.domain) {
+    task.save_evaluated = config_.guard.action == GuardAction::kStop;
+    task.after_evaluation = [this](const train::Evaluation& evaluation) {
+      const Guard::Verdict verdict = guard_.judge(evaluation.scores);
+      if (verdict == Guard::Verdict::kStop) return false;
+      if (verdict == Guard::Verdict::kRebalance) {
+        std::vector<std::string> domains;
+        for (const data::Dataset& set : data_.train) domains.push_back(set.domain);
+        loader_->set_weights(guard_.rebalance(loader_->weights(), domains));
+        log_warning(fmt::format("guard: perplexity of {} is {:.3f} times that of the base; its "
+                                "share of the mix rises",
+                                *config_.guard.domain, *guard_.ratio()));
+      }
+      return true;
+    };
+  }
+  model::NamedTensors parameters, frozen;
+  for (const auto& named : model::trainable_parameters(base_.decoder)) {
+    (embeddings_only && !is_embedding(named.first) ? frozen : parameters).push_back(named);
+  }
+  for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(false);
+  kernels::FusedAdamW optimizer(parameters, {.lr = options.lr,
+                                             .beta1 = options.beta1,
+                                             .beta2 = options.beta2,
+                                             .eps = options.eps,
+                                             .weight_decay = options.weight_decay});
+  train::Outcome outcome = train::run(options, optimizer, task, folder_, phase, evaluations_);
+  for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(true);
+  if (outcome.ending == train::Ending::kStopped) {
+    returned_to_ = train::return_to_checkpoint(folder_, task);
+    log_warning(fmt::format("guard: perplexity of {} is {:.3f} times that of the base, over {}; the "
+                            "model goes back to step {} and the run stops",
+                            *config_.guard.domain, *guard_.ratio(), config_.guard.max_ratio,
+                            *returned_to_));
+  }
+  return outcome;
+}
+
+train::Outcome DomainRun::train_all() {
+  const auto resumed = train::checkpoint_phase(folder_);
+  const int64_t embedding_steps = config_.vocabulary.embedding_steps;
+  bool evaluate_first = growth_.has_value();
+  if (embedding_steps > 0 && resumed != kMain) {
+    train::TrainOptions options = config_.train;
+    options.steps = embedding_steps;
+    options.lr = config_.vocabulary.embedding_lr;
+    options.weight_decay = 0;
+    const train::Outcome outcome = run_phase({kEmbeddings, 0, evaluate_first}, options, true);
+    if (outcome.ending != train::Ending::kDone) return outcome;
+    evaluate_first = false;
+  }
+  return run_phase({kMain, embedding_steps, evaluate_first}, config_.train, false);
+}
+
+void DomainRun::save_model() {
+  if (config_.tuning == Tuning::kLora) {
+    io::AtomicFolder adapter(folder_.file("adapter"), io::AtomicFolder::Existing::kReplace);
+    io::write_adapter(adapter.path(), model::adapter_files(base_.decoder, adapter_base()));
+    adapter.commit();
+    if (growth_) {
+      io::save_checkpoint(folder_.file("base"),
+                          model::decoder_config_json(base_.decoder, base_.config),
+                          base_.decoder->hf_tensors(), {.source_folder = tokenizer_folder()});
+    }
+    model::merge_lora(base_.decoder);
+  }
+  model::save_decoder(folder_.file("model"), base_.decoder, base_.config, tokenizer_folder());
+}
+
+RunReport DomainRun::finish(const train::Outcome& outcome) {
+  RunReport report{outcome.ending, outcome.signal};
+  const bool saved = outcome.ending == train::Ending::kDone || returned_to_;
+  if (saved && config_.train.steps > 0) save_model();
+  report.json = domain_report({config_, outcome, evaluations_, guard_, growth_, base_held_out_,
+                               data_, returned_to_});
+  if (outcome.ending != train::Ending::kSignal) io::write_report(folder_.path(), report.json);
+  report.summary = domain_summary(config_, outcome, folder_.path());
+  return report;
+}
+
+RunReport DomainRun::run() {
+  open_base();
+  if (!folder_.newest()) score_base();
+  if (config_.train.steps == 0) {
+    data_.held_out = base_held_out_;
+    folder_.write_json("manifest.json", make_manifest(context_.app, config_.seed, device_,
+                                                      base_.weights_hash, data_.json()));
+    return finish({});
+  }
+  grow();
+  open_data();
+  return finish(train_all());
+}
+
+}  // namespace
+
+RunReport run_domain(const DomainConfig& config, const RunContext& context) {
+  return DomainRun(config, context).run();
+}
+
+}  // namespace hone::paths

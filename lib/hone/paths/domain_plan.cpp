@@ -1,0 +1,113 @@
+// What --plan and --dump-data show: the run up to where training would begin.
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "hone/core/hardware.h"
+#include "hone/data/dump.h"
+#include "hone/paths/base.h"
+#include "hone/paths/domain.h"
+#include "hone/paths/domain_data.h"
+#include "hone/paths/tokenizer_files.h"
+#include "hone/paths/vocabulary.h"
+#include "hone/train/progress.h"
+
+namespace hone::paths {
+namespace {
+
+/// Memory of the process before any tensor: LibTorch itself (libtorch.md 13).
+constexpr int64_t kProcessBytes = int64_t{350} << 20;
+
+struct Prepared {
+  RunTokenizer tokenizer;
+  Json base_config;
+  int64_t new_tokens = 0;
+  DomainData data;
+};
+
+Prepared prepare(const DomainConfig& config) {
+  Prepared prepared{make_tokenizer(config)};
+  prepared.base_config = base_config(config, prepared.tokenizer.text);
+  if (config.vocabulary.new_tokens > 0 && config.train.steps > 0) {
+    const auto growth = grow_vocabulary(config, prepared.tokenizer.text.tokenizer);
+    prepared.new_tokens = static_cast<int64_t>(growth.added.size());
+    prepared.tokenizer.text.tokenizer = growth.tokenizer;
+  }
+  prepared.data = load_domain_data(config, prepared.tokenizer.text);
+  return prepared;
+}
+
+std::string describe_data(const DomainConfig& config, const DomainData& data) {
+  std::string text = fmt::format("{:<24}{:<14}{:>12}{:>12}{:>12}\n", "data set", "domain",
+                                 "documents", "tokens", "trained");
+  int64_t tokens = 0;
+  const auto add = [&](const data::Dataset& set, const char* suffix) {
+    text += fmt::format("{:<24}{:<14}{:>12}{:>12}{:>12}{}\n", set.name, set.domain,
+                        set.counts.documents, set.counts.tokens, set.counts.trained, suffix);
+  };
+  for (const data::Dataset& set : data.train) {
+    add(set, "");
+    tokens += set.counts.tokens;
+  }
+  for (const data::Dataset& set : data.held_out) add(set, "  held out");
+  const double total = static_cast<double>(config.train.steps * config.train.accumulation *
+                                           config.data.tokens_per_batch);
+  if (tokens > 0 && total > 0) {
+    text += fmt::format("{} steps of up to {} tokens: {:.2f} passes over the training text\n",
+                        config.train.steps, config.train.accumulation * config.data.tokens_per_batch,
+                        total / static_cast<double>(tokens));
+  }
+  return text;
+}
+
+int64_t documents_per_batch(const DomainConfig& config, const DomainData& data) {
+  int64_t documents = 0, tokens = 0;
+  for (const data::Dataset& set : data.train) {
+    documents += set.counts.documents;
+    tokens += set.counts.tokens;
+  }
+  return tokens == 0 ? 1 : std::max<int64_t>(1, config.data.tokens_per_batch * documents / tokens);
+}
+
+}  // namespace
+
+DomainPlan plan_domain(const DomainConfig& config) {
+  const Prepared prepared = prepare(config);
+  model::DecoderConfig decoder = model::DecoderConfig::from_json(prepared.base_config, "config.json");
+  decoder.vocab_size =
+      std::max(decoder.vocab_size, prepared.tokenizer.text.tokenizer.vocab_size());
+  const DevicePlan device = prepare_device(config.device, config.threads, config.seed);
+  const bool lora = config.tuning == Tuning::kLora;
+  DomainPlan plan;
+  plan.memory = model::predict_memory(
+      decoder, {.tokens_per_batch = config.data.tokens_per_batch,
+                .documents = documents_per_batch(config, prepared.data),
+                .bytes_per_element = static_cast<int64_t>(c10::elementSize(device.weights)),
+                .checkpoint_every = config.memory.checkpoint_every,
+                .lora = lora ? std::optional(config.lora) : std::nullopt,
+                .token_rows = lora ? prepared.new_tokens : 0});
+  plan.text = describe_data(config, prepared.data);
+  for (const auto& [name, bytes] : plan.memory.items()) {
+    plan.text += fmt::format("{:<24}{:>12}\n", name, train::format_bytes(bytes));
+  }
+  const int64_t have = detect_hardware().memory_bytes;
+  plan.fits = device.device.is_cuda() || plan.memory.peak + kProcessBytes <= have;
+  plan.text += fmt::format("this machine has {}: the run {}\n", train::format_bytes(have),
+                           plan.fits ? "fits" : "does not fit");
+  return plan;
+}
+
+void dump_domain_data(const DomainConfig& config, const std::string& path, std::ostream& out) {
+  const Prepared prepared = prepare(config);
+  std::ofstream file(path);
+  if (!file) throw IoError(path, "cannot be written");
+  const text::Tokenizer& tokenizer = prepared.tokenizer.text.tokenizer;
+  for (const data::Dataset& set : prepared.data.train) {
+    data::dump_jsonl(file, set.examples, tokenizer);
+    out << "data set " << set.name << " (domain " << set.domain << ")\n";
+    data::dump_text(out, set.examples, tokenizer, {.documents = 2});
+  }
+  if (!file.flush()) throw IoError(path, "could not be written whole");
+}
+
+}  // namespace hone::paths

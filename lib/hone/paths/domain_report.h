@@ -1,0 +1,38 @@
+/// report.json and the closing line of a domain run.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hone/paths/domain_config.h"
+#include "hone/paths/domain_data.h"
+#include "hone/paths/guard.h"
+#include "hone/text/growth.h"
+#include "hone/train/trainer.h"
+
+namespace hone::paths {
+
+/// What the report is made from.
+struct DomainOutcome {
+  const DomainConfig& config;
+  const train::Outcome& outcome;
+  const std::vector<train::Evaluation>& evaluations;  ///< the first is of the base
+  const Guard& guard;
+  const std::optional<text::GrowthResult>& growth;
+  const std::vector<data::Dataset>& base_held_out;
+  const DomainData& data;
+  std::optional<int64_t> returned_to;  ///< step that a guard's stop went back to
+};
+
+/// {"ending", "steps", "tokens", ..., "before", "after": scores by data set and domain, "guard"?,
+/// "vocabulary"?, "data"}. Perplexities are per token of the base's tokenizer (train::Score).
+Json domain_report(const DomainOutcome& run);
+
+/// "done after 300 steps: loss 3.214, 5120 tokens/s, peak memory 812 MiB; see <folder>".
+std::string domain_summary(const DomainConfig& config, const train::Outcome& outcome,
+                           const std::string& folder);
+
+/// A table of perplexity by domain before and after, for a terminal; "" without evaluations.
+std::string domain_table(const Json& report);
+
+}  // namespace hone::paths
