@@ -1,0 +1,69 @@
+#include "hone/config/reader.h"
+#include "hone/config/writer.h"
+#include "hone/paths/architecture.h"
+#include "hone/paths/domain_config.h"
+#include "support/catch.h"
+
+using namespace hone;
+using namespace hone::paths;
+
+namespace {
+
+/// The problems of a recipe, one "<path>: <message>" a line.
+std::string problems(const char* json) {
+  try {
+    config::read_config<DomainConfig>(parse_json(json, "recipe"));
+    return "";
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+}
+
+const char* const kSmall = R"({"about": "x", "architecture": {},
+  "data": {"train": [{"files": ["a.jsonl"], "domain": "law"}]}})";
+
+}  // namespace
+
+TEST_CASE("A small recipe reads, and its resolved form reads back the same") {
+  const auto config = config::read_config<DomainConfig>(parse_json(kSmall, "recipe"));
+  CHECK(config.architecture);
+  const Json resolved = config::to_json(config);
+  CHECK(config::to_json(config::read_config<DomainConfig>(resolved)) == resolved);
+  CHECK_FALSE(resolved.contains("lora"));
+}
+
+TEST_CASE("Every contradiction is reported at once") {
+  const std::string text = problems(R"({"about": "x", "model": "m", "architecture": {}, "tokenizer": {},
+    "lora": {"rank": 4}, "tuning": "full", "weights": {"domains": {"lwa": 2}},
+    "guard": {"domain": "general"},
+    "data": {"train": [{"files": ["a.jsonl"], "domain": "law", "name": "s"},
+                       {"files": ["b.jsonl"], "domain": "law", "name": "s"}]}})");
+  for (const char* expected :
+       {"/model: give either a checkpoint folder or an architecture",
+        "/tokenizer: has no effect with a model", "/lora: has no effect with tuning full",
+        "/data/train/1/name: is used by two data sets",
+        "/weights/domains/lwa: no data set in data.train has the domain \"lwa\"; did you mean law?",
+        "/guard/domain: no data set in data.held_out has the domain \"general\"",
+        "/train/eval_every: must be above 0 for the guard to act"}) {
+    INFO(text);
+    CHECK(text.find(expected) != std::string::npos);
+  }
+}
+
+TEST_CASE("Keys that only training uses are refused where nothing is trained") {
+  const std::string text = problems(R"({"about": "x", "model": "m", "train": {"steps": 0, "lr": 1},
+    "vocabulary": {"new_tokens": 5}, "data": {"held_out": [{"files": ["a.jsonl"]}]}})");
+  INFO(text);
+  CHECK(text.find("/vocabulary: has no effect with train.steps 0") != std::string::npos);
+  CHECK(text.find("/train/lr: has no effect with steps 0") != std::string::npos);
+}
+
+TEST_CASE("An architecture becomes a config.json of its family") {
+  const Json json = architecture_config({.model_type = Family::kQwen3, .num_key_value_heads = 2},
+                                        1000, 0, 1);
+  CHECK(json.at("architectures")[0] == "Qwen3ForCausalLM");
+  CHECK(json.at("vocab_size") == 1024);
+  CHECK(json.at("num_key_value_heads") == 2);
+  CHECK(json.at("head_dim") == 64);
+  CHECK(json.at("eos_token_id") == 1);
+}
