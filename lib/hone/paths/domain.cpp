@@ -81,7 +81,7 @@ class DomainRun {
   io::RunFolder folder_;
   const DevicePlan device_;
   Guard guard_;
-  RunTokenizer tokenizer_;
+  std::optional<RunTokenizer> tokenizer_;
   Base base_;
   std::vector<data::Dataset> base_held_out_;  // under the base's tokenizer
   std::optional<text::GrowthResult> growth_;
@@ -98,8 +98,8 @@ void DomainRun::open_base() {
   }
   folder_.write_json(io::kConfigFile, context_.config);
   tokenizer_ = make_tokenizer(config_);
-  base_ = load_base(config_, tokenizer_.text, device_);
-  base_held_out_ = load_held_out(config_, tokenizer_.text);
+  base_ = load_base(config_, tokenizer_->text, device_);
+  base_held_out_ = load_held_out(config_, tokenizer_->text);
 }
 
 void DomainRun::score_base() {
@@ -115,11 +115,11 @@ void DomainRun::score_base() {
 
 void DomainRun::grow() {
   if (config_.vocabulary.new_tokens == 0) return;
-  growth_ = grow_vocabulary(config_, tokenizer_.text.tokenizer);
+  growth_ = grow_vocabulary(config_, tokenizer_->text.tokenizer);
   model::NewRows rows;
   for (const text::GrownToken& token : growth_->added) rows.emplace_back(token.id, token.pieces);
-  tokenizer_.text.tokenizer = growth_->tokenizer;
-  tokenizer_.grown = true;
+  tokenizer_->text.tokenizer = growth_->tokenizer;
+  tokenizer_->grown = true;
   model::resize_vocabulary(
       base_.decoder,
       std::max(base_.decoder->config().vocab_size, growth_->tokenizer.vocab_size()), rows);
@@ -127,8 +127,8 @@ void DomainRun::grow() {
 }
 
 void DomainRun::open_data() {
-  write_tokenizer(tokenizer_, tokenizer_folder());
-  data_ = load_domain_data(config_, tokenizer_.text);
+  write_tokenizer(*tokenizer_, tokenizer_folder());
+  data_ = load_domain_data(config_, tokenizer_->text);
   folder_.write_json("manifest.json", make_manifest(context_.app, config_.seed, device_,
                                                     base_.weights_hash, data_.json()));
   if (config_.tuning == Tuning::kLora) {
