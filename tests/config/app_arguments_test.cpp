@@ -134,6 +134,12 @@ TEST_CASE("run_app gives the callback the configuration and returns its code") {
   CHECK(run({"--dump-data", "f", "--config", path.c_str()}).out == "dump steps=20 out=");
 }
 
+TEST_CASE("a run is resumed with its own configuration where none is given") {
+  const TemporaryFolder folder;
+  std::ofstream(folder.path + "/config.json") << R"({"about": "x", "steps": 30})";
+  CHECK(run({"--resume", "--out", folder.path.c_str()}).out == "run steps=30 out=" + folder.path);
+}
+
 TEST_CASE("a bad command line or configuration is exit code 2, and nothing runs") {
   const Outcome usage_error = run({"--bad"});
   CHECK(usage_error.code == kUsage);

@@ -160,5 +160,10 @@ bool answer(const AppInfo& info, const AppArguments& arguments, const Json& sche
   return true;
 }
 
+std::string config_file(const AppArguments& arguments) {
+  if (!arguments.config.empty() || !arguments.resume) return arguments.config;
+  return arguments.out + "/config.json";
+}
+
 }  // namespace detail
 }  // namespace hone::config

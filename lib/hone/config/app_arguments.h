@@ -74,6 +74,9 @@ int guarded(const AppInfo& info, std::ostream& err, const bool& reading,
 bool answer(const AppInfo& info, const AppArguments& arguments, const Json& schema,
             std::ostream& out);
 
+/// The file to read: --config, or the run folder's own config.json where a run is resumed without.
+std::string config_file(const AppArguments& arguments);
+
 }  // namespace detail
 
 /// All of main() but the work: flags, config, --help, --version, --schema, --print-config, then
@@ -92,7 +95,7 @@ int run_app(int argc, const char* const* argv, const AppInfo& info,
     const AppArguments arguments = parse_arguments(argc, argv, info);
     const Json document = schema<T>(info.name, info.summary);
     if (detail::answer(info, arguments, document, out)) return kDone;
-    const T options = load_config<T>(arguments.config, arguments.set);
+    const T options = load_config<T>(detail::config_file(arguments), arguments.set);
     if (arguments.print_config) {
       out << to_json(options).dump(2) << "\n";
       return kDone;
