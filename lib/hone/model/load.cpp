@@ -82,21 +82,29 @@ Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::Sc
   return decoder;
 }
 
+bool has_adapter(const Decoder& decoder) {
+  for (const auto& item : decoder->named_parameters()) {
+    if (!item.key().ends_with(".weight") && !item.key().ends_with(".bias")) return true;
+  }
+  return false;
+}
+
+Json decoder_config_json(const Decoder& decoder, Json config) {
+  config["vocab_size"] = decoder->config().vocab_size;
+  const bool new_form = config.contains("dtype") && !config.contains("torch_dtype");
+  config[new_form ? "dtype" : "torch_dtype"] = dtype_key(decoder->dtype());
+  return config;
+}
+
 void save_decoder(const std::string& folder, Decoder& decoder, const Json& config,
                   const std::string& source_folder) {
-  for (const auto& item : decoder->named_parameters()) {
-    if (!item.key().ends_with(".weight") && !item.key().ends_with(".bias")) {
-      throw Error("save_decoder: the decoder carries an adapter (" + item.key() +
-                  "); merge it first, or save it as adapter_files");
-    }
+  if (has_adapter(decoder)) {
+    throw Error("save_decoder: the decoder carries an adapter; merge it first, or save it as "
+                "adapter_files");
   }
-  Json saved = config;
-  saved["vocab_size"] = decoder->config().vocab_size;
-  const bool new_form = saved.contains("dtype") && !saved.contains("torch_dtype");
-  saved[new_form ? "dtype" : "torch_dtype"] = dtype_key(decoder->dtype());
   io::CheckpointOptions options;
   options.source_folder = source_folder;
-  io::save_checkpoint(folder, saved, decoder->hf_tensors(), options);
+  io::save_checkpoint(folder, decoder_config_json(decoder, config), decoder->hf_tensors(), options);
 }
 
 }  // namespace hone::model

@@ -24,8 +24,14 @@ Decoder make_decoder(const DecoderConfig& config, at::Device device, at::ScalarT
 Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::ScalarType dtype,
                      nn::AttnFactorRule attn_factor = nn::AttnFactorRule::kIgnored);
 
+/// Whether the decoder carries an adapter (model/adapter.h): layers' or trainable token rows.
+bool has_adapter(const Decoder& decoder);
+
+/// `config` with the decoder's vocab_size and dtype, in the spelling that it has.
+Json decoder_config_json(const Decoder& decoder, Json config);
+
 /// Writes the base weights (hf_tensors; merge_lora first to keep an adapter's effect) and
-/// `config` with the decoder's vocab_size and dtype; other files (tokenizer, generation) come from
+/// decoder_config_json(decoder, config); other files (tokenizer, generation) come from
 /// `source_folder` unless it is empty. Atomic (io::save_checkpoint).
 /// Throws: hone::Error if the decoder carries adapters; IoError.
 void save_decoder(const std::string& folder, Decoder& decoder, const Json& config,
