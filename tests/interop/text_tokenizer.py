@@ -292,7 +292,7 @@ def differences(tokenizer, text, line, offsets):
 
 def main():
     tool = sys.argv[1]
-    count = int(sys.argv[2]) if len(sys.argv) > 2 else 18_000
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 14_000
     only = sys.argv[3:]
     lines, code = glosses(), code_lines()
     rng = random.Random(SEED)

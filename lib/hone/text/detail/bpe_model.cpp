@@ -64,15 +64,13 @@ BpeModel BpeModel::parse(const Json& json, const std::string& source) {
 void BpeModel::read_vocabulary(const Json& json, const std::string& source) {
   int64_t end = 0;
   for (auto entry = json.begin(); entry != json.end(); ++entry) {
-    const auto fail = [&](const std::string& reason) {
-      throw IoError(source, "/model/vocab: token " + in_quotes(entry.key()) + " " + reason);
-    };
-    const Json& value = entry.value();
-    if (!value.is_number_unsigned() || value.get<uint64_t>() >= kMaxId) {
-      fail("must have an integer id in [0, " + std::to_string(kMaxId) + "), got " +
-           value.dump().substr(0, 40));
+    const auto id = integer_in(entry.value(), 0, kMaxId - 1);
+    if (!id) {
+      throw IoError(source, "/model/vocab: token " + in_quotes(entry.key()) +
+                                " must have an integer id in [0, " + std::to_string(kMaxId) +
+                                "), got " + entry.value().dump().substr(0, 40));
     }
-    end = std::max(end, value.get<int64_t>() + 1);
+    end = std::max(end, *id + 1);
   }
   tokens_.resize(static_cast<size_t>(end), {UINT32_MAX, 0});
   for (auto entry = json.begin(); entry != json.end(); ++entry) {

@@ -16,6 +16,13 @@ std::string shown(const Json& value) {
 
 }  // namespace
 
+std::optional<int64_t> integer_in(const Json& value, int64_t min, int64_t max) {
+  if (!value.is_number_integer()) return std::nullopt;
+  if (value.is_number_unsigned() && value.get<uint64_t>() > INT64_MAX) return std::nullopt;
+  const auto number = value.get<int64_t>();
+  return number >= min && number <= max ? std::optional(number) : std::nullopt;
+}
+
 Fields::Fields(const Json& object, const std::string& source, std::string where)
     : object_(object), source_(source), where_(std::move(where)) {
   if (!object_.is_object()) fail("expected an object, got " + shown(object_));
@@ -73,14 +80,12 @@ bool Fields::boolean(std::string_view key, bool fallback) {
 
 int64_t Fields::integer(std::string_view key, int64_t min, int64_t max) {
   const Json& value = need(key);
-  const bool fits = value.is_number_integer() &&
-                    (!value.is_number_unsigned() || value.get<uint64_t>() <= INT64_MAX) &&
-                    value.get<int64_t>() >= min && value.get<int64_t>() <= max;
-  if (!fits) {
+  const auto number = integer_in(value, min, max);
+  if (!number) {
     fail(key, "expected an integer in [" + std::to_string(min) + ", " + std::to_string(max) +
                   "], got " + shown(value));
   }
-  return value.get<int64_t>();
+  return *number;
 }
 
 char32_t Fields::character(std::string_view key) {

@@ -11,6 +11,9 @@
 
 namespace hone::text::detail {
 
+/// The integer that a JSON value holds, if it lies in [min, max].
+std::optional<int64_t> integer_in(const Json& value, int64_t min, int64_t max);
+
 /// Reads named members of a component; every message names the file and the place in it. Keys that
 /// nothing asked for are errors (done()): a field that is not understood is not guessed at.
 class Fields {

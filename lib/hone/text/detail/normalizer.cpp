@@ -7,6 +7,8 @@
 namespace hone::text::detail {
 namespace {
 
+constexpr size_t kMaxSteps = 64;
+
 class UnicodeForm : public NormalizerStep {
  public:
   UnicodeForm(bool compatibility, bool compose)
@@ -120,6 +122,7 @@ void parse_into(const Json& json, const std::string& source, const std::string& 
                 Steps& steps) {
   Fields fields(json, source, where);
   const std::string& type = fields.type();
+  if (steps.size() >= kMaxSteps) fields.fail("more than 64 steps");
   if (type == "Sequence") {
     const Json& list = fields.array("normalizers");
     for (size_t i = 0; i < list.size(); ++i) {

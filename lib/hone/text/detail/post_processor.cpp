@@ -84,10 +84,11 @@ std::vector<int64_t> special_ids(const Json& json, const std::string& source,
   fields.string("id");
   std::vector<int64_t> ids;
   for (const Json& id : fields.array("ids")) {
-    if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX || !has_id(id.get<int64_t>())) {
+    const auto number = integer_in(id, 0, INT32_MAX);
+    if (!number || !has_id(*number)) {
       fields.fail("ids", "there is no token with id " + id.dump().substr(0, 40));
     }
-    ids.push_back(id.get<int64_t>());
+    ids.push_back(*number);
   }
   if (fields.array("tokens").size() != ids.size()) fields.fail("tokens", "must be as many as ids");
   fields.done();
