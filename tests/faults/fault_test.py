@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""hone-domain under faults: fault_test.py <hone-domain> [unittest arguments]
+
+Killed at random steps, stopped by signals, out of disk, started twice. HONE_FAULT_KILLS sets the
+number of kills of the resume test (default 20), HONE_FAULT_SEED its random steps.
+"""
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import support
+
+APP = None
+KILLS = int(os.environ.get("HONE_FAULT_KILLS", "20"))
+SEED = int(os.environ.get("HONE_FAULT_SEED", "0"))
+
+
+class Faults(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(temporary.cleanup)
+        cls.folder = pathlib.Path(temporary.name)
+        support.make_data(cls.folder)
+        cls.recipe = support.base_recipe(cls.folder)
+        cls.reference = support.Run(APP, cls.recipe, cls.folder / "reference")
+        code, errors = cls.reference.finish()
+        if code != 0:
+            raise AssertionError(f"the reference run failed: {errors}")
+
+    def run_in(self, name, recipe=None):
+        return support.Run(APP, recipe or self.recipe, self.folder / name)
+
+    def assert_same(self, run, reference):
+        weights, rows = run.result()
+        expected_weights, expected_rows = reference.result()
+        self.assertTrue(expected_weights)
+        self.assertEqual(weights, expected_weights)
+        self.assertEqual(rows, expected_rows)
+
+    def kill_and_resume(self, name, recipe, kills, rng):
+        """Runs of the recipe, killed at random steps and resumed, until `kills` kills are done."""
+        done = 0
+        while done < kills:
+            run = self.run_in(f"{name}-{done}", recipe)
+            process = run.start()
+            while done < kills and run.wait_for_step(process, run.step() + rng.randint(1, 12)):
+                process.send_signal(signal.SIGKILL)
+                process.communicate()
+                done += 1
+                process = run.start(resume=True)
+            _, errors = process.communicate(timeout=support.DEADLINE)
+            self.assertEqual(process.returncode, 0, errors)
+            yield run
+
+    def test_killed_runs_resume_to_the_same_result(self):
+        rng = random.Random(SEED)
+        for run in self.kill_and_resume("killed", self.recipe, KILLS // 2, rng):
+            self.assert_same(run, self.reference)
+        recipe = support.lora_recipe(self.folder, self.reference.out / "model")
+        reference = self.run_in("lora-reference", recipe)
+        code, errors = reference.finish()
+        self.assertEqual(code, 0, errors)
+        for run in self.kill_and_resume("killed-lora", recipe, KILLS - KILLS // 2, rng):
+            self.assert_same(run, reference)
+
+    def test_signals_save_and_leave(self):
+        for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+            run = self.run_in(f"signal-{code}")
+            process = run.start()
+            self.assertTrue(run.wait_for_step(process, 7))
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=support.DEADLINE)
+            self.assertEqual(process.returncode, code, errors)
+            newest = max(int(path.name.split("-")[1]) for path in (run.out / "checkpoints").glob("checkpoint-*"))
+            self.assertEqual(newest, run.step(), "the step that was interrupted is saved")
+            self.assertFalse((run.out / "model").exists(), "an interrupted run leaves no model")
+            self.assertEqual(run.finish(resume=True)[0], 0)
+            self.assert_same(run, self.reference)
+
+    def test_a_second_signal_ends_at_once(self):
+        recipe = support.base_recipe(self.folder, steps=100000)
+        run = self.run_in("two-signals", recipe)
+        process = run.start()
+        self.assertTrue(run.wait_for_step(process, 1))
+        process.send_signal(signal.SIGSTOP)  # so that no step ends between the two
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
+        process.communicate(timeout=support.DEADLINE)
+        self.assertIn(process.returncode, (-signal.SIGTERM, -signal.SIGINT))
+
+    def test_a_second_run_in_the_folder_is_refused(self):
+        run = self.run_in("twice", support.base_recipe(self.folder, steps=100000))
+        process = run.start()
+        try:
+            self.assertTrue(run.wait_for_step(process, 1))
+            for resume in (False, True):
+                code, errors = run.finish(resume)
+                self.assertEqual(code, 1, errors)
+                self.assertIn(str(process.pid), errors, "the holder is named")
+        finally:
+            process.kill()
+            process.communicate()
+        # The lock of a dead holder is free: without --resume the run in the folder stops a new one.
+        code, errors = run.finish()
+        self.assertEqual(code, 1)
+        self.assertIn("--resume", errors)
+
+    def test_resume_is_refused_on_another_config_and_without_a_run(self):
+        code, errors = self.run_in("nothing").finish(resume=True)
+        self.assertEqual(code, 1, errors)
+        self.assertIn("nothing", errors)
+        run = self.run_in("changed")
+        process = run.start()
+        self.assertTrue(run.wait_for_step(process, 5))
+        process.kill()
+        process.communicate()
+        changed = self.run_in("changed", self.recipe | {"seed": 1})
+        code, errors = changed.finish(resume=True)
+        self.assertEqual(code, 2, errors)
+        self.assertIn("/seed", errors)
+
+    def test_a_broken_newest_checkpoint_is_passed_over(self):
+        run = self.run_in("torn")
+        process = run.start()
+        self.assertTrue(run.wait_for_step(process, 20))
+        process.kill()
+        process.communicate()
+        newest = max((run.out / "checkpoints").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+        weights = max(newest.glob("*.safetensors"), key=lambda path: path.stat().st_size)
+        with weights.open("r+b") as file:
+            file.truncate(weights.stat().st_size // 2)
+        code, errors = run.finish(resume=True)
+        self.assertEqual(code, 0, errors)
+        self.assertIn(newest.name, errors)
+        self.assert_same(run, self.reference)
+
+    def test_a_full_disk_stops_the_run_and_loses_nothing(self):
+        """On a small tmpfs of its own mount namespace; then the disk grows and the run goes on."""
+        probe = subprocess.run(["unshare", "--map-root-user", "--mount", "true"], capture_output=True, check=False)
+        if probe.returncode != 0:
+            self.skipTest("no mount namespaces here: " + probe.stderr.decode())
+        one = sum(path.stat().st_size for path in
+                  max((self.reference.out / "checkpoints").glob("checkpoint-*")).rglob("*"))
+        disk = self.folder / "disk"
+        disk.mkdir()
+        run = support.Run(APP, self.recipe, disk / "run")
+        recipe = self.folder / "disk.json"
+        shutil.move(run.recipe, recipe)
+        run.recipe = recipe
+        script = f"""
+          set -u
+          mount -t tmpfs -o size={int(2.5 * one)} tmpfs {disk}
+          {' '.join(run.command())} 2>{self.folder}/full.log; echo "full $?"
+          mount -o remount,size=1g {disk}
+          ls {disk}/run/checkpoints
+          {' '.join(run.command(resume=True))} 2>{self.folder}/grown.log; echo "grown $?"
+          cp -r {disk}/run {self.folder}/after
+        """
+        result = subprocess.run(["unshare", "--map-root-user", "--mount", "bash", "-c", script],
+                                capture_output=True, text=True, timeout=support.DEADLINE, check=False)
+        full = (self.folder / "full.log").read_text()
+        self.assertIn("full 1\n", result.stdout, full)
+        self.assertIn(str(disk), full.splitlines()[-1])
+        self.assertRegex(full.splitlines()[-1], "[Nn]o space|free|bytes")
+        self.assertNotIn("tmp", result.stdout)
+        self.assertIn("grown 0\n", result.stdout, (self.folder / "grown.log").read_text())
+        run.out = self.folder / "after"
+        self.assert_same(run, self.reference)
+
+
+if __name__ == "__main__":
+    APP = pathlib.Path(sys.argv.pop(1)).resolve()
+    unittest.main(verbosity=2)
