@@ -2,15 +2,18 @@
 // Each job loads a checkpoint folder, works on one packed batch and writes what it computed.
 #include <torch/torch.h>
 
+#include <filesystem>
 #include <iostream>
 
 #include "hone/config/reader.h"
 #include "hone/core/error.h"
 #include "hone/core/json.h"
+#include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
 #include "hone/io/tensors.h"
 #include "hone/kernels/adamw.h"
 #include "hone/kernels/linear_cross_entropy.h"
+#include "hone/model/adapter.h"
 #include "hone/model/load.h"
 #include "hone/model/vocabulary.h"
 
@@ -38,7 +41,10 @@ struct Job {
   std::optional<Grow> grow;
   int64_t steps = 0;
   double lr = 1e-3, weight_decay = 0.1;
-  std::optional<std::string> save;
+  std::optional<nn::LoraOptions> lora;
+  std::vector<int64_t> token_rows;
+  std::optional<std::string> adapter, save, save_adapter;
+  bool merge = false;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
@@ -51,7 +57,12 @@ struct Job {
     v("steps", self.steps, "");
     v("lr", self.lr, "");
     v("weight_decay", self.weight_decay, "");
+    v("lora", self.lora, "");
+    v("token_rows", self.token_rows, "");
+    v("adapter", self.adapter, "");
     v("save", self.save, "");
+    v("save_adapter", self.save_adapter, "");
+    v("merge", self.merge, "");
   }
 };
 
@@ -67,8 +78,8 @@ struct Jobs {
 /// Mean loss over the targets, with its graph.
 at::Tensor mean_loss(model::Decoder& decoder, const model::DecoderInput& input,
                      const at::Tensor& targets) {
-  const at::Tensor sum = kernels::linear_cross_entropy(decoder->hidden(input),
-                                                       decoder->lm_weight(), targets, {});
+  const at::Tensor sum =
+      kernels::linear_cross_entropy(decoder->hidden(input), decoder->lm_weight(), targets, {});
   return sum / targets.ne(-100).sum();
 }
 
@@ -77,10 +88,9 @@ at::Tensor logits(model::Decoder& decoder, const model::DecoderInput& input) {
   return decoder->logits(decoder->hidden(input));
 }
 
-void run(const Job& job) {
-  const auto checkpoint = io::Checkpoint::open(job.model);
-  const auto rule = job.attn_factor_multiplies ? nn::AttnFactorRule::kMultiplies
-                                               : nn::AttnFactorRule::kIgnored;
+model::Decoder prepare(const Job& job, const io::Checkpoint& checkpoint) {
+  const auto rule =
+      job.attn_factor_multiplies ? nn::AttnFactorRule::kMultiplies : nn::AttnFactorRule::kIgnored;
   model::Decoder decoder = model::load_decoder(checkpoint, at::kCPU, at::kFloat, rule);
   decoder->set_checkpointing(job.checkpoint_every);
   if (job.grow) {
@@ -90,7 +100,23 @@ void run(const Job& job) {
     }
     model::resize_vocabulary(decoder, job.grow->rows, rows);
   }
+  if (job.lora) model::add_lora(decoder, *job.lora, /*seed=*/7, job.token_rows);
+  if (job.adapter) model::load_adapter(decoder, io::read_adapter(*job.adapter));
+  return decoder;
+}
 
+void save(const Job& job, model::Decoder& decoder, const io::Checkpoint& checkpoint) {
+  if (job.save_adapter) {
+    std::filesystem::create_directories(*job.save_adapter);
+    io::write_adapter(*job.save_adapter, model::adapter_files(decoder, job.model));
+  }
+  if (job.merge) model::merge_lora(decoder);
+  if (job.save) model::save_decoder(*job.save, decoder, checkpoint.config(), job.model);
+}
+
+void run(const Job& job) {
+  const auto checkpoint = io::Checkpoint::open(job.model);
+  model::Decoder decoder = prepare(job, checkpoint);
   const io::Safetensors file(job.batch);
   const at::Tensor offsets = io::read_tensor(file, "offsets");
   model::DecoderInput input{
@@ -104,7 +130,7 @@ void run(const Job& job) {
   loss.backward();
   out.emplace_back("loss", loss.detach());
   kernels::AdamWOptions options{.lr = job.lr, .weight_decay = job.weight_decay};
-  const auto parameters = decoder->hf_tensors();
+  const auto parameters = model::trainable_parameters(decoder);
   for (const auto& [name, parameter] : parameters) {
     if (parameter.grad().defined()) out.emplace_back("grad." + name, parameter.grad().clone());
   }
@@ -121,7 +147,8 @@ void run(const Job& job) {
     out.emplace_back("losses", torch::tensor(losses, at::kDouble));
     out.emplace_back("logits_after", logits(decoder, input));
   }
-  if (job.save) model::save_decoder(*job.save, decoder, checkpoint.config(), job.model);
+  save(job, decoder, checkpoint);
+  if (job.merge) out.emplace_back("logits_merged", logits(decoder, input));
   io::write_safetensors(job.out, out);
 }
 

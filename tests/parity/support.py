@@ -1,6 +1,7 @@
 """Shared by the parity and interop tests of the model room: small random checkpoints, packed
 batches, the reference computation by transformers, and the C++ tool that runs ours."""
 import json
+import os
 import pathlib
 import subprocess
 
@@ -95,7 +96,9 @@ def run_tool(tool, folder, jobs):
     """Runs the jobs in one process and returns the tensors that each wrote."""
     path = pathlib.Path(folder) / "jobs.json"
     path.write_text(json.dumps({"jobs": jobs}))
-    done = subprocess.run([tool, str(path)], capture_output=True, text=True)
+    # One thread: on a busy machine two spend their time waiting for each other on tiny tensors.
+    done = subprocess.run([tool, str(path)], capture_output=True, text=True,
+                          env=dict(os.environ, OMP_NUM_THREADS="1"))
     if done.returncode != 0:
         raise SystemExit(f"model_tool failed: {done.stderr}")
     return [load_file(job["out"]) for job in jobs]

@@ -3,7 +3,8 @@
 /// Matching is PEFT's. A module's name is its path in the checkpoint
 /// ("model.layers.0.self_attn.q_proj"). `targets`: equal, or the end of the name after a dot;
 /// `target_regex`: the whole name. Keys of rank_pattern and alpha_pattern are patterns too: of the
-/// whole name or of its end after a dot, first hit first. `modules_to_save`: the end of the name.
+/// whole name or of its end after a dot; two that match one name must agree. `modules_to_save`: a
+/// plain end of the name ("norm" is also the end of "q_norm"). Patterns are Python's, run by PCRE2.
 #pragma once
 #include <cstdint>
 #include <string>

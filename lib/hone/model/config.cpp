@@ -16,11 +16,21 @@ using detail::ConfigKeys;
 // Far above any released model; they keep products of sizes within 64 bits.
 constexpr int64_t kMaxWidth = 1 << 20, kMaxVocabulary = 1 << 24, kMaxPositions = 1 << 28;
 
-const std::vector<std::string> kRopeKeys = {
-    "rope_type",        "type",        "rope_theta",     "factor",
-    "beta_fast",        "beta_slow",   "mscale",         "mscale_all_dim",
-    "attention_factor", "attn_factor", "low_freq_factor", "high_freq_factor",
-    "truncate",         "partial_rotary_factor", "original_max_position_embeddings"};
+const std::vector<std::string> kRopeKeys = {"rope_type",
+                                            "type",
+                                            "rope_theta",
+                                            "factor",
+                                            "beta_fast",
+                                            "beta_slow",
+                                            "mscale",
+                                            "mscale_all_dim",
+                                            "attention_factor",
+                                            "attn_factor",
+                                            "low_freq_factor",
+                                            "high_freq_factor",
+                                            "truncate",
+                                            "partial_rotary_factor",
+                                            "original_max_position_embeddings"};
 
 /// The object that holds the scaling, by transformers' order of precedence.
 std::pair<const Json*, std::string> rope_object(ConfigKeys& keys) {
@@ -79,9 +89,8 @@ nn::RotaryOptions read_rope(ConfigKeys& keys, int64_t head_dim, int64_t max_posi
   if (options.type == nn::RopeType::kDefault) return options;
 
   const char* original_key = "original_max_position_embeddings";
-  const auto original = keys.find(original_key)
-                            ? keys.integer(original_key, 1, kMaxPositions)
-                            : rope.integer(original_key, 1, kMaxPositions);
+  const auto original = keys.find(original_key) ? keys.integer(original_key, 1, kMaxPositions)
+                                                : rope.integer(original_key, 1, kMaxPositions);
   options.original_positions = original.value_or(max_positions);
   if (options.type == nn::RopeType::kYarn && !rope.find("factor")) {
     options.factor = static_cast<double>(max_positions) / options.original_positions;
@@ -136,9 +145,8 @@ void read_heads(ConfigKeys& keys, DecoderConfig& config) {
   }
   config.num_key_value_heads = keys.integer("num_key_value_heads", 1, 1 << 16).value_or(heads);
   if (heads % config.num_key_value_heads != 0) {
-    keys.problem("num_key_value_heads",
-                 fmt::format("must divide num_attention_heads {}, got {}", heads,
-                             config.num_key_value_heads));
+    keys.problem("num_key_value_heads", fmt::format("must divide num_attention_heads {}, got {}",
+                                                    heads, config.num_key_value_heads));
   }
   if (config.model_type == ModelType::kQwen3 && !keys.find("head_dim")) {
     keys.problem("head_dim", "is missing");

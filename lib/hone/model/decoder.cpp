@@ -47,8 +47,8 @@ DecoderImpl::DecoderImpl(const DecoderConfig& config, const at::TensorOptions& t
     layers.emplace_back(block_options(config), tensor_options);
     list->push_back(layers.back());
   }
-  norm = register_module(
-      "norm", nn::RmsNorm(config.hidden_size, config.rms_norm_eps, tensor_options));
+  norm =
+      register_module("norm", nn::RmsNorm(config.hidden_size, config.rms_norm_eps, tensor_options));
   if (!config.tie_word_embeddings) lm_head = register_module("lm_head", table());
 }
 
@@ -70,7 +70,9 @@ at::Tensor DecoderImpl::hidden(const DecoderInput& input) {
   return norm(x);
 }
 
-at::Tensor DecoderImpl::lm_weight() const { return lm_head ? lm_head->table() : embed_tokens->table(); }
+at::Tensor DecoderImpl::lm_weight() const {
+  return lm_head ? lm_head->table() : embed_tokens->table();
+}
 
 at::Tensor DecoderImpl::logits(const at::Tensor& hidden) const {
   return at::linear(hidden, lm_weight());
@@ -106,7 +108,7 @@ NamedTensors DecoderImpl::hf_tensors() const {
 }
 
 std::string checkpoint_name(const std::string& name) {
-  return name.starts_with("lm_head.") ? name : "model." + name;
+  return name == "lm_head" || name.starts_with("lm_head.") ? name : "model." + name;
 }
 
 }  // namespace hone::model

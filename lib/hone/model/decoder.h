@@ -5,6 +5,7 @@
 #include <torch/nn/pimpl.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "hone/model/config.h"
 #include "hone/nn/decoder_block.h"
 #include "hone/nn/embedding.h"
+#include "hone/nn/lora.h"
 
 namespace hone::model {
 
@@ -57,6 +59,10 @@ class DecoderImpl : public torch::nn::Module {
   /// where it is not tied. They share the model's memory.
   NamedTensors hf_tensors() const;
 
+  /// What model/adapter.h made of it: the options of the adapter that it carries, if any.
+  const std::optional<nn::LoraOptions>& adapter() const { return adapter_; }
+  void set_adapter(std::optional<nn::LoraOptions> options) { adapter_ = std::move(options); }
+
   const DecoderConfig& config() const { return config_; }
   at::Device device() const { return embed_tokens->weight.device(); }
   at::ScalarType dtype() const { return embed_tokens->weight.scalar_type(); }
@@ -70,6 +76,7 @@ class DecoderImpl : public torch::nn::Module {
   DecoderConfig config_;
   nn::Rotary rotary_;
   int64_t checkpoint_every_ = 0;
+  std::optional<nn::LoraOptions> adapter_;
 };
 TORCH_MODULE(Decoder);
 

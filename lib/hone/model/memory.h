@@ -14,28 +14,30 @@ namespace hone::model {
 /// One training step's circumstances.
 struct MemoryRequest {
   int64_t tokens_per_batch = 1024;
-  int64_t documents = 1;               ///< in a batch, of about equal length
-  int64_t bytes_per_element = 4;       ///< of weights and activations: 4 float32, 2 bfloat16
-  int64_t checkpoint_every = 0;        ///< as Decoder::set_checkpointing
-  std::optional<nn::LoraOptions> lora; ///< absent: all parameters train
-  int64_t token_rows = 0;              ///< trainable rows of a grown vocabulary, with lora
+  int64_t documents = 1;          ///< in a batch, of about equal length
+  int64_t bytes_per_element = 4;  ///< of weights and activations: 4 float32, 2 bfloat16
+  int64_t accumulation = 1;       ///< batches a step; more keep gradients from one to the next
+  int64_t checkpoint_every = 0;   ///< as Decoder::set_checkpointing
+  std::optional<nn::LoraOptions> lora;  ///< absent: all parameters train
+  int64_t token_rows = 0;               ///< trainable rows of a grown vocabulary, with lora
 };
 
 /// Bytes. The parts need not be alive at the same time: `peak` says what is.
 struct MemoryPlan {
-  int64_t weights = 0;           ///< base and adapter
+  int64_t weights = 0;  ///< base and adapter
   int64_t gradients = 0;
   int64_t optimizer_states = 0;  ///< two float32 moments, and float32 masters of half types
-  int64_t activations = 0;       ///< kept for the backward pass, at their most
-  int64_t loss = 0;              ///< chunk of logits and the gradients it makes
+  int64_t activations = 0;       ///< kept from the forward for the backward pass
+  int64_t loss = 0;              ///< hidden states, their gradient and a chunk of logits
   int64_t peak = 0;              ///< most alive at one moment of a step
 
   /// Name and bytes of each, in the order above.
   std::vector<std::pair<std::string, int64_t>> items() const;
 };
 
-/// Predicted from the sizes alone; within 10 % of the allocations counted on the CPU
-/// (tests/model/memory_test.cpp).
+/// Predicted from the sizes alone; within 10 % of the allocations counted on the CPU in float32
+/// without attention dropout (tests/model/memory_test.cpp). Half types are an estimate.
+/// Throws: hone::Error for a lora that fits no module.
 MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& request);
 
 }  // namespace hone::model

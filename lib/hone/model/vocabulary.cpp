@@ -32,7 +32,7 @@ at::Tensor grown(const at::Tensor& old, int64_t rows, const NewRows& new_rows) {
   at::Tensor table = at::empty({rows, old.size(1)}, old.options());
   table.slice(0, 0, old.size(0)).copy_(old);
   if (rows > old.size(0)) {
-    table.slice(0, old.size(0)).copy_(old.mean(0, false, at::kFloat).expand({-1, -1}));
+    table.slice(0, old.size(0)).copy_(old.mean(0, true, at::kFloat));
   }
   for (const auto& [id, pieces] : new_rows) {
     const at::Tensor index = torch::tensor(pieces, at::kLong).to(old.device());

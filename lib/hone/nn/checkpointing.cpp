@@ -58,8 +58,9 @@ void install_engine() {
   using torch::autograd::Engine;
   static const bool installed = [] {
     if (&Engine::get_default_engine() != &Engine::get_base_engine()) {
-      throw Error("checkpoint: another part of this program replaced LibTorch's autograd engine "
-                  "(Python's torch does), so saved tensors cannot be intercepted");
+      throw Error(
+          "checkpoint: another part of this program replaced LibTorch's autograd engine "
+          "(Python's torch does), so saved tensors cannot be intercepted");
     }
     torch::autograd::set_default_engine_stub(hooked_engine);
     return true;

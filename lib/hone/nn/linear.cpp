@@ -58,8 +58,8 @@ void LinearImpl::add_lora(const LoraSpec& spec, at::Generator generator) {
 at::Tensor LinearImpl::merged_weight() const {
   const at::NoGradGuard no_grad;
   if (!has_lora()) return weight.detach();
-  at::Tensor merged = at::addmm(weight.to(at::kFloat), lora_B.to(at::kFloat),
-                                lora_A.to(at::kFloat), 1, lora_.scale);
+  at::Tensor merged = at::addmm(weight.to(at::kFloat), lora_B.to(at::kFloat), lora_A.to(at::kFloat),
+                                1, lora_.scale);
   if (lora_.dora) {
     const at::Tensor norms = merged.norm(2, at::IntArrayRef{1}, true);
     merged.mul_(lora_magnitude_vector.to(at::kFloat).unsqueeze(1) / norms);

@@ -21,10 +21,9 @@ at::Tensor llama3(const at::Tensor& frequencies, const RotaryOptions& o) {
   const double original = static_cast<double>(o.original_positions);
   const double longest = original / o.low_freq_factor, shortest = original / o.high_freq_factor;
   const at::Tensor wavelengths = kTwoPi / frequencies;
-  const at::Tensor scaled =
-      at::where(wavelengths > longest, frequencies / o.factor, frequencies);
-  const at::Tensor smooth = (original / wavelengths - o.low_freq_factor) /
-                            (o.high_freq_factor - o.low_freq_factor);
+  const at::Tensor scaled = at::where(wavelengths > longest, frequencies / o.factor, frequencies);
+  const at::Tensor smooth =
+      (original / wavelengths - o.low_freq_factor) / (o.high_freq_factor - o.low_freq_factor);
   const at::Tensor blended = (1 - smooth) * scaled / o.factor + smooth * scaled;
   const at::Tensor between = (wavelengths >= shortest).logical_and(wavelengths <= longest);
   return at::where(between, blended, scaled);

@@ -26,8 +26,8 @@ struct RotaryOptions {
   double factor = 1;
   int64_t max_positions = 0;       ///< max_position_embeddings
   int64_t original_positions = 0;  ///< original_max_position_embeddings, or max_positions
-  double low_freq_factor = 1, high_freq_factor = 4;   // llama3
-  double beta_fast = 32, beta_slow = 1;               // yarn
+  double low_freq_factor = 1, high_freq_factor = 4;  // llama3
+  double beta_fast = 32, beta_slow = 1;              // yarn
   std::optional<double> attention_factor, attn_factor, mscale, mscale_all_dim;
   bool truncate = true;
   AttnFactorRule attn_factor_rule = AttnFactorRule::kIgnored;

@@ -1,0 +1,184 @@
+#include "hone/model/adapter.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+#include <torch/torch.h>
+
+#include <set>
+
+#include "hone/core/error.h"
+#include "hone/io/adapter.h"
+#include "hone/model/detail/config_keys.h"
+#include "hone/model/detail/lora_layout.h"
+#include "hone/model/detail/peft_config.h"
+
+namespace hone::model {
+namespace {
+
+const std::string kPrefix = "base_model.model.";
+
+void freeze(Decoder& decoder) {
+  for (at::Tensor& parameter : decoder->parameters()) parameter.set_requires_grad(false);
+}
+
+/// Rows of the embedding and of an untied head that train.
+struct TokenRows {
+  std::vector<int64_t> embedding, head;
+};
+
+void add_adapter(Decoder& decoder, const nn::LoraOptions& options, uint64_t seed,
+                 const TokenRows& rows) {
+  if (decoder->adapter()) throw Error("lora: the decoder has an adapter already");
+  const auto targets = detail::lora_targets(decoder, options);
+  const auto saved = detail::saved_modules(decoder, options.modules_to_save);
+  for (const auto& [name, tensor] : saved) {
+    const bool both = (name == "model.embed_tokens.weight" && !rows.embedding.empty()) ||
+                      (name == "lm_head.weight" && !rows.head.empty());
+    if (both) throw Error("lora: " + name + " cannot be in modules_to_save and have trained rows");
+  }
+  if (targets.empty() && saved.empty() && rows.embedding.empty() && rows.head.empty()) {
+    throw Error("lora: no module is adapted");
+  }
+  freeze(decoder);
+  const at::Generator generator = at::detail::createCPUGenerator(seed);
+  for (const detail::LoraTarget& target : targets) target.layer->add_lora(target.spec, generator);
+  for (auto [name, tensor] : saved) tensor.set_requires_grad(true);
+  if (!rows.embedding.empty()) decoder->embed_tokens->add_trainable_rows(rows.embedding);
+  if (!rows.head.empty()) decoder->lm_head->add_trainable_rows(rows.head);
+  decoder->set_adapter(options);
+}
+
+/// The rows of the configuration's trainable_token_indices: a list of the embedding's, or lists by
+/// module name.
+TokenRows token_rows(const Json& config, const Decoder& decoder,
+                     std::vector<std::string>& problems) {
+  TokenRows rows;
+  const auto found = config.find("trainable_token_indices");
+  if (found == config.end() || found->is_null()) return rows;
+  const std::string key = "trainable_token_indices";
+  const auto read = [&](const Json& list, std::vector<int64_t>& into) {
+    if (!list.is_array()) return problems.push_back(key + ": expected a list of integers");
+    for (const Json& value : list) {
+      if (!value.is_number_integer()) {
+        return problems.push_back(key + ": expected integers, got " + value.dump());
+      }
+      into.push_back(value.get<int64_t>());
+    }
+  };
+  if (!found->is_object()) {
+    read(*found, rows.embedding);
+    return rows;
+  }
+  for (const auto& [name, list] : found->items()) {
+    if (name == "embed_tokens" || name == "model.embed_tokens") {
+      read(list, rows.embedding);
+    } else if (name == "lm_head") {
+      read(list, rows.head);
+    } else {
+      problems.push_back(key + ": " + name + " is no embedding of the model");
+    }
+  }
+  if (!decoder->lm_head) {
+    if (!rows.head.empty() && rows.head != rows.embedding) {
+      problems.push_back(key + ": embedding and head are tied and must have the same rows");
+    }
+    rows.head.clear();
+  }
+  return rows;
+}
+
+/// Copies the file's tensors into the adapter; whole embeddings, which PEFT adds after a resize,
+/// into the base.
+void fill(Decoder& decoder, const io::AdapterFiles& files, std::vector<std::string>& problems) {
+  const torch::NoGradGuard no_grad;
+  std::set<std::string> used;
+  const auto copy = [&](const std::string& name, const at::Tensor& source, at::Tensor target) {
+    used.insert(name);
+    if (source.sizes() != target.sizes()) {
+      problems.push_back(fmt::format("tensor {} must be {}, got {}", name,
+                                     fmt::streamed(target.sizes()), fmt::streamed(source.sizes())));
+    } else {
+      target.copy_(source);
+    }
+  };
+  for (auto& [name, tensor] : detail::adapter_tensors(decoder)) {
+    const auto found = files.tensors.find(kPrefix + name);
+    if (found == files.tensors.end()) {
+      problems.push_back("tensor " + kPrefix + name + " is missing");
+    } else {
+      copy(found->first, found->second, tensor);
+    }
+  }
+  for (const auto& [name, tensor] : files.tensors) {
+    if (used.contains(name)) continue;
+    if (name == kPrefix + "model.embed_tokens.weight") {
+      copy(name, tensor, decoder->embed_tokens->weight);
+    } else if (name == kPrefix + "lm_head.weight" && decoder->lm_head) {
+      copy(name, tensor, decoder->lm_head->weight);
+    } else {
+      problems.push_back("tensor " + name + " belongs to no module of the adapter");
+    }
+  }
+}
+
+}  // namespace
+
+void add_lora(Decoder& decoder, const nn::LoraOptions& options, uint64_t seed,
+              const std::vector<int64_t>& token_rows) {
+  TokenRows rows{token_rows, {}};
+  if (decoder->lm_head) rows.head = token_rows;
+  add_adapter(decoder, options, seed, rows);
+}
+
+NamedTensors trainable_parameters(const Decoder& decoder) {
+  NamedTensors trainable;
+  for (const auto& item : decoder->named_parameters()) {
+    if (item.value().requires_grad()) {
+      trainable.emplace_back(detail::peft_name(item.key()), item.value());
+    }
+  }
+  return trainable;
+}
+
+io::AdapterFiles adapter_files(const Decoder& decoder, const std::string& base_name) {
+  if (!decoder->adapter()) throw Error("adapter_files: the decoder has no adapter");
+  Json rows = nullptr;
+  const auto add = [&](const char* name, const std::vector<int64_t>& list) {
+    if (!list.empty()) rows[name] = list;
+  };
+  add("embed_tokens", decoder->embed_tokens->rows());
+  if (decoder->lm_head) add("lm_head", decoder->lm_head->rows());
+  std::vector<std::string> names;
+  for (const detail::LoraTarget& target : detail::lora_targets(decoder, *decoder->adapter())) {
+    names.push_back(target.name);
+  }
+  io::AdapterFiles files;
+  files.config = detail::peft_config(*decoder->adapter(), names, rows, base_name);
+  for (const auto& [name, tensor] : detail::adapter_tensors(decoder)) {
+    files.tensors[kPrefix + name] = tensor.detach();
+  }
+  return files;
+}
+
+void load_adapter(Decoder& decoder, const io::AdapterFiles& files) {
+  std::vector<std::string> problems;
+  const nn::LoraOptions options = detail::lora_options(files.config, problems);
+  const TokenRows rows = token_rows(files.config, decoder, problems);
+  if (!problems.empty()) throw Error("adapter_config.json: " + detail::join(problems));
+  add_adapter(decoder, options, /*seed=*/0, rows);
+  fill(decoder, files, problems);
+  if (!problems.empty()) throw Error("adapter: " + detail::join(problems));
+}
+
+void merge_lora(Decoder& decoder) {
+  if (!decoder->adapter()) return;
+  for (const auto& module : decoder->modules()) {
+    if (auto* layer = module->as<nn::LinearImpl>()) layer->merge_lora();
+    if (auto* table = module->as<nn::EmbeddingImpl>()) table->merge_trainable_rows();
+  }
+  for (at::Tensor& parameter : decoder->parameters()) parameter.set_requires_grad(true);
+  decoder->set_adapter(std::nullopt);
+}
+
+}  // namespace hone::model

@@ -1,0 +1,154 @@
+#include "hone/model/detail/lora_layout.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "hone/core/error.h"
+#include "hone/model/detail/config_keys.h"
+#include "hone/model/detail/name_pattern.h"
+
+namespace hone::model::detail {
+namespace {
+
+bool ends_at_dot(const std::string& name, const std::string& end) {
+  return name == end || name.ends_with("." + end);
+}
+
+/// Whether the module lies in one of `modules_to_save`: PEFT gives those no adapter.
+bool saved_whole(const std::string& name, const nn::LoraOptions& options) {
+  return std::any_of(options.modules_to_save.begin(), options.modules_to_save.end(),
+                     [&](const std::string& saved) {
+                       return ("." + name + ".").find("." + saved + ".") != std::string::npos;
+                     });
+}
+
+/// The value of the pattern that matches. PEFT takes the first of several by their order in the
+/// file, which a map has not: several that agree are fine, others an error.
+template <class T>
+T by_pattern(const std::map<std::string, T>& patterns, const std::string& name, T otherwise) {
+  const std::pair<const std::string, T>* hit = nullptr;
+  for (const auto& item : patterns) {
+    if (!NamePattern(item.first, NamePattern::Match::kTail).matches(name)) continue;
+    if (hit && hit->second != item.second) {
+      throw Error("lora: patterns " + hit->first + " and " + item.first + " both match " + name +
+                  " and differ; make them exclude each other");
+    }
+    hit = &item;
+  }
+  return hit ? hit->second : otherwise;
+}
+
+nn::LoraSpec spec_of(const nn::LoraOptions& options, const std::string& name) {
+  const int64_t rank = by_pattern(options.rank_pattern, name, options.rank);
+  const double alpha = by_pattern(options.alpha_pattern, name, options.alpha);
+  const double divisor = static_cast<double>(rank);
+  return {.rank = rank,
+          .scale = alpha / (options.rslora ? std::sqrt(divisor) : divisor),
+          .dropout = options.dropout,
+          .dora = options.dora};
+}
+
+}  // namespace
+
+std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptions& options) {
+  std::vector<LoraTarget> all, targets;
+  std::vector<std::string> problems;
+  for (const auto& item : decoder->named_modules("", /*include_self=*/false)) {
+    const std::string name = checkpoint_name(item.key());
+    if (auto* layer = item.value()->as<nn::LinearImpl>()) {
+      if (!saved_whole(name, options)) all.push_back({name, layer, {}});
+      continue;
+    }
+    for (const std::string& target : options.targets) {
+      if (ends_at_dot(name, target) && item.value()->children().empty()) {
+        problems.push_back("target " + target + " matches " + name +
+                           ", which is no linear layer of a block; train it through "
+                           "modules_to_save");
+      }
+    }
+  }
+  const auto take = [&](const auto& matches) {
+    const size_t before = targets.size();
+    for (LoraTarget& target : all) {
+      const bool known = std::any_of(targets.begin(), targets.end(), [&](const LoraTarget& other) {
+        return other.layer == target.layer;
+      });
+      if (matches(target.name) && !known) targets.push_back(target);
+    }
+    return targets.size() > before;
+  };
+  if (options.target_regex) {
+    const NamePattern pattern(*options.target_regex, NamePattern::Match::kWhole);
+    if (!take([&](const std::string& name) { return pattern.matches(name); })) {
+      problems.push_back("target_regex " + *options.target_regex + " matches no linear layer");
+    }
+  } else if (options.targets.empty()) {
+    targets = all;
+  }
+  for (const std::string& target : options.targets) {
+    const auto matches = [&](const LoraTarget& layer) { return ends_at_dot(layer.name, target); };
+    if (std::none_of(all.begin(), all.end(), matches) && problems.empty()) {
+      problems.push_back("target " + target + " matches no linear layer");
+    }
+    take([&](const std::string& name) { return ends_at_dot(name, target); });
+  }
+  if (!problems.empty()) throw Error("lora: " + join(problems));
+  for (LoraTarget& target : targets) target.spec = spec_of(options, target.name);
+  return targets;
+}
+
+NamedTensors saved_modules(const Decoder& decoder, const std::vector<std::string>& names) {
+  NamedTensors saved;
+  std::vector<std::string> problems;
+  std::vector<bool> found(names.size(), false);
+  for (const auto& item : decoder->named_modules("", /*include_self=*/false)) {
+    const std::string module = checkpoint_name(item.key());
+    for (size_t i = 0; i < names.size(); ++i) {
+      // A plain end of the name, without regard to dots: PEFT's rule.
+      if (!module.ends_with(names[i])) continue;
+      found[i] = true;
+      if (item.value()->as<nn::EmbeddingImpl>() && decoder->config().tie_word_embeddings) {
+        problems.push_back("modules_to_save " + names[i] +
+                           ": embedding and head are tied; train single rows instead");
+      }
+      for (const auto& parameter : item.value()->named_parameters()) {
+        if (!parameter.key().ends_with("weight") && !parameter.key().ends_with("bias")) continue;
+        const std::string name = module + "." + parameter.key();
+        const bool known = std::any_of(saved.begin(), saved.end(),
+                                       [&](const auto& other) { return other.first == name; });
+        if (!known) saved.emplace_back(name, parameter.value());
+      }
+    }
+  }
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (!found[i]) problems.push_back("modules_to_save " + names[i] + " matches no module");
+  }
+  if (!problems.empty()) throw Error("lora: " + join(problems));
+  return saved;
+}
+
+std::string peft_name(const std::string& parameter) {
+  std::string name = checkpoint_name(parameter);
+  if (name.ends_with(".lora_A") || name.ends_with(".lora_B")) return name + ".weight";
+  const std::string rows = "trainable_rows";
+  if (name.ends_with("." + rows)) {
+    name.replace(name.size() - rows.size(), rows.size(), "token_adapter.trainable_tokens_delta");
+  }
+  return name;
+}
+
+NamedTensors adapter_tensors(const Decoder& decoder) {
+  NamedTensors tensors;
+  for (const auto& item : decoder->named_parameters()) {
+    if (!item.key().ends_with(".weight") && !item.key().ends_with(".bias")) {
+      tensors.emplace_back(peft_name(item.key()), item.value());
+    }
+  }
+  const auto saved = saved_modules(decoder, decoder->adapter().value().modules_to_save);
+  tensors.insert(tensors.end(), saved.begin(), saved.end());
+  return tensors;
+}
+
+}  // namespace hone::model::detail

@@ -1,0 +1,32 @@
+/// Which modules of a decoder an adapter touches, by PEFT's rules of matching.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "hone/model/decoder.h"
+#include "hone/nn/lora.h"
+
+namespace hone::model::detail {
+
+/// A linear layer that gets an adapter.
+struct LoraTarget {
+  std::string name;  ///< path in the checkpoint
+  nn::LinearImpl* layer = nullptr;
+  nn::LoraSpec spec;
+};
+
+/// The layers that `options` adapts, in the order of the model.
+/// Throws: hone::Error naming all targets and patterns that match nothing or cannot be adapted.
+std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptions& options);
+
+/// Parameters of the modules named by `modules_to_save`, by their checkpoint names.
+/// Throws: hone::Error naming those that match nothing, or embedding and head where they are tied.
+NamedTensors saved_modules(const Decoder& decoder, const std::vector<std::string>& names);
+
+/// All tensors of the decoder's adapter by PEFT's names without "base_model.model.".
+NamedTensors adapter_tensors(const Decoder& decoder);
+
+/// PEFT's name of a decoder's parameter, without "base_model.model.".
+std::string peft_name(const std::string& parameter);
+
+}  // namespace hone::model::detail
