@@ -1,5 +1,6 @@
 /// JSON Schema of a struct with visit(): what --schema prints, and what editors complete from.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>

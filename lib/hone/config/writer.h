@@ -2,6 +2,8 @@
 #pragma once
 #include <set>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "hone/config/detail/fields.h"

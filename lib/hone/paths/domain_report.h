@@ -1,5 +1,6 @@
 /// report.json and the closing line of a domain run.
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
