@@ -7,6 +7,13 @@
 #include "hone/core/error.h"
 
 namespace hone::nn {
+namespace {
+
+at::ScalarType wide_type(const at::Tensor& x) {
+  return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+}  // namespace
 
 LinearImpl::LinearImpl(const LinearOptions& options, const at::TensorOptions& tensor_options)
     : options(options) {
@@ -38,7 +45,7 @@ at::Tensor LinearImpl::forward(const at::Tensor& x) {
 at::Tensor LinearImpl::row_norms() const {
   const at::NoGradGuard no_grad;
   return at::addmm(weight, lora_B, lora_A, 1, lora_.scale)
-      .norm(2, at::IntArrayRef{1}, false, at::kFloat)
+      .norm(2, at::IntArrayRef{1}, false, wide_type(weight))
       .to(weight.scalar_type());
 }
 
@@ -58,11 +65,12 @@ void LinearImpl::add_lora(const LoraSpec& spec, at::Generator generator) {
 at::Tensor LinearImpl::merged_weight() const {
   const at::NoGradGuard no_grad;
   if (!has_lora()) return weight.detach();
-  at::Tensor merged = at::addmm(weight.to(at::kFloat), lora_B.to(at::kFloat), lora_A.to(at::kFloat),
-                                1, lora_.scale);
+  const at::ScalarType wide = wide_type(weight);
+  at::Tensor merged =
+      at::addmm(weight.to(wide), lora_B.to(wide), lora_A.to(wide), 1, lora_.scale);
   if (lora_.dora) {
     const at::Tensor norms = merged.norm(2, at::IntArrayRef{1}, true);
-    merged.mul_(lora_magnitude_vector.to(at::kFloat).unsqueeze(1) / norms);
+    merged.mul_(lora_magnitude_vector.to(wide).unsqueeze(1) / norms);
   }
   return merged.to(weight.scalar_type());
 }

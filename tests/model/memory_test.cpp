@@ -1,0 +1,148 @@
+#include "hone/model/memory.h"
+
+#include <c10/core/Allocator.h>
+#include <torch/torch.h>
+
+#include "hone/core/error.h"
+#include "hone/kernels/adamw.h"
+#include "hone/model/adapter.h"
+#include "model/support.h"
+#include "support/catch.h"
+
+namespace hone::model {
+namespace {
+
+using test::loss_of;
+using test::random_input;
+
+/// Counts LibTorch's allocations on the CPU while it lives.
+class AllocationCounter : public c10::MemoryReportingInfoBase {
+ public:
+  void reportMemoryUsage(void*, int64_t bytes, size_t, size_t, c10::Device) override {
+    now_ += bytes;
+    peak_ = std::max(peak_, now_);
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+  int64_t peak() const { return peak_; }
+
+ private:
+  int64_t now_ = 0, peak_ = 0;
+};
+
+struct Recipe {
+  const char* name;
+  Json config;
+  MemoryRequest request;
+};
+
+Json config_of(std::initializer_list<std::pair<const char*, Json>> changes) {
+  Json config = {{"model_type", "llama"},      {"hidden_size", 192},
+                 {"intermediate_size", 512},   {"num_hidden_layers", 6},
+                 {"num_attention_heads", 6},   {"num_key_value_heads", 2},
+                 {"vocab_size", 3000},         {"max_position_embeddings", 2048}};
+  for (const auto& [key, value] : changes) config[key] = value;
+  return config;
+}
+
+/// Peak of the allocations in two training steps, model and optimiser included.
+int64_t measured_peak(const Recipe& recipe) {
+  const auto counter = std::make_shared<AllocationCounter>();
+  const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, counter);
+  const DecoderConfig config = DecoderConfig::from_json(recipe.config, recipe.name);
+  Decoder decoder = make_decoder(config, at::kCPU, at::kFloat);
+  decoder->initialise(1);
+  decoder->set_checkpointing(recipe.request.checkpoint_every);
+  if (recipe.request.lora) {
+    std::vector<int64_t> rows;
+    for (int64_t i = 0; i < recipe.request.token_rows; ++i) rows.push_back(i);
+    add_lora(decoder, *recipe.request.lora, 2, rows);
+  }
+  kernels::FusedAdamW optimizer(trainable_parameters(decoder), {});
+  const int64_t documents = recipe.request.documents;
+  const DecoderInput input = random_input(
+      std::vector<int64_t>(documents, recipe.request.tokens_per_batch / documents),
+      config.vocab_size);
+  for (int step = 0; step < 2; ++step) {
+    optimizer.zero_grad();
+    for (int64_t i = 0; i < recipe.request.accumulation; ++i) loss_of(decoder, input).backward();
+    optimizer.scale_and_clip(1, 1);
+    optimizer.step();
+  }
+  return counter->peak();
+}
+
+const nn::LoraOptions kAttentionLora = {.rank = 8, .targets = {"q_proj", "v_proj", "o_proj"}};
+const nn::LoraOptions kDroppedLora = {.rank = 16, .dropout = 0.1, .modules_to_save = {"lm_head"}};
+const nn::LoraOptions kDora = {.rank = 8, .targets = {"up_proj", "down_proj"}, .dora = true};
+
+const std::vector<Recipe> kRecipes = {
+    {"full", config_of({}), {.tokens_per_batch = 1024, .documents = 4}},
+    {"full, one document, accumulating", config_of({}), {.tokens_per_batch = 512, .accumulation = 2}},
+    {"full, small batch", config_of({{"tie_word_embeddings", true}}), {.tokens_per_batch = 64}},
+    {"full, qwen3", config_of({{"model_type", "qwen3"}, {"head_dim", 64}}),
+     {.tokens_per_batch = 1024, .documents = 8}},
+    {"full, every block again", config_of({{"num_hidden_layers", 12}}),
+     {.tokens_per_batch = 2048, .documents = 8, .checkpoint_every = 1}},
+    {"full, every third block again", config_of({{"num_hidden_layers", 12}}),
+     {.tokens_per_batch = 2048, .documents = 8, .checkpoint_every = 3}},
+    {"lora on attention", config_of({}),
+     {.tokens_per_batch = 1024, .documents = 4, .lora = kAttentionLora}},
+    {"lora everywhere with dropout", config_of({}),
+     {.tokens_per_batch = 1024, .documents = 4, .lora = kDroppedLora}},
+    {"dora, again", config_of({}),
+     {.tokens_per_batch = 1024, .documents = 4, .checkpoint_every = 1, .lora = kDora}},
+    {"lora with token rows", config_of({}),
+     {.tokens_per_batch = 512, .documents = 2, .lora = kAttentionLora, .token_rows = 50}},
+};
+
+TEST_CASE("predict_memory is within a tenth of the measured peak") {
+  for (const Recipe& recipe : kRecipes) {
+    const MemoryPlan plan =
+        predict_memory(DecoderConfig::from_json(recipe.config, recipe.name), recipe.request);
+    const auto measured = static_cast<double>(measured_peak(recipe));
+    INFO(recipe.name << ": predicted " << plan.peak << ", measured " << measured << ", ratio "
+                     << static_cast<double>(plan.peak) / measured);
+    CHECK(std::abs(static_cast<double>(plan.peak) - measured) <= 0.1 * measured);
+  }
+}
+
+TEST_CASE("predict_memory: checkpointing lowers the measured peak as it predicts") {
+  const Recipe all = {"kept", config_of({{"num_hidden_layers", 12}}),
+                      {.tokens_per_batch = 2048, .documents = 8}};
+  Recipe again = all;
+  again.request.checkpoint_every = 1;
+  const auto config = DecoderConfig::from_json(all.config, all.name);
+  const int64_t saved = measured_peak(all) - measured_peak(again);
+  const int64_t predicted =
+      predict_memory(config, all.request).peak - predict_memory(config, again.request).peak;
+  CHECK(saved > 100 << 20);
+  CHECK(std::abs(static_cast<double>(saved - predicted)) <= 0.1 * static_cast<double>(saved));
+}
+
+TEST_CASE("predict_memory: parts are exact where sizes fix them") {
+  const Json json = config_of({});
+  const auto config = DecoderConfig::from_json(json, "test");
+  const MemoryPlan plan = predict_memory(config, {.tokens_per_batch = 128});
+  const int64_t block = 192 * 192 * 2 + 192 * 64 * 2 + 3 * 192 * 512 + 2 * 192;
+  const int64_t parameters = 6 * block + 2 * 3000 * 192 + 192;
+  CHECK(plan.weights == 4 * parameters);
+  CHECK(plan.gradients == 4 * parameters);
+  CHECK(plan.optimizer_states == 8 * parameters);
+  CHECK(plan.items().size() == 6);
+  CHECK(plan.items().back() == std::pair<std::string, int64_t>("peak", plan.peak));
+
+  const MemoryPlan half = predict_memory(config, {.bytes_per_element = 2});
+  CHECK(half.weights == 2 * parameters);
+  CHECK(half.optimizer_states == 12 * parameters);
+
+  const MemoryPlan lora = predict_memory(config, {.lora = kAttentionLora});
+  const int64_t adapter = 6 * 8 * (192 + 192 + 192 + 64 + 192 + 192);
+  CHECK(lora.gradients == 4 * adapter);
+  CHECK(lora.weights == 4 * (parameters + adapter));
+
+  const MemoryRequest wrong = {.lora = nn::LoraOptions{.targets = {"c_attn"}}};
+  CHECK_THROWS_WITH(predict_memory(config, wrong), Catch::Contains("c_attn"));
+}
+
+}  // namespace
+}  // namespace hone::model

@@ -1,0 +1,56 @@
+/// Small random decoders and batches for the tests of the model room.
+#pragma once
+#include <torch/torch.h>
+
+#include <vector>
+
+#include "hone/kernels/linear_cross_entropy.h"
+#include "hone/model/load.h"
+
+namespace hone::model::test {
+
+inline Json small_config(const char* model_type = "llama") {
+  return {{"model_type", model_type},
+          {"hidden_size", 32},
+          {"intermediate_size", 48},
+          {"num_hidden_layers", 3},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"head_dim", 8},
+          {"vocab_size", 40},
+          {"max_position_embeddings", 64}};
+}
+
+inline Decoder small_decoder(const Json& config = small_config(), uint64_t seed = 1) {
+  Decoder decoder = make_decoder(DecoderConfig::from_json(config, "test"), at::kCPU, at::kFloat);
+  decoder->initialise(seed);
+  return decoder;
+}
+
+/// Random documents of these lengths.
+inline DecoderInput random_input(const std::vector<int64_t>& lengths, int64_t vocabulary,
+                                 at::Device device = at::kCPU) {
+  std::vector<int64_t> offsets = {0};
+  std::vector<at::Tensor> positions;
+  for (const int64_t length : lengths) {
+    offsets.push_back(offsets.back() + length);
+    positions.push_back(at::arange(length, at::kLong));
+  }
+  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(5);
+  const at::Tensor ids = at::randint(vocabulary, {offsets.back()}, generator, at::kLong);
+  return {ids.to(device), at::cat(positions).to(device),
+          kernels::Segments::from_offsets(offsets, device)};
+}
+
+/// Mean loss with each token's target the next; the last of each document has none.
+inline at::Tensor loss_of(Decoder& decoder, const DecoderInput& input) {
+  at::Tensor targets = at::roll(input.ids, -1);
+  for (size_t d = 1; d < input.segments.offsets.size(); ++d) {
+    targets[input.segments.offsets[d] - 1] = -100;
+  }
+  const at::Tensor sum = kernels::linear_cross_entropy(decoder->hidden(input),
+                                                       decoder->lm_weight(), targets, {});
+  return sum / targets.ne(-100).sum();
+}
+
+}  // namespace hone::model::test
