@@ -52,13 +52,27 @@ struct TermCandidate {
 };
 
 /// Terms of domain texts worth a token of their own: by `saved`, highest first, then by bytes.
+///
+/// Candidates are the pieces the pre-tokenizer makes, counted over all texts; where it makes one
+/// piece of a text (Llama-2), the words in it. A term after a space and the same one without are
+/// two candidates, as they are two pieces. `saved` is exact for each term alone; terms that share
+/// tokens save less together. Longer ones than 127 bytes are left out.
+/// Cost: one pre-tokenisation of the texts, and one encoding of each distinct piece that occurs
+/// often enough.
+/// Throws: Error if min_pieces is under 2.
 std::vector<TermCandidate> mine_terms(const Tokenizer& tokenizer,
                                       const std::vector<std::string>& texts,
                                       const MineOptions& options = {});
 
+/// The terms, each followed by itself after a space where that is one pre-token piece: what a list
+/// of plain words needs, as most words of a text stand after a space and are other tokens there.
+std::vector<std::string> with_spaced_forms(const Tokenizer& tokenizer,
+                                           const std::vector<std::string>& terms);
+
 struct GrowOptions {
   GrowthMode mode = GrowthMode::kAuto;
   std::optional<int64_t> first_free_id;
+  std::optional<int64_t> max_new_tokens;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
@@ -67,6 +81,10 @@ struct GrowOptions {
     v("first_free_id", self.first_free_id,
       "Lowest id for new tokens. Absent: vocab_size(), which takes up the rows by which a padded "
       "embedding exceeds the tokenizer; the model's rows: leaves those rows alone.",
+      Range{0, 1e9});
+    v("max_new_tokens", self.max_new_tokens,
+      "Most new ids, intermediate ones included; a term that may need more than are left is left "
+      "out. Absent: no limit.",
       Range{0, 1e9});
   }
 };
@@ -85,19 +103,25 @@ struct GrowthResult {
   Tokenizer tokenizer;
   std::vector<GrownToken> added;       ///< ascending id, no gaps among them
   std::vector<std::string> unchanged;  ///< terms that were one token already
+  std::vector<std::string> left_out;   ///< terms for which max_new_tokens left no room
 };
 
 /// The tokenizer with each term as one token.
 ///
-/// A term of one pre-token piece gets merges appended behind all others, left to right: pieces
-/// p1 p2 p3 become (p1,p2) and (p12,p3), where p12 is a new intermediate token. Old merges keep
-/// precedence, so an old text changes only where p1 p2 stood side by side unmerged within one
-/// piece. With ignore_merges (Llama-3) the vocabulary entry alone suffices and only the whole piece
-/// changes. Other terms become added tokens (normalized = false), found anywhere in a text.
-/// The result's json() loads in `tokenizers` with the same ids: existing added tokens are entered
-/// into the model's vocabulary too, as that package numbers them by counting otherwise.
-/// Throws: Error naming the term that cannot be added: empty, not UTF-8, or several pieces or
-/// changed by the normalizer under mode merges.
+/// A term of one pre-token piece gets merges appended behind all others, left to right: tokens
+/// p1 p2 p3 become (p1,p2) and (p12,p3), where p12 is a new intermediate token unless the
+/// vocabulary has it. Old merges keep precedence, so the new encoding of any text is the old one
+/// with runs of old tokens joined: an old text changes only where p1 p2 stood side by side within
+/// one piece. With ignore_merges (Llama-3) the vocabulary entry alone suffices and only the whole
+/// piece changes. Other terms become added tokens (normalized = false, special = false), found
+/// anywhere in a text: terms of several pieces, and those spelled with byte-fallback or unknown
+/// tokens. Terms are taken in order, literally ("x" and " x" are different terms), repeated ones
+/// once. The result's json() loads in `tokenizers` with the same ids: existing added tokens are
+/// entered into the model's vocabulary too, as that package numbers them by counting otherwise.
+/// Throws: Error naming every term that cannot be added and why: empty, not UTF-8, over 4096 bytes,
+/// spelled like another token, one that would decode to something else, or no merges possible
+/// under mode merges.
+/// Parity: tests/interop/text_growth.py.
 GrowthResult grow(const Tokenizer& tokenizer, const std::vector<std::string>& terms,
                   const GrowOptions& options = {});
 
