@@ -36,10 +36,10 @@ struct Recipe {
 };
 
 Json config_of(std::initializer_list<std::pair<const char*, Json>> changes) {
-  Json config = {{"model_type", "llama"},      {"hidden_size", 192},
-                 {"intermediate_size", 512},   {"num_hidden_layers", 6},
-                 {"num_attention_heads", 6},   {"num_key_value_heads", 2},
-                 {"vocab_size", 3000},         {"max_position_embeddings", 2048}};
+  Json config = {{"model_type", "llama"},    {"hidden_size", 192},
+                 {"intermediate_size", 512}, {"num_hidden_layers", 6},
+                 {"num_attention_heads", 6}, {"num_key_value_heads", 2},
+                 {"vocab_size", 3000},       {"max_position_embeddings", 2048}};
   for (const auto& [key, value] : changes) config[key] = value;
   return config;
 }
@@ -59,9 +59,9 @@ int64_t measured_peak(const Recipe& recipe) {
   }
   kernels::FusedAdamW optimizer(trainable_parameters(decoder), {});
   const int64_t documents = recipe.request.documents;
-  const DecoderInput input = random_input(
-      std::vector<int64_t>(documents, recipe.request.tokens_per_batch / documents),
-      config.vocab_size);
+  const DecoderInput input =
+      random_input(std::vector<int64_t>(documents, recipe.request.tokens_per_batch / documents),
+                   config.vocab_size);
   for (int step = 0; step < 2; ++step) {
     optimizer.zero_grad();
     for (int64_t i = 0; i < recipe.request.accumulation; ++i) loss_of(decoder, input).backward();
@@ -77,21 +77,30 @@ const nn::LoraOptions kDora = {.rank = 8, .targets = {"up_proj", "down_proj"}, .
 
 const std::vector<Recipe> kRecipes = {
     {"full", config_of({}), {.tokens_per_batch = 1024, .documents = 4}},
-    {"full, one document, accumulating", config_of({}), {.tokens_per_batch = 512, .accumulation = 2}},
+    {"full, one document, accumulating",
+     config_of({}),
+     {.tokens_per_batch = 512, .accumulation = 2}},
     {"full, small batch", config_of({{"tie_word_embeddings", true}}), {.tokens_per_batch = 64}},
-    {"full, qwen3", config_of({{"model_type", "qwen3"}, {"head_dim", 64}}),
+    {"full, qwen3",
+     config_of({{"model_type", "qwen3"}, {"head_dim", 64}}),
      {.tokens_per_batch = 1024, .documents = 8}},
-    {"full, every block again", config_of({{"num_hidden_layers", 12}}),
+    {"full, every block again",
+     config_of({{"num_hidden_layers", 12}}),
      {.tokens_per_batch = 2048, .documents = 8, .checkpoint_every = 1}},
-    {"full, every third block again", config_of({{"num_hidden_layers", 12}}),
+    {"full, every third block again",
+     config_of({{"num_hidden_layers", 12}}),
      {.tokens_per_batch = 2048, .documents = 8, .checkpoint_every = 3}},
-    {"lora on attention", config_of({}),
+    {"lora on attention",
+     config_of({}),
      {.tokens_per_batch = 1024, .documents = 4, .lora = kAttentionLora}},
-    {"lora everywhere with dropout", config_of({}),
+    {"lora everywhere with dropout",
+     config_of({}),
      {.tokens_per_batch = 1024, .documents = 4, .lora = kDroppedLora}},
-    {"dora, again", config_of({}),
+    {"dora, again",
+     config_of({}),
      {.tokens_per_batch = 1024, .documents = 4, .checkpoint_every = 1, .lora = kDora}},
-    {"lora with token rows", config_of({}),
+    {"lora with token rows",
+     config_of({}),
      {.tokens_per_batch = 512, .documents = 2, .lora = kAttentionLora, .token_rows = 50}},
 };
 
@@ -107,8 +116,8 @@ TEST_CASE("predict_memory is within a tenth of the measured peak") {
 }
 
 TEST_CASE("predict_memory: checkpointing lowers the measured peak as it predicts") {
-  const Recipe all = {"kept", config_of({{"num_hidden_layers", 12}}),
-                      {.tokens_per_batch = 2048, .documents = 8}};
+  const Recipe all = {
+      "kept", config_of({{"num_hidden_layers", 12}}), {.tokens_per_batch = 2048, .documents = 8}};
   Recipe again = all;
   again.request.checkpoint_every = 1;
   const auto config = DecoderConfig::from_json(all.config, all.name);

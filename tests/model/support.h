@@ -48,8 +48,8 @@ inline at::Tensor loss_of(Decoder& decoder, const DecoderInput& input) {
   for (size_t d = 1; d < input.segments.offsets.size(); ++d) {
     targets[input.segments.offsets[d] - 1] = -100;
   }
-  const at::Tensor sum = kernels::linear_cross_entropy(decoder->hidden(input),
-                                                       decoder->lm_weight(), targets, {});
+  const at::Tensor sum =
+      kernels::linear_cross_entropy(decoder->hidden(input), decoder->lm_weight(), targets, {});
   return sum / targets.ne(-100).sum();
 }
 

@@ -1,0 +1,125 @@
+#include "hone/nn/linear.h"
+
+#include <torch/torch.h>
+
+#include "hone/core/error.h"
+#include "support/catch.h"
+#include "support/gradcheck.h"
+
+namespace hone::nn {
+namespace {
+
+using test::gradient_error;
+using test::relative_difference;
+
+Linear random_linear(bool bias, at::ScalarType dtype = at::kDouble) {
+  Linear linear(LinearOptions{.in = 6, .out = 5, .bias = bias}, at::TensorOptions().dtype(dtype));
+  torch::manual_seed(4);
+  const torch::NoGradGuard no_grad;
+  for (at::Tensor& parameter : linear->parameters()) parameter.normal_();
+  return linear;
+}
+
+/// With an adapter whose every part is random.
+Linear adapted(const LoraSpec& spec, bool bias = true) {
+  Linear linear = random_linear(bias);
+  linear->add_lora(spec, at::make_generator<at::CPUGeneratorImpl>(1));
+  const torch::NoGradGuard no_grad;
+  linear->lora_B.normal_();
+  if (spec.dora) linear->lora_magnitude_vector.uniform_(0.5, 2);
+  return linear;
+}
+
+TEST_CASE("Linear without an adapter is at::linear") {
+  for (const bool bias : {true, false}) {
+    Linear linear = random_linear(bias);
+    const at::Tensor x = torch::randn({3, 6}, at::kDouble);
+    CHECK(at::equal(linear(x), at::linear(x, linear->weight, linear->bias)));
+  }
+}
+
+TEST_CASE("Linear: gradient through LoRA") {
+  Linear linear = adapted({.rank = 2, .scale = 1.5});
+  const auto f = [&](const std::vector<at::Tensor>& in) {
+    linear->lora_A = in[1];
+    linear->lora_B = in[2];
+    return linear(in[0]);
+  };
+  CHECK(gradient_error(f, {torch::randn({3, 6}, at::kDouble), linear->lora_A, linear->lora_B}) ==
+        "");
+}
+
+TEST_CASE("Linear: gradient through DoRA, whose row norms count as constants") {
+  Linear linear = adapted({.rank = 2, .scale = 1.5, .dora = true});
+  const auto f = [&](const std::vector<at::Tensor>& in) {
+    linear->lora_magnitude_vector = in[1];
+    return linear(in[0]);
+  };
+  CHECK(gradient_error(f, {torch::randn({3, 6}, at::kDouble), linear->lora_magnitude_vector}) ==
+        "");
+}
+
+TEST_CASE("Linear: a new adapter changes nothing and trains alone") {
+  for (const bool dora : {false, true}) {
+    Linear linear = random_linear(true);
+    const at::Tensor x = torch::randn({3, 6}, at::kDouble);
+    const at::Tensor before = linear(x);
+    linear->add_lora({.rank = 4, .scale = 2, .dropout = 0.5, .dora = dora},
+                     at::make_generator<at::CPUGeneratorImpl>(1));
+    CHECK(relative_difference(linear(x), before) < 1e-6);  // DoRA's norms are computed anew
+    CHECK(linear->lora_A.abs().max().item<double>() <= 1 / std::sqrt(6.0));
+    CHECK(linear->lora_A.std().item<double>() > 0.1);
+    CHECK(at::equal(linear->lora_B, at::zeros_like(linear->lora_B)));
+    CHECK_FALSE(linear->weight.requires_grad());
+    CHECK_FALSE(linear->bias.requires_grad());
+    CHECK(linear->lora_A.requires_grad());
+    CHECK_THROWS_WITH(linear->add_lora({}, at::make_generator<at::CPUGeneratorImpl>(1)),
+                      Catch::Contains("adapter already"));
+  }
+}
+
+TEST_CASE("Linear: merged equals adapted, and is a plain layer again") {
+  for (const bool dora : {false, true}) {
+    Linear linear = adapted({.rank = 2, .scale = 0.7, .dora = dora});
+    const at::Tensor x = torch::randn({3, 6}, at::kDouble);
+    const at::Tensor wanted = linear(x);
+    linear->merge_lora();
+    CHECK(relative_difference(linear(x), wanted) < 1e-12);
+    CHECK_FALSE(linear->has_lora());
+    CHECK(linear->named_parameters().size() == 2);
+    CHECK(linear->weight.requires_grad());
+  }
+}
+
+TEST_CASE("Linear: the adapter's dropout acts in training only, and on the adapter only") {
+  for (const bool dora : {false, true}) {
+    Linear linear = adapted({.rank = 2, .scale = 1, .dropout = 0.5, .dora = dora});
+    const at::Tensor x = torch::randn({3, 6}, at::kDouble);
+    CHECK_FALSE(at::equal(linear(x), linear(x)));
+    linear->eval();
+    CHECK(at::equal(linear(x), linear(x)));
+    linear->train();
+    const torch::NoGradGuard no_grad;
+    linear->lora_B.zero_();
+    if (dora) linear->lora_magnitude_vector.copy_(linear->weight.norm(2, at::IntArrayRef{1}));
+    CHECK(relative_difference(linear(x), at::linear(x, linear->weight, linear->bias)) < 1e-12);
+  }
+}
+
+TEST_CASE("Linear: the mean over dropout is the adapter without it") {
+  Linear linear = adapted({.rank = 2, .scale = 1, .dropout = 0.5, .dora = true});
+  const at::Tensor x = torch::randn({1, 6}, at::kDouble);
+  torch::manual_seed(1);
+  const at::Tensor mean = linear(x.expand({40000, 6})).mean(0, true);
+  linear->eval();
+  CHECK(relative_difference(mean, linear(x)) < 0.03);  // 40000 draws: within 1 %, at 3 sigma
+}
+
+TEST_CASE("Linear: a misshapen input is named") {
+  Linear linear = random_linear(true);
+  CHECK_THROWS_WITH(linear(torch::randn({3, 7}, at::kDouble)),
+                    Catch::Contains("Linear: x must be [T, 6], got [3, 7]"));
+}
+
+}  // namespace
+}  // namespace hone::nn
