@@ -34,7 +34,7 @@ TEST_CASE("A small recipe reads, and its resolved form reads back the same") {
 
 TEST_CASE("Every contradiction is reported at once") {
   const std::string text = problems(R"({"about": "x", "model": "m", "architecture": {}, "tokenizer": {},
-    "lora": {"rank": 4}, "tuning": "full", "weights": {"domains": {"lwa": 2}},
+    "lora": {"rank": 4}, "tuning": "full", "weights": {"domains": {"laws": 2}},
     "guard": {"domain": "general"},
     "data": {"train": [{"files": ["a.jsonl"], "domain": "law", "name": "s"},
                        {"files": ["b.jsonl"], "domain": "law", "name": "s"}]}})");
@@ -42,7 +42,7 @@ TEST_CASE("Every contradiction is reported at once") {
        {"/model: give either a checkpoint folder or an architecture",
         "/tokenizer: has no effect with a model", "/lora: has no effect with tuning full",
         "/data/train/1/name: is used by two data sets",
-        "/weights/domains/lwa: no data set in data.train has the domain \"lwa\"; did you mean law?",
+        "/weights/domains/laws: no data set in data.train has the domain \"laws\"; did you mean law?",
         "/guard/domain: no data set in data.held_out has the domain \"general\"",
         "/train/eval_every: must be above 0 for the guard to act"}) {
     INFO(text);
