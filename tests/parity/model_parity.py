@@ -47,6 +47,16 @@ CASES = {
 BATCHES = {"alike": [40, 37, 33], "unlike": [5, 48, 1, 2], "alone": [45]}
 
 
+def packed_logits(model, batch):
+    """One row of all documents, under a mask that keeps them apart. [T, V]"""
+    lengths = batch["offsets"].diff()
+    document = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+    seen = (document[:, None] == document) & torch.ones(len(document), len(document)).tril().bool()
+    mask = torch.zeros_like(seen, dtype=torch.float).masked_fill(~seen, torch.finfo(torch.float).min)
+    return model(batch["ids"][None], position_ids=batch["positions"][None],
+                 attention_mask=mask[None, None]).logits[0]
+
+
 def legacy_config(folder):
     """Rewrites config.json to the form of transformers v4: rope_theta and rope_scaling."""
     path = pathlib.Path(folder) / "config.json"
@@ -74,6 +84,8 @@ def main():
             for batch in BATCHES:
                 jobs.append({"model": str(root / name), "batch": str(root / f"{batch}.safetensors"),
                              "out": str(root / f"{name}.{batch}.safetensors")})
+                if batch == "alone":
+                    jobs[-1] |= {"checkpoint_every": 1}
                 if batch == "unlike":
                     jobs[-1] |= {"steps": 10, "save": str(root / f"{name}.saved")}
         results, traces = iter(run_tool(tool, root, jobs)), {}
@@ -91,6 +103,10 @@ def main():
                 checks.true(f"{label} names", {k for k in got if "grad." in k} == set(wanted))
                 for key, gradient in wanted.items():
                     checks.close(f"{label} {key}", got[key], gradient, GRADIENTS)
+                if batch_name == "alike" and "dynamic" not in name:
+                    with torch.no_grad():
+                        checks.close(f"{label} packed by transformers", got["logits"],
+                                     packed_logits(model, batch), LOGITS)
                 if batch_name != "unlike":
                     continue
                 traces[name] = got["losses"]

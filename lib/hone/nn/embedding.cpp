@@ -13,13 +13,12 @@ EmbeddingImpl::EmbeddingImpl(int64_t rows, int64_t dim, const at::TensorOptions&
     : weight(register_parameter("weight", at::empty({rows, dim}, tensor_options))) {}
 
 at::Tensor EmbeddingImpl::forward(const at::Tensor& ids) {
-  at::Tensor vectors = at::embedding(weight, ids);
+  const at::Tensor vectors = at::embedding(weight, ids);
   if (!trainable_rows.defined()) return vectors;
-  // slot_[id] is the id's place among the trainable rows, or -1.
-  const at::Tensor slots = slots_.index_select(0, ids.flatten());
-  const at::Tensor places = slots.ge(0).nonzero().flatten();
-  const at::Tensor trained = trainable_rows.index_select(0, slots.index_select(0, places));
-  return vectors.view({-1, weight.size(1)}).index_copy(0, places, trained).view_as(vectors);
+  // Without a look at which ids occur: on a GPU that would make the host wait.
+  const at::Tensor slots = slots_.index_select(0, ids.flatten()).view(ids.sizes());
+  const at::Tensor trained = at::embedding(trainable_rows, slots.clamp_min(0));
+  return at::where(slots.ge(0).unsqueeze(-1), trained, vectors);
 }
 
 at::Tensor EmbeddingImpl::table() const {
