@@ -54,12 +54,16 @@ Value to_value(const Json& json, int depth = 0) {
   }
 }
 
-/// transformers gives reasoning under all the names that templates know.
-Json with_reasoning_names(const Json& message) {
+/// A message as transformers hands it on: without the keys that are null, and with its reasoning
+/// under all the names that templates know.
+Json normalized(const Json& original) {
+  Json message = Json::object();
+  for (const auto& [key, value] : original.items()) {
+    if (!value.is_null()) message[key] = value;
+  }
   static constexpr const char* kNames[] = {"reasoning_content", "thinking", "reasoning"};
-  const auto found = std::find_if(std::begin(kNames), std::end(kNames), [&](const char* name) {
-    return message.contains(name) && !message[name].is_null();
-  });
+  const auto found = std::find_if(std::begin(kNames), std::end(kNames),
+                                  [&](const char* name) { return message.contains(name); });
   if (found == std::end(kNames)) return message;
   const Json reasoning = message[*found];
   Json renamed = Json::object();
@@ -71,12 +75,13 @@ Json with_reasoning_names(const Json& message) {
 
 Json checked_messages(const Json& messages) {
   if (!messages.is_array()) throw Fault("messages must be a list");
+  if (messages.empty()) throw Fault("the conversation is empty");
   Json checked = Json::array();
   for (const Json& message : messages) {
     if (!message.is_object()) {
       throw Fault("message " + std::to_string(checked.size()) + " must be an object");
     }
-    checked.push_back(with_reasoning_names(message));
+    checked.push_back(normalized(message));
   }
   return checked;
 }

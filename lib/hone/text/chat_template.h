@@ -18,7 +18,8 @@ namespace hone::text {
 struct ChatInput {
   /// List of {"role", "content" (string, null or list of parts), "reasoning_content"?,
   /// "tool_calls"?, ...}. As in transformers, "thinking" and "reasoning" are other names of
-  /// "reasoning_content", and other keys go to the template as they are.
+  /// "reasoning_content", and keys whose value is null count as left out; all others go to the
+  /// template as they are. Must not be empty.
   Json messages = Json::array();
   Json tools;      ///< list of JSON schemas, or null
   Json documents;  ///< list of {"title", "text"}, or null

@@ -43,21 +43,54 @@ void append_upper(std::string& out, char32_t c) {
   for (const char32_t part : fold(c)) append_utf8(out, simple_upper(part));
 }
 
-void append_title(std::string& out, char32_t c) {
-  const auto simple = static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(c)));
-  if (simple != c || category(c) == UTF8PROC_CATEGORY_LT || !spelled_out(c)) {
-    return append_utf8(out, simple);
-  }
-  const std::u32string folded = fold(c);
+/// The title case that SpecialCasing gives a letter that is spelled out.
+void append_spelled_title(std::string& out, char32_t c) {
+  std::u32string folded = fold(c);
+  // A Greek iota subscript stays one.
+  if (c >= 0x1F80 && c <= 0x1FFF && folded.back() == 0x3B9) folded.back() = 0x345;
   for (size_t i = 0; i < folded.size(); ++i) {
-    append_utf8(out, i == 0 ? simple_upper(folded[i]) : folded[i]);
+    const bool capital = i == 0 || c == 0x149;  // U+0149 starts with an apostrophe
+    append_utf8(out, capital ? simple_upper(folded[i]) : folded[i]);
   }
 }
 
+void append_title(std::string& out, char32_t c) {
+  const auto simple = static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(c)));
+  const bool has_title = c != 0xDF && (simple != c || category(c) == UTF8PROC_CATEGORY_LT);
+  if (has_title || !spelled_out(c)) return append_utf8(out, simple);
+  append_spelled_title(out, c);
+}
+
+template <size_t N>
+bool in_ranges(char32_t c, const char32_t (&ranges)[N][2]) {
+  return std::any_of(ranges, ranges + N,
+                     [c](const auto& range) { return c >= range[0] && c <= range[1]; });
+}
+
+/// Unicode's Uppercase: Lu and Other_Uppercase.
+bool is_upper_char(char32_t c) {
+  static constexpr char32_t others[][2] = {{0x2160, 0x216F},
+                                           {0x24B6, 0x24CF},
+                                           {0x1F130, 0x1F149},
+                                           {0x1F150, 0x1F169},
+                                           {0x1F170, 0x1F189}};
+  return category(c) == UTF8PROC_CATEGORY_LU || in_ranges(c, others);
+}
+
+/// Unicode's Lowercase: Ll and Other_Lowercase.
+bool is_lower_char(char32_t c) {
+  static constexpr char32_t others[][2] = {
+      {0xAA, 0xAA},       {0xBA, 0xBA},       {0x2B0, 0x2B8},     {0x2C0, 0x2C1},
+      {0x2E0, 0x2E4},     {0x345, 0x345},     {0x37A, 0x37A},     {0x1D2C, 0x1D6A},
+      {0x1D78, 0x1D78},   {0x1D9B, 0x1DBF},   {0x2071, 0x2071},   {0x207F, 0x207F},
+      {0x2090, 0x209C},   {0x2170, 0x217F},   {0x24D0, 0x24E9},   {0x2C7C, 0x2C7D},
+      {0xA69C, 0xA69D},   {0xA770, 0xA770},   {0xA7F8, 0xA7F9},   {0xAB5C, 0xAB5F},
+      {0x10780, 0x10780}, {0x10783, 0x10785}, {0x10787, 0x107B0}, {0x107B2, 0x107BA}};
+  return category(c) == UTF8PROC_CATEGORY_LL || in_ranges(c, others);
+}
+
 bool is_cased(char32_t c) {
-  const auto kind = category(c);
-  return kind == UTF8PROC_CATEGORY_LU || kind == UTF8PROC_CATEGORY_LL ||
-         kind == UTF8PROC_CATEGORY_LT;
+  return is_upper_char(c) || is_lower_char(c) || category(c) == UTF8PROC_CATEGORY_LT;
 }
 
 bool is_case_ignorable(char32_t c) {
@@ -126,8 +159,7 @@ bool is_digit_char(char32_t c) {
       {0x2474, 0x247C},   {0x2488, 0x2490},   {0x24EA, 0x24EA},   {0x24F5, 0x24FD},
       {0x24FF, 0x24FF},   {0x2776, 0x277E},   {0x2780, 0x2788},   {0x278A, 0x2792},
       {0x10A40, 0x10A43}, {0x10E60, 0x10E68}, {0x11052, 0x1105A}, {0x1F100, 0x1F10A}};
-  return std::any_of(std::begin(ranges), std::end(ranges),
-                     [c](const auto& range) { return c >= range[0] && c <= range[1]; });
+  return in_ranges(c, ranges);
 }
 
 /// Pieces at runs of white space, at most `limit` cuts.
@@ -135,7 +167,7 @@ std::vector<std::string> split_space(std::string_view text, int64_t limit) {
   std::vector<std::string> parts;
   for (text = strip(text, kLeft); !text.empty(); text = strip(text, kLeft)) {
     if (static_cast<int64_t>(parts.size()) == limit) {
-      parts.emplace_back(strip(text, kRight));
+      parts.emplace_back(text);
       break;
     }
     const char *p = text.data(), *end = p + text.size();
@@ -151,7 +183,7 @@ std::vector<std::string> split_space_right(std::string_view text, int64_t limit)
   std::vector<std::string> parts;
   for (text = strip(text, kRight); !text.empty(); text = strip(text, kRight)) {
     if (static_cast<int64_t>(parts.size()) == limit) {
-      parts.emplace_back(strip(text, kLeft));
+      parts.emplace_back(text);
       break;
     }
     const char *begin = text.data(), *p = begin + text.size();
@@ -339,10 +371,9 @@ std::string swap_case(std::string_view text) {
   const std::u32string chars = to_utf32(text);
   std::string out;
   for (size_t i = 0; i < chars.size(); ++i) {
-    const auto kind = category(chars[i]);
-    if (kind == UTF8PROC_CATEGORY_LU) {
+    if (is_upper_char(chars[i])) {
       append_lower(out, chars, i);
-    } else if (kind == UTF8PROC_CATEGORY_LL) {
+    } else if (is_lower_char(chars[i])) {
       append_upper(out, chars[i]);
     } else {
       append_utf8(out, chars[i]);
@@ -354,9 +385,8 @@ std::string swap_case(std::string_view text) {
 bool is_upper(std::string_view text) {
   bool cased = false;
   for (const char32_t c : to_utf32(text)) {
-    const auto kind = category(c);
-    if (kind == UTF8PROC_CATEGORY_LL || kind == UTF8PROC_CATEGORY_LT) return false;
-    cased |= kind == UTF8PROC_CATEGORY_LU;
+    if (is_cased(c) && !is_upper_char(c)) return false;
+    cased |= is_upper_char(c);
   }
   return cased;
 }
@@ -364,9 +394,8 @@ bool is_upper(std::string_view text) {
 bool is_lower(std::string_view text) {
   bool cased = false;
   for (const char32_t c : to_utf32(text)) {
-    const auto kind = category(c);
-    if (kind == UTF8PROC_CATEGORY_LU || kind == UTF8PROC_CATEGORY_LT) return false;
-    cased |= kind == UTF8PROC_CATEGORY_LL;
+    if (is_cased(c) && !is_lower_char(c)) return false;
+    cased |= is_lower_char(c);
   }
   return cased;
 }
@@ -374,10 +403,9 @@ bool is_lower(std::string_view text) {
 bool is_title(std::string_view text) {
   bool cased = false, inside = false;
   for (const char32_t c : to_utf32(text)) {
-    const auto kind = category(c);
-    const bool capital = kind == UTF8PROC_CATEGORY_LU || kind == UTF8PROC_CATEGORY_LT;
-    if (capital ? inside : kind == UTF8PROC_CATEGORY_LL && !inside) return false;
-    inside = capital || kind == UTF8PROC_CATEGORY_LL;
+    const bool capital = is_upper_char(c) || category(c) == UTF8PROC_CATEGORY_LT;
+    if (capital ? inside : is_lower_char(c) && !inside) return false;
+    inside = capital || is_lower_char(c);
     cased |= inside;
   }
   return cased;
