@@ -108,7 +108,7 @@ def case(tool):
     template = ("{% for c in characters %}" + "".join("{{ c.%s() }}\u2028" % m for m in methods) +
                 "{{ [c] }}\u2029{% endfor %}")
     chunks = [characters[i:i + 4096] for i in range(0, len(characters), 4096)]
-    replies = tool({"template": template, "op": "render", "input": {"variables": {"characters": chunk}}}
+    replies = tool({"template": template, "op": "render", "input": {"messages": MICRO_MESSAGES, "variables": {"characters": chunk}}}
                    for chunk in chunks)
     differ = []
     for chunk, reply in zip(chunks, replies):
@@ -151,7 +151,7 @@ def families(tool):
             report.compare(f"{name}: {json.dumps(c, ensure_ascii=False)}", expected, reply)
         good &= report.finish(name, 50)
         assert report.errors < 40, f"{name}: too few conversations render"
-        if "{% generation %}" in template:
+        if "generation %}" in template:
             good &= marked(tool, name, template, variables, conversations)
     return good
 
