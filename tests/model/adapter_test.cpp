@@ -57,9 +57,10 @@ TEST_CASE("add_lora: names and patterns that fit nothing are named") {
     Decoder decoder = small_decoder();
     add_lora(decoder, options, 1, rows);
   };
-  CHECK_THROWS_WITH(add({.targets = {"q_proj", "c_attn"}}), Contains("c_attn matches no linear"));
+  CHECK_THROWS_WITH(add({.targets = {"q_proj", "c_attn", "mlp"}}),
+                    Contains("c_attn matches no linear") && Contains("target mlp matches"));
   CHECK_THROWS_WITH(add({.targets = {"lm_head"}}),
-                    Contains("lm_head") && Contains("modules_to_save"));
+                    Contains("matches lm_head, which is no linear layer"));
   CHECK_THROWS_WITH(add({.target_regex = "q_proj"}), Contains("matches no linear layer"));
   CHECK_THROWS_WITH(add({.target_regex = "("}), Contains("pattern \"(\""));
   CHECK_THROWS_WITH(add({.modules_to_save = {"wte"}}), Contains("modules_to_save wte"));

@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include <fstream>
+
 #include "hone/core/error.h"
 #include "hone/io/checkpoint.h"
 #include "hone/model/adapter.h"
@@ -57,6 +59,18 @@ TEST_CASE("load_decoder: missing, unexpected and misshapen tensors are named at 
       Contains("model.embed_tokens.weight must be [40, 32], got [41, 32]") &&
           Contains("is missing") &&
           Contains("tensor model.layers.0.self_attn.q_proj.bias is not part of a llama"));
+}
+
+TEST_CASE("load_decoder: sizes that the files do not have are never allocated") {
+  const TemporaryFolder root;
+  Json config = small_config();
+  io::save_checkpoint(root.path + "/a", config, small_decoder()->hf_tensors());
+  config["intermediate_size"] = 1 << 20;
+  config["hidden_size"] = 1 << 20;
+  config["num_hidden_layers"] = 2000;
+  std::ofstream(root.path + "/a/config.json") << config;
+  CHECK_THROWS_WITH(load(root.path + "/a"), Contains("must be [40, 1048576], got [40, 32]") &&
+                                                Contains("and ") && Contains(" more"));
 }
 
 TEST_CASE("load_decoder: rotary buffers and a tied head's copy are ignored") {

@@ -36,7 +36,7 @@ io::AdapterFiles adapter_files(const Decoder& decoder, const std::string& base_n
 
 /// Puts an adapter that PEFT or adapter_files wrote on a plain decoder, ready to train on.
 /// Throws: hone::Error naming each option of adapter_config.json that is not supported and each
-///   tensor that is missing, unexpected or misshapen, all at once.
+///   tensor that is missing, unexpected or misshapen, all at once; the decoder is of no use then.
 void load_adapter(Decoder& decoder, const io::AdapterFiles& files);
 
 /// Works the adapter into the weights (in float32) and drops it; all parameters train again.

@@ -74,9 +74,10 @@ Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::Sc
   DecoderConfig config =
       DecoderConfig::from_json(checkpoint.config(), checkpoint.folder() + "/config.json");
   config.rope.attn_factor_rule = attn_factor;
-  Decoder decoder = make_decoder(config, device, dtype);
-  const auto problems = compare(checkpoint, decoder);
+  // First without memory: sizes that the files do not have must not be allocated.
+  const auto problems = compare(checkpoint, make_decoder(config, at::kMeta, dtype));
   if (!problems.empty()) throw IoError(checkpoint.folder(), detail::join(problems));
+  Decoder decoder = make_decoder(config, device, dtype);
   const torch::NoGradGuard no_grad;
   for (auto& [name, tensor] : decoder->hf_tensors()) tensor.copy_(checkpoint.load(name));
   return decoder;
@@ -99,8 +100,9 @@ Json decoder_config_json(const Decoder& decoder, Json config) {
 void save_decoder(const std::string& folder, Decoder& decoder, const Json& config,
                   const std::string& source_folder) {
   if (has_adapter(decoder)) {
-    throw Error("save_decoder: the decoder carries an adapter; merge it first, or save it as "
-                "adapter_files");
+    throw Error(
+        "save_decoder: the decoder carries an adapter; merge it first, or save it as "
+        "adapter_files");
   }
   io::CheckpointOptions options;
   options.source_folder = source_folder;

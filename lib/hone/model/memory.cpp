@@ -30,6 +30,7 @@ class BlockModel {
       : c_(config),
         full_(!request.lora),
         packed_(request.documents > 1),
+        longest_((request.tokens_per_batch + request.documents - 1) / request.documents),
         half_(request.bytes_per_element < 4),
         targets_(targets) {}
 
@@ -74,6 +75,13 @@ class BlockModel {
     if (packed_ && o) b.attention += Q;  // the mix again, put back in the order of tokens
     if (c_.qk_norm) b.attention += norm(Q) + norm(K);
     b.attention_backward = D + 2 * Q + 2 * K;
+    if (c_.attention_dropout > 0) {
+      // LibTorch's unfused attention: softmax, dropout's noise and their product for all pairs of
+      // positions, keys and values repeated for each query head.
+      const int64_t pairs = c_.num_attention_heads * longest_;
+      b.attention += 3 * pairs + 2 * (Q - K);
+      b.attention_backward += 2 * pairs;
+    }
     // gate and up, and their product if kept. Backward: its gradient and theirs.
     b.mlp += norm(D) + (gate || up ? D : 0) + 2 * I + (down ? I : 0) + (half_ ? I : 0);
     b.mlp_backward = D + 3 * I - (down ? I : 0);
@@ -85,7 +93,9 @@ class BlockModel {
   int64_t norm(int64_t width) const { return half_ ? 4 * width : width + 1; }
 
   const DecoderConfig& c_;
-  bool full_, packed_, half_;
+  bool full_, packed_;
+  int64_t longest_;
+  bool half_;
   const Targets& targets_;
 };
 

@@ -36,7 +36,7 @@ struct MemoryPlan {
 };
 
 /// Predicted from the sizes alone; within 10 % of the allocations counted on the CPU in float32
-/// without attention dropout (tests/model/memory_test.cpp). Half types are an estimate.
+/// (tests/model/memory_test.cpp). Half types are an estimate.
 /// Throws: hone::Error for a lora that fits no module.
 MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& request);
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <set>
 
 #include "hone/core/error.h"
 #include "hone/model/detail/config_keys.h"
@@ -53,49 +55,35 @@ nn::LoraSpec spec_of(const nn::LoraOptions& options, const std::string& name) {
 }  // namespace
 
 std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptions& options) {
-  std::vector<LoraTarget> all, targets;
+  std::optional<NamePattern> pattern;
+  if (options.target_regex) pattern.emplace(*options.target_regex, NamePattern::Match::kWhole);
+  const bool all = !pattern && options.targets.empty();
+  std::vector<LoraTarget> targets;
   std::vector<std::string> problems;
+  std::set<std::string> unused(options.targets.begin(), options.targets.end());
   for (const auto& item : decoder->named_modules("", /*include_self=*/false)) {
     const std::string name = checkpoint_name(item.key());
-    if (auto* layer = item.value()->as<nn::LinearImpl>()) {
-      if (!saved_whole(name, options)) all.push_back({name, layer, {}});
-      continue;
-    }
+    auto* layer = item.value()->as<nn::LinearImpl>();
+    bool wanted = layer && (all || (pattern && pattern->matches(name)));
     for (const std::string& target : options.targets) {
-      if (ends_at_dot(name, target) && item.value()->children().empty()) {
+      if (pattern || !ends_at_dot(name, target)) continue;
+      wanted = true;
+      unused.erase(target);
+      if (!layer) {
         problems.push_back("target " + target + " matches " + name +
-                           ", which is no linear layer of a block; train it through "
-                           "modules_to_save");
+                           ", which is no linear layer of a block");
       }
     }
+    if (!wanted || !layer || saved_whole(name, options)) continue;
+    targets.push_back({name, layer, spec_of(options, name)});
   }
-  const auto take = [&](const auto& matches) {
-    const size_t before = targets.size();
-    for (LoraTarget& target : all) {
-      const bool known = std::any_of(targets.begin(), targets.end(), [&](const LoraTarget& other) {
-        return other.layer == target.layer;
-      });
-      if (matches(target.name) && !known) targets.push_back(target);
-    }
-    return targets.size() > before;
-  };
-  if (options.target_regex) {
-    const NamePattern pattern(*options.target_regex, NamePattern::Match::kWhole);
-    if (!take([&](const std::string& name) { return pattern.matches(name); })) {
-      problems.push_back("target_regex " + *options.target_regex + " matches no linear layer");
-    }
-  } else if (options.targets.empty()) {
-    targets = all;
+  if (pattern && targets.empty()) {
+    problems.push_back("target_regex " + *options.target_regex + " matches no linear layer");
   }
-  for (const std::string& target : options.targets) {
-    const auto matches = [&](const LoraTarget& layer) { return ends_at_dot(layer.name, target); };
-    if (std::none_of(all.begin(), all.end(), matches) && problems.empty()) {
-      problems.push_back("target " + target + " matches no linear layer");
-    }
-    take([&](const std::string& name) { return ends_at_dot(name, target); });
+  for (const std::string& target : unused) {
+    problems.push_back("target " + target + " matches no linear layer");
   }
   if (!problems.empty()) throw Error("lora: " + join(problems));
-  for (LoraTarget& target : targets) target.spec = spec_of(options, target.name);
   return targets;
 }
 

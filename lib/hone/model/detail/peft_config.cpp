@@ -132,13 +132,10 @@ nn::LoraOptions lora_options(const Json& config, std::vector<std::string>& probl
 
 Json peft_config(const nn::LoraOptions& options, const std::vector<std::string>& names,
                  const Json& token_rows, const std::string& base_name) {
-  Json targets = options.targets;
-  if (options.target_regex) {
-    targets = *options.target_regex;
-  } else if (options.targets.empty()) {
-    // By name: what PEFT's own "all-linear" picks depends on its version.
-    targets = names;
-  }
+  // A pattern and "all" by the names that they came to: PEFT's own picks depend on its version, and
+  // it refuses a pattern that also fits other modules.
+  const bool given = !options.target_regex && !options.targets.empty();
+  const Json targets = given ? options.targets : names;
   Json alphas = Json::object();
   for (const auto& [pattern, alpha] : options.alpha_pattern) alphas[pattern] = whole(alpha);
   const Json saved =
