@@ -37,6 +37,7 @@ CASES = {
     "llama-yarn-no-truncate": ("llama", rope(**YARN, truncate=False, beta_fast=16.0)),
     "qwen2": ("qwen2", {}),
     "qwen2-tied": ("qwen2", dict(tie_word_embeddings=True, num_key_value_heads=1)),
+    "qwen2-head-dim": ("qwen2", dict(head_dim=16)),
     "qwen2-yarn-factor": ("qwen2", rope(theta=1e6, **YARN, attention_factor=0.9)),
     "qwen3": ("qwen3", {}),
     "qwen3-tied-bias": ("qwen3", dict(tie_word_embeddings=True, attention_bias=True)),
