@@ -117,6 +117,20 @@ def check_growth(checks, tool, root, batch_path):
         checks.close(f"{name}: loaded again", again["logits"], got["logits_after"], LOGITS)
 
 
+def check_whole_embeddings(checks, tool, root, batch, batch_path):
+    """PEFT adds the embeddings whole where they were resized; they replace the base's."""
+    model = get_peft_model(load(root / "llama"), LoraConfig(task_type="CAUSAL_LM", r=2,
+                                                             target_modules=["q_proj"])).eval()
+    with torch.no_grad():
+        for part in (model.get_input_embeddings(), model.get_output_embeddings()):
+            part.weight.add_(torch.randn_like(part.weight) * 0.1)
+        model.save_pretrained(root / "whole", save_embedding_layers=True)
+        got, = run_tool(tool, root, [{"model": str(root / "llama"), "batch": str(batch_path),
+                                      "out": str(root / "c.safetensors"),
+                                      "adapter": str(root / "whole")}])
+        checks.close("whole embeddings", got["logits"], logits_of(model, batch), LOGITS)
+
+
 def main():
     tool, checks = sys.argv[1], Checks()
     with tempfile.TemporaryDirectory() as root:
@@ -147,6 +161,7 @@ def main():
             check_ours_in_peft(checks, name, root, root / base, next(results), batch)
             check_peft_in_ours(checks, name, models[name], next(results), batch)
         check_growth(checks, tool, root, path)
+        check_whole_embeddings(checks, tool, root, batch, path)
     checks.finish()
 
 
