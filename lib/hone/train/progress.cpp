@@ -19,7 +19,7 @@ std::optional<std::string> Progress::add(const StepStats& stats, int64_t tokens,
   const double left = seconds / steps_here_ * static_cast<double>(steps_ - stats.step);
   return fmt::format(
       "step {}/{}  loss {:.4f}  lr {:.2e}  grad {:.3f}  {:.0f} tokens/s  {} tokens  memory {}  left {}",
-      stats.step, steps_, recent_loss(), stats.lr, stats.grad_norm,
+      first_step_ + stats.step, first_step_ + steps_, recent_loss(), stats.lr, stats.grad_norm,
       static_cast<double>(tokens_here) / seconds, tokens, format_bytes(resident_bytes()),
       format_duration(left));
 }

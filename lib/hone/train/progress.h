@@ -16,7 +16,9 @@ struct Evaluation;
 /// Smooths the loss and writes a line every `log_every` steps.
 class Progress {
  public:
-  Progress(int64_t steps, int64_t log_every) : steps_(steps), log_every_(log_every) {}
+  /// `first_step` is where the phase's steps begin in the run's count, which the lines show.
+  Progress(int64_t steps, int64_t log_every, int64_t first_step = 0)
+      : steps_(steps), log_every_(log_every), first_step_(first_step) {}
 
   /// Adds a step; gives the line to show, if one is due: loss, lr, gradient norm, tokens/s, memory
   /// and time left. `tokens_here` were processed in `seconds` by this process.
@@ -33,6 +35,7 @@ class Progress {
  private:
   int64_t steps_;
   int64_t log_every_;
+  int64_t first_step_;
   int64_t steps_here_ = 0;
   std::deque<double> losses_;
 };

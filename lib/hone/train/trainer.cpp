@@ -31,7 +31,7 @@ class Loop {
         folder_(folder),
         phase_(phase),
         evaluations_(evaluations),
-        progress_(options.steps, options.log_every) {}
+        progress_(options.steps, options.log_every, phase.first_step) {}
 
   Outcome run();
 
