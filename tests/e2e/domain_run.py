@@ -8,10 +8,8 @@
    equals that of the merged model/ and report.json's.
 4. steps 0 scores the saved model: the same figures as the run's own last evaluation.
 """
-import json
 import math
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -19,15 +17,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-
-def run(hone, config, out, *more):
-    recipe = out.with_suffix(".json")
-    recipe.write_text(json.dumps(config))
-    done = subprocess.run([hone, "--config", recipe, "--out", out, *more], capture_output=True, text=True)
-    assert done.returncode == 0, f"{out.name}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return json.loads((out / "report.json").read_text())
+from support import check_close, data_sets, small_base, run
 
 
 def summed_nll(model, tokenizer, texts):
@@ -41,29 +31,11 @@ def summed_nll(model, tokenizer, texts):
     return total
 
 
-def check_close(ours, theirs, what):
-    error = abs(ours - theirs) / abs(theirs)
-    print(f"{what}: {ours:.6f} and {theirs:.6f}, relative {error:.1e}")
-    assert error < 1e-5, what
-
-
 def main():
     hone = sys.argv[1]
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
-        subprocess.run([sys.executable, ROOT / "scripts/demo_data", "--out", work / "data"], check=True,
-                       stdout=subprocess.DEVNULL)
-        texts = {}
-        for domain, rows in {"general": 3000, "medicine": 1500}.items():
-            for part, count in {"train": rows, "held_out": 60}.items():
-                lines = (work / f"data/{domain}.{part}.jsonl").read_text().splitlines()[:count]
-                (work / f"{domain}.{part}.jsonl").write_text("\n".join(lines) + "\n")
-                texts[domain, part] = [json.loads(line)["text"] for line in lines]
-
-        def sets(part):
-            return [{"name": d, "domain": d, "files": [str(work / f"{d}.{part}.jsonl")]} for d in ("general", "medicine")]
-
-        data = {"train": sets("train"), "held_out": sets("held_out"), "tokens_per_batch": 1024}
+        data, texts = data_sets(work)
 
         def check(report, model, tokenizer, what):
             for score in report["after"]["sets"]:
@@ -71,11 +43,7 @@ def main():
                 check_close(score["nll"], theirs, f"{what}, nll of {score['name']}")
                 assert math.isclose(score["perplexity"], math.exp(score["nll"] / score["base_tokens"]))
 
-        base = run(hone, {
-            "about": "base", "data": {"train": sets("train")[:1], "held_out": data["held_out"], "tokens_per_batch": 1024},
-            "architecture": {"hidden_size": 64, "intermediate_size": 160, "num_hidden_layers": 2, "num_attention_heads": 4,
-                             "num_key_value_heads": 2},
-            "tokenizer": {"vocab_size": 1500}, "train": {"steps": 60, "lr": 5e-3}}, work / "base")
+        base = run(hone, small_base(data), work / "base")
         assert all(a["perplexity"] < b["perplexity"] / 4 for a, b in zip(base["after"]["sets"], base["before"]["sets"]))
         base_folder = str(work / "base/model")
         check(base, AutoModelForCausalLM.from_pretrained(base_folder), AutoTokenizer.from_pretrained(base_folder), "base")

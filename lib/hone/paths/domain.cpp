@@ -206,11 +206,11 @@ train::Outcome DomainRun::run_phase(const train::Phase& phase, const train::Trai
   train::Outcome outcome = train::run(options, optimizer, task, folder_, phase, evaluations_);
   for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(true);
   if (outcome.ending == train::Ending::kStopped) {
+    const double ratio = *guard_.ratio();
     returned_to_ = train::return_to_checkpoint(folder_, task);
     log_warning(fmt::format("guard: perplexity of {} is {:.3f} times that of the base, over {}; the "
                             "model goes back to step {} and the run stops",
-                            *config_.guard.domain, *guard_.ratio(), config_.guard.max_ratio,
-                            *returned_to_));
+                            *config_.guard.domain, ratio, config_.guard.max_ratio, *returned_to_));
   }
   return outcome;
 }
@@ -250,8 +250,8 @@ RunReport DomainRun::finish(const train::Outcome& outcome) {
   RunReport report{outcome.ending, outcome.signal};
   const bool saved = outcome.ending == train::Ending::kDone || returned_to_;
   if (saved && config_.train.steps > 0) save_model();
-  report.json = domain_report({config_, outcome, evaluations_, guard_, growth_, base_held_out_,
-                               data_, returned_to_});
+  report.json = domain_report(
+      {config_, outcome, evaluations_, growth_, base_held_out_, data_, returned_to_});
   if (outcome.ending != train::Ending::kSignal) io::write_report(folder_.path(), report.json);
   report.summary = domain_summary(config_, outcome, folder_.path());
   return report;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "hone/core/hardware.h"
+#include "hone/paths/guard.h"
 #include "hone/train/progress.h"
 
 namespace hone::paths {
@@ -40,6 +41,17 @@ const train::Evaluation& final_evaluation(const DomainOutcome& run) {
   return run.evaluations.back();
 }
 
+/// `ratio` is of the last evaluation: the one that stopped the run where it did.
+Json guard_json(const DomainOutcome& run) {
+  Guard guard(run.config.guard);
+  guard.set_reference(run.evaluations.front().scores);
+  guard.judge(run.evaluations.back().scores);
+  return {{"domain", *run.config.guard.domain},
+          {"max_ratio", run.config.guard.max_ratio},
+          {"ratio", guard.ratio() ? Json(*guard.ratio()) : Json(nullptr)},
+          {"returned_to", run.returned_to ? Json(*run.returned_to) : Json(nullptr)}};
+}
+
 Json vocabulary_json(const DomainOutcome& run) {
   Json tokens = Json::array(), lengths = Json::array();
   for (const text::GrownToken& token : run.growth->added) {
@@ -67,7 +79,10 @@ Json domain_report(const DomainOutcome& run) {
   const train::Outcome& outcome = run.outcome;
   Json report = {{"path", "domain"}, {"about", run.config.about}, {"ending", ending_name(outcome.ending)}};
   if (run.config.train.steps > 0) {
-    report["steps"] = outcome.steps + run.config.vocabulary.embedding_steps;
+    report["steps"] = outcome.steps;
+    if (run.config.vocabulary.embedding_steps > 0) {
+      report["embedding_steps"] = run.config.vocabulary.embedding_steps;
+    }
     report["tokens"] = outcome.tokens;
     report["loss"] = std::isfinite(outcome.loss) ? Json(outcome.loss) : Json(nullptr);
     report["skipped_steps"] = outcome.skipped;
@@ -78,10 +93,7 @@ Json domain_report(const DomainOutcome& run) {
   report["before"] = evaluation_json(run.evaluations.front());
   report["after"] = evaluation_json(final_evaluation(run));
   if (run.config.guard.domain) {
-    report["guard"] = {{"domain", *run.config.guard.domain},
-                       {"max_ratio", run.config.guard.max_ratio},
-                       {"ratio", run.guard.ratio() ? Json(*run.guard.ratio()) : Json(nullptr)},
-                       {"returned_to", run.returned_to ? Json(*run.returned_to) : Json(nullptr)}};
+    report["guard"] = guard_json(run);
   }
   if (run.growth) report["vocabulary"] = vocabulary_json(run);
   report["data"] = run.data.json();

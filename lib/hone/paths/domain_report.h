@@ -7,7 +7,6 @@
 
 #include "hone/paths/domain_config.h"
 #include "hone/paths/domain_data.h"
-#include "hone/paths/guard.h"
 #include "hone/text/growth.h"
 #include "hone/train/trainer.h"
 
@@ -18,7 +17,6 @@ struct DomainOutcome {
   const DomainConfig& config;
   const train::Outcome& outcome;
   const std::vector<train::Evaluation>& evaluations;  ///< the first is of the base
-  const Guard& guard;
   const std::optional<text::GrowthResult>& growth;
   const std::vector<data::Dataset>& base_held_out;
   const DomainData& data;
