@@ -29,9 +29,9 @@ endif()
 message(STATUS "LibTorch ${HONE_TORCH_VERSION}: ${HONE_LIBTORCH}")
 
 set(_hone_torch_lib ${HONE_LIBTORCH}/lib)
-find_file(HONE_GOMP NAMES libgomp.so.1 PATHS ${_hone_torch_lib} NO_DEFAULT_PATH)
+find_file(HONE_GOMP NAMES libgomp.so.1 PATHS ${_hone_torch_lib} NO_DEFAULT_PATH NO_CACHE)
 if(NOT HONE_GOMP)
-  find_library(HONE_GOMP NAMES libgomp.so.1 gomp REQUIRED)
+  find_library(HONE_GOMP NAMES libgomp.so.1 gomp REQUIRED NO_CACHE)
 endif()
 
 if(TARGET hone::torch)

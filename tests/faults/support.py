@@ -3,12 +3,13 @@ import hashlib
 import json
 import pathlib
 import random
+import re
 import subprocess
 import time
 
 WORDS = ("fever", "nerve", "court", "judge", "clause", "writ", "lung", "graft", "bone", "river", "stone",
          "cardiology", "jurisprudence", "hemoglobin", "plaintiff")
-DEADLINE = 120  # seconds for anything that a test waits for
+DEADLINE = 300  # seconds for anything that a test waits for
 
 
 def write_rows(path, seed, count):
@@ -58,6 +59,21 @@ def lora_recipe(folder, model):
     }
 
 
+def wait_until(condition):
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"did not happen in {DEADLINE} s")
+        time.sleep(0.002)
+
+
+def catches(pid, number):
+    """Whether the process has a handler for the signal."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    caught = int(re.search(r"(?m)^SigCgt:\s*([0-9a-f]+)", status)[1], 16)
+    return bool(caught >> (number - 1) & 1)
+
+
 class Run:
     """One run folder and the processes that work on it."""
 
@@ -89,15 +105,8 @@ class Run:
 
     def wait_for_step(self, process, step):
         """Waits until the run has done `step` steps; False if the process ended first."""
-        end = time.monotonic() + DEADLINE
-        while self.step() < step:
-            if process.poll() is not None:
-                return False
-            if time.monotonic() > end:
-                process.kill()
-                raise TimeoutError(f"{self.out}: no step {step} in {DEADLINE} s")
-            time.sleep(0.002)
-        return True
+        wait_until(lambda: self.step() >= step or process.poll() is not None)
+        return process.poll() is None
 
     def result(self):
         """What a repeated run must give again: weights by file, and metrics but for speed and time."""

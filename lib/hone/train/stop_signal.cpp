@@ -7,8 +7,6 @@ namespace {
 
 volatile sig_atomic_t received_signal = 0;
 
-void note(int signal) { received_signal = signal; }
-
 void handle(int signal, void (*handler)(int), int flags) {
   struct sigaction action = {};
   action.sa_handler = handler;
@@ -16,11 +14,16 @@ void handle(int signal, void (*handler)(int), int flags) {
   ::sigaction(signal, &action, nullptr);
 }
 
+void note(int signal) {
+  received_signal = signal;
+  for (int second : {SIGINT, SIGTERM}) handle(second, SIG_DFL, 0);
+}
+
 }  // namespace
 
 StopSignal::StopSignal() {
   received_signal = 0;
-  for (int signal : {SIGINT, SIGTERM}) handle(signal, note, SA_RESETHAND | SA_RESTART);
+  for (int signal : {SIGINT, SIGTERM}) handle(signal, note, SA_RESTART);
 }
 
 StopSignal::~StopSignal() {
