@@ -49,6 +49,9 @@ def main():
         assert metrics(work / "repeated") == metrics(work / "plain")
         assert repeated["after"] == plain["after"]
 
+        again = run(hone, recipe, work / "plain", "--resume")
+        assert again == plain, "resuming a run that has ended must change nothing"
+
         narrow = {**recipe, "data": {**data, "train": data["train"][1:]},
                   "train": {"steps": 60, "lr": 5e-3, "eval_every": 10}}
         guard = {"domain": "general", "max_ratio": 1.05}

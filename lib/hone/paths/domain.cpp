@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 
 #include "hone/core/hardware.h"
@@ -61,6 +62,8 @@ class DomainRun {
   RunReport run();
 
  private:
+  /// The report of the run in the folder, if it has ended.
+  std::optional<RunReport> open_folder();
   void open_base();
   void score_base();
   void grow();
@@ -92,11 +95,19 @@ class DomainRun {
   std::optional<int64_t> returned_to_;  // step that a guard's stop went back to
 };
 
-void DomainRun::open_base() {
-  if (folder_.resumed()) {
+std::optional<RunReport> DomainRun::open_folder() {
+  if (std::filesystem::exists(folder_.file(io::kConfigFile)) && folder_.resumed()) {
     check_same_config(read_json_file(folder_.file(io::kConfigFile)), context_.config);
   }
   folder_.write_json(io::kConfigFile, context_.config);
+  if (!std::filesystem::exists(folder_.file(io::kReportFile))) return std::nullopt;
+  RunReport report{.json = read_json_file(folder_.file(io::kReportFile))};
+  report.summary = fmt::format("the run in {} has ended already ({})", folder_.path(),
+                               report.json.at("ending").get<std::string>());
+  return report;
+}
+
+void DomainRun::open_base() {
   tokenizer_ = make_tokenizer(config_);
   base_ = load_base(config_, tokenizer_->text, device_);
   base_held_out_ = load_held_out(config_, tokenizer_->text);
@@ -258,6 +269,7 @@ RunReport DomainRun::finish(const train::Outcome& outcome) {
 }
 
 RunReport DomainRun::run() {
+  if (auto ended = open_folder()) return *std::move(ended);
   open_base();
   if (!folder_.newest()) score_base();
   if (config_.train.steps == 0) {

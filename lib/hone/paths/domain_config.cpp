@@ -93,7 +93,9 @@ void DomainConfig::validate(Validation& v) const {
   }
   if (train.steps == 0) {
     if (data.held_out.empty()) v.problem("data/held_out", "needs a data set to score with steps 0");
-    for (const char* key : {"vocabulary", "weights", "guard", "memory"}) {
+    if (architecture) v.problem("architecture", "has nothing learnt to score: give a model");
+    for (const char* key :
+         {"data/train", "tuning", "lora", "vocabulary", "weights", "guard", "memory"}) {
       v.no_effect(key, "with train.steps 0, which only evaluates");
     }
   }

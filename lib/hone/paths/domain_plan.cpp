@@ -86,6 +86,11 @@ DomainPlan plan_domain(const DomainConfig& config) {
                 .checkpoint_every = config.memory.checkpoint_every,
                 .lora = lora ? std::optional(config.lora) : std::nullopt,
                 .token_rows = lora ? prepared.new_tokens : 0});
+  if (config.train.steps == 0) {  // scoring keeps nothing for a backward pass
+    const model::MemoryPlan& training = plan.memory;
+    plan.memory = {.weights = training.weights, .loss = training.loss,
+                   .peak = training.weights + training.loss};
+  }
   plan.text = describe_data(config, prepared.data);
   for (const auto& [name, bytes] : plan.memory.items()) {
     plan.text += fmt::format("{:<24}{:>12}\n", name, train::format_bytes(bytes));
