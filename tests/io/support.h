@@ -9,9 +9,10 @@ namespace hone::io::test {
 
 /// A folder of its own, gone with the object.
 struct TemporaryFolder {
-  TemporaryFolder() {
-    char name[] = "/tmp/hone-io-test-XXXXXX";
-    path = ::mkdtemp(name);
+  /// In /dev/shm fsync costs nothing.
+  explicit TemporaryFolder(const std::string& parent = "/tmp") {
+    std::string name = parent + "/hone-io-test-XXXXXX";
+    path = ::mkdtemp(name.data());
   }
   TemporaryFolder(const TemporaryFolder&) = delete;
   ~TemporaryFolder() { std::filesystem::remove_all(path); }

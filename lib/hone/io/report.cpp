@@ -136,6 +136,11 @@ std::string spaced(std::string key) {
   return key;
 }
 
+/// "peak_memory" for "peak_memory_bytes": the value shows its unit.
+std::string without_unit(const std::string& key) {
+  return key.ends_with("_bytes") ? key.substr(0, key.size() - 6) : key;
+}
+
 std::string render_plots(const std::vector<Json>& rows) {
   const Curves curves = curves_of(rows);
   const auto with_smooth = [](const std::string& title, const Series& raw) {
@@ -144,7 +149,7 @@ std::string render_plots(const std::vector<Json>& rows) {
   std::string html = with_smooth("Training loss", curves.loss);
   html += render_plot("Held-out perplexity", curves.perplexity.series());
   for (const auto& [name, set] : curves.objects) html += render_plot(spaced(name), set.series());
-  html += render_plot("Learning rate", {curves.lr});
+  html += render_plot("Learning rate", {curves.lr}, detail::Scale::kLinear);
   html += with_smooth("Gradient norm before clipping", curves.grad);
   html += with_smooth("Tokens per second", curves.speed);
   return html.empty() ? "" : "<h2>Over the steps</h2><div class=\"plots\">" + html + "</div>\n";
@@ -267,7 +272,7 @@ std::string render_tiles(const Json& report) {
   for (const auto& [key, value] : report.items()) {
     if (!value.is_primitive() || key == "about") continue;
     html += fmt::format("<div><b>{}</b><span>{}</span></div>", render_scalar(key, value),
-                        escape_html(spaced(key)));
+                        escape_html(spaced(without_unit(key))));
   }
   return html.empty() ? "" : "<div class=\"tiles\">" + html + "</div>\n";
 }

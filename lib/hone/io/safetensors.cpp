@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "hone/core/error.h"
@@ -26,8 +27,8 @@ constexpr DtypeEntry kDtypes[] = {
     {Dtype::F8_E5M2, "F8_E5M2", 1}, {Dtype::F8_E4M3, "F8_E4M3", 1}, {Dtype::F8_E8M0, "F8_E8M0", 1},
     {Dtype::I16, "I16", 2},         {Dtype::U16, "U16", 2},         {Dtype::F16, "F16", 2},
     {Dtype::BF16, "BF16", 2},       {Dtype::I32, "I32", 4},         {Dtype::U32, "U32", 4},
-    {Dtype::F32, "F32", 4},         {Dtype::I64, "I64", 8},         {Dtype::U64, "U64", 8},
-    {Dtype::F64, "F64", 8}};
+    {Dtype::F32, "F32", 4},         {Dtype::F64, "F64", 8},         {Dtype::I64, "I64", 8},
+    {Dtype::U64, "U64", 8}};
 
 const DtypeEntry& entry(Dtype dtype) { return kDtypes[static_cast<size_t>(dtype)]; }
 
@@ -169,8 +170,8 @@ class HeaderParser {
   }
 
   void check_tiling(std::vector<TensorInfo>& tensors) const {
-    std::stable_sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
-      return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+    std::sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) {
+      return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
     });
     uint64_t at = 0;
     for (const TensorInfo& info : tensors) {

@@ -15,7 +15,8 @@
 
 namespace hone::io {
 
-/// Element types by their names in the file.
+/// Element types by their names in the file, in the order by which the reference implementation
+/// sorts tensors (the last first).
 enum class Dtype {
   BOOL,
   U8,
@@ -30,9 +31,9 @@ enum class Dtype {
   I32,
   U32,
   F32,
+  F64,
   I64,
-  U64,
-  F64
+  U64
 };
 
 /// Bytes of an element.

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <set>
-#include <tuple>
 
 #include "hone/core/error.h"
 #include "hone/core/json.h"
@@ -50,8 +49,7 @@ std::vector<Entry> in_file_order(const NamedTensors& tensors) {
     entries.push_back({&name, &tensor, to_dtype(tensor.scalar_type())});
   }
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    const size_t size_a = dtype_size(a.dtype), size_b = dtype_size(b.dtype);
-    return size_a != size_b ? size_a > size_b : *a.name < *b.name;
+    return a.dtype != b.dtype ? a.dtype > b.dtype : *a.name < *b.name;
   });
   return entries;
 }

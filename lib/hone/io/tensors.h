@@ -23,8 +23,9 @@ at::Tensor read_tensor(const Safetensors& file, const std::string& name);
 /// Names in the order in which the caller wants them kept; files have an order of their own.
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-/// Writes a file as the reference implementation does: tensors by descending dtype size, then by
-/// name; header padded with spaces to 8 bytes; metadata in key order, {"format": "pt"} by default.
+/// Writes a file as the reference implementation does, to the byte (tests/interop/io_safetensors):
+/// tensors by descending Dtype, hence by descending size, then by name; header padded with spaces
+/// to 8 bytes; metadata {"format": "pt"} by default.
 /// Tensors may lie on any device and have any strides; each is written whole, even if two share
 /// storage. Not atomic by itself: write inside an AtomicFolder.
 /// Throws: c10::ValueError for duplicate or empty names and unnamed dtypes; IoError.

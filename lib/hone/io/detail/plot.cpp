@@ -87,9 +87,9 @@ Axis x_axis(const Ranges& r) {
   return {single ? r.x_low - 1 : r.x_low, single ? r.x_high + 1 : r.x_high, kLeft, kWidth - kRight};
 }
 
-Axis y_axis(const Ranges& r) {
+Axis y_axis(const Ranges& r, Scale scale) {
   Axis axis{r.y_low, r.y_high, kHeight - kBottom, kTop};
-  axis.logarithmic = r.y_low > 0 && r.y_high / r.y_low > kLogSpan;
+  axis.logarithmic = scale == Scale::kByRange && r.y_low > 0 && r.y_high / r.y_low > kLogSpan;
   if (axis.logarithmic) {
     axis.low = std::log10(r.y_low), axis.high = std::log10(r.y_high);
   } else if (r.y_low > 0 && r.y_low < 0.5 * r.y_high) {
@@ -234,10 +234,10 @@ Series smoothed(const Series& raw, std::string name) {
   return smooth;
 }
 
-std::string render_plot(const std::string& title, const std::vector<Series>& series) {
+std::string render_plot(const std::string& title, const std::vector<Series>& series, Scale scale) {
   const auto ranges = ranges_of(series);
   if (!ranges) return "";
-  const Axis x = x_axis(*ranges), y = y_axis(*ranges);
+  const Axis x = x_axis(*ranges), y = y_axis(*ranges, scale);
   const std::vector<size_t> colours = colours_of(series);
   std::string lines;
   for (size_t i = 0; i < series.size(); ++i) lines += render_line(series[i], colours[i], x, y);

@@ -24,9 +24,14 @@ std::string format_number(double value);
 /// Exponential moving average over about a fiftieth of the points, unbiased at the start.
 Series smoothed(const Series& raw, std::string name);
 
-/// A <figure> with title, legend and plot; "" if no series has a finite point. The y axis is
-/// logarithmic where positive values span more than a factor of 30.
-std::string render_plot(const std::string& title, const std::vector<Series>& series);
+enum class Scale {
+  kLinear,
+  kByRange  ///< logarithmic where positive values span more than a factor of 30
+};
+
+/// A <figure> with title, legend and plot; "" if no series has a finite point.
+std::string render_plot(const std::string& title, const std::vector<Series>& series,
+                        Scale scale = Scale::kByRange);
 
 /// A line of its own for a table: from a ring at `before` to a dot at `after`, on a logarithmic
 /// scale from `low` to `high`. All must be positive.
