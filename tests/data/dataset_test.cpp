@@ -122,8 +122,7 @@ TEST_CASE("what was left out or cut is reported") {
   });
   std::string rows = "{\"text\": \"abcdefgh\"}\n";
   for (int i = 0; i < 7; ++i) rows += "[]\n";
-  const Dataset set =
-      load(rows, make_folder(), {.on_bad_row = OnBadRow::kSkip, .max_length = 4});
+  const Dataset set = load(rows, make_folder(), {.on_bad_row = OnBadRow::kSkip, .max_length = 4});
   set_log_sink(nullptr);
   CHECK(set.counts.bad_rows == 7);
   CHECK(set.counts.rows == 8);
@@ -136,9 +135,16 @@ TEST_CASE("what was left out or cut is reported") {
 TEST_CASE("entities weigh exactly the tokens that overlap them") {
   // " aspirin" is one token with its space; "heart" is "he" + "art"; "is" stays bytes.
   const std::string space = byte_token(' ');
-  const auto folder = make_folder({{"a", "s"}, {"p", "i"}, {"r", "i"}, {"ri", "n"}, {"as", "pi"},
-                                   {space, "aspi"}, {space + "aspi", "rin"}, {"h", "e"},
-                                   {"a", "r"}, {"ar", "t"}});
+  const auto folder = make_folder({{"a", "s"},
+                                   {"p", "i"},
+                                   {"r", "i"},
+                                   {"ri", "n"},
+                                   {"as", "pi"},
+                                   {space, "aspi"},
+                                   {space + "aspi", "rin"},
+                                   {"h", "e"},
+                                   {"a", "r"},
+                                   {"ar", "t"}});
   const EntityMatcher matcher({"aspirin", "heart attack", "é"}, false);
   const auto loaded = [&](const std::string& text) {
     const Dataset set = load("{\"text\": \"" + text + "\"}", folder, {},
@@ -163,9 +169,9 @@ TEST_CASE("nothing to train on is an error before training") {
   CHECK_THAT(failure("[]", folder, {}, {}, ".json"), Contains("of 0 rows"));
   CHECK_THAT(failure("\n\n", folder, {}, {}, ".txt"), Contains("of 0 rows"));
   CHECK_THAT(failure("[]\n{}", folder, {.on_bad_row = OnBadRow::kSkip}), Contains("2 are bad"));
-  CHECK_THAT(failure("{\"text\": \"abc\"}", folder,
-                     {.max_length = 2, .on_too_long = OnTooLong::kDrop}),
-             Contains("1 are too long"));
+  CHECK_THAT(
+      failure("{\"text\": \"abc\"}", folder, {.max_length = 2, .on_too_long = OnTooLong::kDrop}),
+      Contains("1 are too long"));
   const TempFile tokens("data_t.jsonl", R"({"input_ids": [5]})");
   CHECK_THROWS_AS(read_texts({.files = {tokens.path()}}), DataError);
 }

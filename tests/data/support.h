@@ -34,8 +34,12 @@ inline text::TokenizerFolder make_folder(const Merges& merges = {}, bool bos = f
   const std::vector<std::string> special{"<s>", "</s>", "<|end|>", "<|user|>", "<|bot|>"};
   Json added = Json::array(), vocabulary = Json::object(), pairs = Json::array();
   for (const std::string& token : special) {
-    added.push_back({{"id", added.size()}, {"content", token}, {"single_word", false},
-                     {"lstrip", false}, {"rstrip", false}, {"normalized", false},
+    added.push_back({{"id", added.size()},
+                     {"content", token},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
                      {"special", true}});
     vocabulary[token] = vocabulary.size();
   }
@@ -44,8 +48,10 @@ inline text::TokenizerFolder make_folder(const Merges& merges = {}, bool bos = f
     pairs.push_back({left, right});
     vocabulary[left + right] = vocabulary.size();
   }
-  const Json byte_level{{"type", "ByteLevel"}, {"add_prefix_space", false},
-                        {"trim_offsets", false}, {"use_regex", true}};
+  const Json byte_level{{"type", "ByteLevel"},
+                        {"add_prefix_space", false},
+                        {"trim_offsets", false},
+                        {"use_regex", true}};
   Json post = byte_level;
   if (bos) {
     const Json sequence{{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
@@ -54,17 +60,27 @@ inline text::TokenizerFolder make_folder(const Merges& merges = {}, bool bos = f
             {"pair", {sequence, sequence}},
             {"special_tokens", {{"<s>", {{"id", "<s>"}, {"ids", {0}}, {"tokens", {"<s>"}}}}}}};
   }
-  const Json json{{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr},
-                  {"added_tokens", added}, {"normalizer", nullptr},
-                  {"pre_tokenizer", byte_level}, {"post_processor", post},
+  const Json json{{"version", "1.0"},
+                  {"truncation", nullptr},
+                  {"padding", nullptr},
+                  {"added_tokens", added},
+                  {"normalizer", nullptr},
+                  {"pre_tokenizer", byte_level},
+                  {"post_processor", post},
                   {"decoder", byte_level},
-                  {"model", {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr},
-                             {"continuing_subword_prefix", nullptr},
-                             {"end_of_word_suffix", nullptr}, {"fuse_unk", false},
-                             {"byte_fallback", false}, {"ignore_merges", false},
-                             {"vocab", vocabulary}, {"merges", pairs}}}};
+                  {"model",
+                   {{"type", "BPE"},
+                    {"dropout", nullptr},
+                    {"unk_token", nullptr},
+                    {"continuing_subword_prefix", nullptr},
+                    {"end_of_word_suffix", nullptr},
+                    {"fuse_unk", false},
+                    {"byte_fallback", false},
+                    {"ignore_merges", false},
+                    {"vocab", vocabulary},
+                    {"merges", pairs}}}};
   text::TokenizerFolder folder{.tokenizer = text::Tokenizer::from_json(
-      parse_json(json.dump(), "tokenizer.json"), "tokenizer.json")};
+                                   parse_json(json.dump(), "tokenizer.json"), "tokenizer.json")};
   folder.bos_id = 0;
   folder.eos_id = 1;
   folder.bos_token = "<s>";

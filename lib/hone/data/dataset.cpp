@@ -177,6 +177,9 @@ Dataset load_dataset(const DatasetOptions& options, const text::TokenizerFolder&
   }
   report_lengths(options, set.counts);
   check_not_empty(options, set.counts);
+  if (context.entities && set.counts.entity_tokens == 0) {
+    log_warning(name_of(options) + ": no key entity occurs in what is trained of it");
+  }
   set.hash = dataset_hash(set.examples);
   return set;
 }

@@ -50,7 +50,7 @@ struct LoadContext {
 ///
 /// A bad row throws DataError(file, line, reason), or is counted and (the first few) reported
 /// through log_warning under on_bad_row skip. Truncated and dropped documents are counted and
-/// reported through one warning.
+/// reported through one warning; so is a set in which no entity occurs.
 /// Throws: DataError; IoError for a file that cannot be read; Error if no example or no trained
 /// target is left, or if conversations come without a chat template.
 Dataset load_dataset(const DatasetOptions& options, const text::TokenizerFolder& text,

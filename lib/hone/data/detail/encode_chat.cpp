@@ -1,10 +1,133 @@
+#include <algorithm>
+
 #include "hone/data/detail/encoder.h"
 
 namespace hone::data::detail {
+namespace {
 
-// Until the text room renders chat templates.
-std::vector<Encoder::Document> Encoder::chat_documents(const ChatSample&) const {
-  throw SetupError("holds conversations, which this build cannot render");
+/// The conversation up to and with message `last`.
+text::ChatInput up_to(const text::ChatInput& input, size_t last) {
+  text::ChatInput cut = input;
+  cut.messages = Json(input.messages.begin(), input.messages.begin() + last + 1);
+  return cut;
+}
+
+bool is_assistant(const Json& message) { return message.at("role") == "assistant"; }
+
+}  // namespace
+
+const text::ChatTemplate& Encoder::chat() const {
+  std::call_once(chat_once_, [this] {
+    if (!text_.chat_template) {
+      throw SetupError(
+          "holds conversations, but the tokenizer folder has no chat template; add "
+          "chat_template.jinja, or for Alpaca rows set chat_form plain");
+    }
+    try {
+      chat_.emplace(*text_.chat_template, text_.chat_template_source);
+    } catch (const Error& error) {
+      throw SetupError(error.what());
+    }
+  });
+  return *chat_;
+}
+
+bool Encoder::use_training_form() const {
+  if (options_.chat_form == ChatForm::kTraining) return true;
+  if (options_.chat_form == ChatForm::kTemplate) return false;
+  std::call_once(form_once_, [this] { discards_ = text::discards_reasoning(chat(), variables_); });
+  return discards_;
+}
+
+std::vector<Encoder::Document> Encoder::chat_documents(const ChatSample& sample) const {
+  if (options_.chat_form == ChatForm::kPlain) {
+    throw SetupError("chat_form plain has a text form for Alpaca rows only, not for conversations");
+  }
+  text::ChatInput input;
+  input.messages = sample.messages;
+  input.tools = sample.tools;
+  input.variables = variables_;
+  if (use_training_form()) return training_documents(sample, input);
+  if (options_.train_on == TrainOn::kAll) return {whole_document(sample, input)};
+  if (options_.train_on == TrainOn::kLastAssistant) {
+    return {template_document(sample, input, text::ChatTurns::kLast)};
+  }
+
+  const auto turns = std::count_if(sample.messages.begin(), sample.messages.end(), is_assistant);
+  try {
+    return {template_document(sample, input, text::ChatTurns::kAll)};
+  } catch (const SetupError&) {
+    throw;
+  } catch (const Error&) {
+    if (turns < 2) throw;
+  }
+  // The template renders turns otherwise once others follow: a document for each, cut behind it.
+  std::vector<Document> documents;
+  for (size_t i = 0; i < sample.messages.size(); ++i) {
+    if (sample.weights[i] <= 0) continue;
+    documents.push_back(template_document(sample, up_to(input, i), text::ChatTurns::kLast));
+  }
+  return documents;
+}
+
+Encoder::Document Encoder::whole_document(const ChatSample& sample,
+                                          const text::ChatInput& input) const {
+  for (size_t i = 0; i < sample.weights.size(); ++i) {
+    if (!is_assistant(sample.messages[i]) || sample.weights[i] == 1) continue;
+    throw Error("message " + std::to_string(i + 1) +
+                ": train, weight and untrained prompts have no effect with train_on all");
+  }
+  Document document;
+  document.text = chat().render(input);
+  document.trained = {{0, static_cast<int64_t>(document.text.size()), 1}};
+  return document;
+}
+
+Encoder::Document Encoder::template_document(const ChatSample& sample, const text::ChatInput& input,
+                                             text::ChatTurns turns) const {
+  text::RenderedChat rendered = text::render_turns(chat(), input, turns);
+  Document document;
+  document.text = std::move(rendered.text);
+  for (const text::ChatSpan& span : rendered.spans) {
+    float weight = 1;
+    if (span.message >= 0) {
+      weight = sample.weights.at(static_cast<size_t>(span.message));
+    } else {
+      for (size_t i = 0; i < sample.weights.size(); ++i) {
+        if (!is_assistant(sample.messages[i]) || sample.weights[i] == 1) continue;
+        throw Error(
+            "the template's generation blocks do not tell which message they belong to, "
+            "so that train, weight and untrained prompts cannot be kept");
+      }
+    }
+    if (weight > 0) document.trained.push_back({span.begin, span.end, weight});
+  }
+  return document;
+}
+
+std::vector<Encoder::Document> Encoder::training_documents(const ChatSample& sample,
+                                                           const text::ChatInput& input) const {
+  if (options_.train_on == TrainOn::kAll) {
+    throw SetupError(
+        "train_on all needs chat_form template: in the training form each answer is "
+        "a document of its own, with the conversation before it as its prompt");
+  }
+  std::vector<Document> documents;
+  for (size_t i = 0; i < sample.messages.size(); ++i) {
+    if (sample.weights[i] <= 0) continue;
+    // The last message is an assistant's.
+    if (options_.train_on == TrainOn::kLastAssistant && i + 1 < sample.messages.size()) continue;
+    Document& document = documents.emplace_back();
+    for (const text::ChatSegment& segment : text::training_form(chat(), input, i)) {
+      const auto begin = static_cast<int64_t>(document.text.size());
+      document.text += segment.text;
+      if (segment.trained) {
+        document.trained.push_back(
+            {begin, static_cast<int64_t>(document.text.size()), sample.weights[i]});
+      }
+    }
+  }
+  return documents;
 }
 
 }  // namespace hone::data::detail

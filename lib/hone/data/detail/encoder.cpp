@@ -57,7 +57,7 @@ std::vector<Encoder::Document> Encoder::documents(const Sample& sample) const {
 
 Encoder::Tokens Encoder::tokenise(const Document& document) const {
   text::Encoding encoding = text_.tokenizer.encode(document.text, document.special);
-  Tokens tokens{std::move(encoding.ids), std::vector<float>(encoding.offsets.size(), 0), 0};
+  Tokens tokens{std::move(encoding.ids), std::vector<float>(encoding.offsets.size(), 0), {}};
   auto span = document.trained.begin();
   for (size_t i = 0; i < tokens.ids.size(); ++i) {
     const auto [begin, end] = encoding.offsets[i];
@@ -77,6 +77,7 @@ Encoder::Tokens Encoder::tokenise(const Document& document) const {
   if (tokens.ids.empty() || tokens.ids.back() != *text_.eos_id) {
     tokens.ids.push_back(*text_.eos_id);
     tokens.weights.push_back(0);
+    if (!tokens.in_entity.empty()) tokens.in_entity.push_back(false);
   }
   tokens.weights.back() = 1;
   return tokens;
@@ -98,18 +99,19 @@ void Encoder::weigh_entities(const Document& document, const std::vector<text::O
                              Tokens& tokens) const {
   if (!context_.entities || document.trained.empty()) return;
   const std::vector<Span> found = context_.entities->find(document.text);
+  tokens.in_entity.assign(offsets.size(), false);
   auto span = found.begin();
   for (size_t i = 0; i < offsets.size(); ++i) {
     while (span != found.end() && span->end <= offsets[i].begin) ++span;
     if (span == found.end()) return;
     if (tokens.weights[i] <= 0 || offsets[i].end <= span->begin) continue;
     tokens.weights[i] *= context_.entity_multiplier;
-    if (i > 0) ++tokens.entities;  // the first token is no target
+    tokens.in_entity[i] = true;
   }
 }
 
 Encoder::Tokens Encoder::take_tokens(const TokenSample& sample) const {
-  Tokens tokens{sample.ids, {}, 0};
+  Tokens tokens{sample.ids, {}, {}};
   const int64_t vocabulary = text_.tokenizer.vocab_size();
   for (size_t i = 0; i < sample.ids.size(); ++i) {
     if (sample.ids[i] < 0 || sample.ids[i] >= vocabulary) {
@@ -122,7 +124,6 @@ Encoder::Tokens Encoder::take_tokens(const TokenSample& sample) const {
 }
 
 void Encoder::cut_to_length(Tokens tokens, EncodedRow& row) const {
-  row.counts.entity_tokens += tokens.entities;
   const size_t length = tokens.ids.size();
   if (max_length_ == 0 || length <= max_length_) return keep(tokens, 0, length, row);
   switch (options_.on_too_long) {
@@ -162,6 +163,10 @@ void Encoder::keep(const Tokens& tokens, size_t begin, size_t end, EncodedRow& r
   ++row.counts.documents;
   row.counts.tokens += example.length();
   row.counts.trained += trained;
+  if (!tokens.in_entity.empty()) {
+    row.counts.entity_tokens +=
+        std::count(tokens.in_entity.begin() + begin + 1, tokens.in_entity.begin() + end, true);
+  }
   row.examples.push_back(std::move(example));
 }
 

@@ -53,7 +53,7 @@ class Encoder {
   struct Tokens {
     std::vector<int64_t> ids;
     std::vector<float> weights;
-    int64_t entities = 0;
+    std::vector<bool> in_entity;  ///< empty where none was looked for
   };
 
   std::vector<Document> documents(const Sample& sample) const;

@@ -26,7 +26,10 @@ Json parse_object(const std::string& bytes) {
   try {
     row = parse_json(bytes, "row", kRowLimits);
   } catch (const IoError& error) {
-    throw Error(std::string(error.what()).substr(std::string("row: ").size()));
+    // "row: line 1: reason"; a row of one line needs no number of its own.
+    std::string reason = std::string(error.what()).substr(std::string("row: ").size());
+    if (reason.starts_with("line 1: ")) reason.erase(0, std::string("line 1: ").size());
+    throw Error("not valid JSON: " + reason);
   }
   if (!row.is_object()) throw Error(std::string("expected an object, got ") + row.type_name());
   return row;
