@@ -30,9 +30,6 @@ at::Tensor some_targets(int64_t count, int64_t vocabulary, bool gaps) {
   return targets;
 }
 
-/// A chunk of `rows` rows of a float32 vocabulary.
-int64_t chunk_of(int64_t rows, int64_t vocabulary) { return rows * vocabulary * 4; }
-
 TEST_CASE("linear_cross_entropy: gradient") {
   torch::manual_seed(1);
   for (const bool gaps : {false, true}) {
@@ -41,8 +38,7 @@ TEST_CASE("linear_cross_entropy: gradient") {
     for (const at::Tensor& token_weights : {at::Tensor(), weights}) {
       for (const int64_t rows : {1, 3, 100}) {
         const auto f = [&](const Tensors& in) {
-          return linear_cross_entropy(in[0], in[1], targets, token_weights, kIgnored,
-                                      2 * chunk_of(rows, 9));
+          return linear_cross_entropy(in[0], in[1], targets, token_weights, kIgnored, rows);
         };
         CHECK(gradient_error(f, {at::randn({7, 4}, kDouble), at::randn({9, 4}, kDouble)}) == "");
       }
@@ -67,8 +63,8 @@ TEST_CASE("linear_cross_entropy equals F::cross_entropy for any chunk") {
           Tensors inputs;
           for (const at::Tensor& input : plain)
             inputs.push_back(input.detach().clone().requires_grad_());
-          const at::Tensor sum = linear_cross_entropy(inputs[0], inputs[1], targets, token_weights,
-                                                      kIgnored, chunk_of(rows, 50));
+          const at::Tensor sum =
+              linear_cross_entropy(inputs[0], inputs[1], targets, token_weights, kIgnored, rows);
           CHECK(sum.scalar_type() == at::kFloat);
           CHECK(relative_difference(sum, (nll * token_weights).sum()) < 2e-6);
           sum.backward();
@@ -78,13 +74,34 @@ TEST_CASE("linear_cross_entropy equals F::cross_entropy for any chunk") {
             CHECK(inputs[i].grad().scalar_type() == type);
             CHECK(relative_difference(inputs[i].grad(), plain[i].grad()) < tolerance);
           }
-          CHECK(relative_difference(linear_nll(plain[0].detach(), plain[1].detach(), targets,
-                                               kIgnored, chunk_of(rows, 50)),
-                                    nll) < 2e-6);
+          CHECK(relative_difference(
+                    linear_nll(plain[0].detach(), plain[1].detach(), targets, kIgnored, rows),
+                    nll) < 2e-6);
         }
       }
     }
   }
+}
+
+TEST_CASE("chunk_rows is 64 MiB of logits, but not less than 256 rows") {
+  CHECK(chunk_rows(8192, at::kCPU) == 2048);
+  CHECK(chunk_rows(129280, at::kCPU) == 256);
+  CHECK(chunk_rows(129280, at::kCUDA) == 2048);
+}
+
+TEST_CASE("linear_cross_entropy runs backward once") {
+  const at::Tensor hidden = at::randn({3, 4}).requires_grad_();
+  const at::Tensor sum =
+      linear_cross_entropy(hidden, at::randn({5, 4}), at::zeros({3}, at::kLong), {});
+  sum.backward({}, /*retain_graph=*/true);
+  CHECK_THROWS_WITH(sum.backward(), Catch::Contains("it can be run backward once only"));
+}
+
+TEST_CASE("linear_cross_entropy computes no gradient where none is recorded") {
+  const torch::NoGradGuard no_grad;
+  const at::Tensor hidden = at::randn({3, 4}).requires_grad_();
+  CHECK_FALSE(linear_cross_entropy(hidden, at::randn({5, 4}), at::zeros({3}, at::kLong), {})
+                  .requires_grad());
 }
 
 TEST_CASE("linear_cross_entropy of nothing is zero with zero gradients") {

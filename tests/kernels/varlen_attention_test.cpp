@@ -117,9 +117,9 @@ TEST_CASE("varlen_attention: dropout keeps the mean and follows the seed") {
   CHECK(dropped(7).equal(dropped(7)));
   CHECK_FALSE(dropped(7).equal(dropped(8)));
   at::Tensor sum = at::zeros_like(v);
-  for (uint64_t seed = 0; seed < 2000; ++seed) sum += dropped(seed);
-  // 2000 draws of a weight that is doubled or dropped: standard error of the mean below 0.023 |v|.
-  CHECK(relative_difference(sum / 2000, varlen_attention(q, k, v, segments, 0.3)) < 0.1);
+  for (uint64_t seed = 0; seed < 300; ++seed) sum += dropped(seed);
+  // 300 draws of a weight that is doubled or dropped: standard error of the mean below 0.06 |v|.
+  CHECK(relative_difference(sum / 300, varlen_attention(q, k, v, segments, 0.3)) < 0.25);
 }
 
 TEST_CASE("varlen_attention: wrong shapes are named") {

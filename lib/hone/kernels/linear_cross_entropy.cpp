@@ -58,12 +58,13 @@ struct Chunk {
 /// Calls body(chunk) for chunks of nearly equal size, all in one buffer of logits.
 template <class Body>
 void for_each_chunk(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
-                    int64_t ignore_index, int64_t chunk_bytes, Body body) {
-  const int64_t vocabulary = weight.size(0), size = wide_type(weight) == at::kDouble ? 8 : 4;
+                    int64_t ignore_index, int64_t rows_per_chunk, Body body) {
+  const int64_t vocabulary = weight.size(0);
   const at::Tensor kept = kept_positions(targets, ignore_index, vocabulary);
   const int64_t count = kept.numel();
   if (count == 0) return;
-  const int64_t most = std::max<int64_t>(1, chunk_bytes / std::max<int64_t>(1, vocabulary * size));
+  const int64_t most =
+      rows_per_chunk > 0 ? rows_per_chunk : chunk_rows(vocabulary, weight.device());
   const int64_t chunks = (count + most - 1) / most, length = (count + chunks - 1) / chunks;
   const at::Tensor buffer = at::empty({std::min(length, count), vocabulary}, hidden.options());
   for (int64_t begin = 0; begin < count; begin += length) {
@@ -136,13 +137,13 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
                             const at::Tensor& weight, const at::Tensor& targets,
                             const std::optional<at::Tensor>& token_weights, int64_t ignore_index,
-                            int64_t chunk_bytes, bool needs_grad) {
+                            int64_t rows_per_chunk, bool needs_grad) {
     const bool to_hidden = needs_grad && hidden.requires_grad();
     const bool to_weight = needs_grad && weight.requires_grad();
     const auto wide = hidden.options().dtype(wide_type(hidden));
     at::Tensor sum = at::zeros({}, wide.dtype(at::kDouble)), grad_hidden, grad_weight;
     if (to_hidden) grad_hidden = at::zeros(hidden.sizes(), hidden.options());
-    for_each_chunk(hidden, weight, targets, ignore_index, chunk_bytes, [&](Chunk& chunk) {
+    for_each_chunk(hidden, weight, targets, ignore_index, rows_per_chunk, [&](Chunk& chunk) {
       const at::Tensor factors = token_weights
                                      ? chunk.pick(*token_weights).to(wide.dtype()).contiguous()
                                      : at::ones(chunk.targets_n.sizes(), wide);
@@ -185,22 +186,29 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
 
 }  // namespace
 
+int64_t chunk_rows(int64_t vocabulary, at::Device device) {
+  constexpr int64_t kFewest = 256, kElsewhere = 2048;
+  if (!device.is_cpu()) return kElsewhere;
+  return std::max(kFewest,
+                  kChunkBytes / (std::max<int64_t>(1, vocabulary) * int64_t{sizeof(float)}));
+}
+
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                 const at::Tensor& targets, const at::Tensor& token_weights,
-                                int64_t ignore_index, int64_t chunk_bytes) {
+                                int64_t ignore_index, int64_t rows_per_chunk) {
   check(hidden, weight, targets, token_weights);
   return LinearCrossEntropy::apply(
       hidden, weight, targets,
       token_weights.defined() ? std::optional(token_weights) : std::nullopt, ignore_index,
-      chunk_bytes, torch::GradMode::is_enabled());
+      rows_per_chunk, torch::GradMode::is_enabled());
 }
 
 at::Tensor linear_nll(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
-                      int64_t ignore_index, int64_t chunk_bytes) {
+                      int64_t ignore_index, int64_t rows_per_chunk) {
   check(hidden, weight, targets, {});
   const torch::NoGradGuard no_grad;
   at::Tensor nll = at::zeros({hidden.size(0)}, hidden.options().dtype(wide_type(hidden)));
-  for_each_chunk(hidden, weight, targets, ignore_index, chunk_bytes, [&](Chunk& chunk) {
+  for_each_chunk(hidden, weight, targets, ignore_index, rows_per_chunk, [&](Chunk& chunk) {
     const at::Tensor values = cross_entropy(chunk, {});
     if (chunk.rows.defined()) {
       nll.index_copy_(0, chunk.rows, values);

@@ -6,8 +6,13 @@
 
 namespace hone::kernels {
 
-/// Logits held at once, in bytes: large enough for efficient products, small beside [T, V].
+/// Logits held at once on the CPU, in bytes, unless that were fewer than 256 rows of them.
 inline constexpr int64_t kChunkBytes = int64_t{64} << 20;
+
+/// Positions whose logits are held at once where the caller does not say: kChunkBytes of float32
+/// on the CPU, but at least 256, below which products and the passes over the weight's gradient,
+/// one a chunk, take markedly longer; elsewhere 2048.
+int64_t chunk_rows(int64_t vocabulary, at::Device device);
 
 /// sum_t token_weights[t] * nll[t] with nll[t] = -log softmax(hidden[t] weight^T)[targets[t]] over
 /// targets[t] != ignore_index: a scalar, float32 (float64 for float64 input), undivided.
@@ -16,14 +21,15 @@ inline constexpr int64_t kChunkBytes = int64_t{64} << 20;
 ///   ignore_index; token_weights [T], undefined = 1 everywhere.
 /// Gradient: to hidden and weight, computed chunk by chunk in the forward pass, only for those that
 ///   require it, and handed out by backward, which runs once only. Once differentiable.
-/// Memory: kChunkBytes of logits, overwritten by their gradient, beside the two gradients.
+/// Memory: the logits of one chunk, overwritten by their gradient, beside the two gradients.
+/// `rows_per_chunk` 0 takes chunk_rows().
 /// Throws: c10::ValueError naming the argument; c10::IndexError for a target outside [0, V).
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                 const at::Tensor& targets, const at::Tensor& token_weights,
-                                int64_t ignore_index = -100, int64_t chunk_bytes = kChunkBytes);
+                                int64_t ignore_index = -100, int64_t rows_per_chunk = 0);
 
 /// nll[t] of each target, [T] float32 (float64), 0 at ignored ones; no gradient.
 at::Tensor linear_nll(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
-                      int64_t ignore_index = -100, int64_t chunk_bytes = kChunkBytes);
+                      int64_t ignore_index = -100, int64_t rows_per_chunk = 0);
 
 }  // namespace hone::kernels
