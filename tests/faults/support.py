@@ -103,6 +103,11 @@ class Run:
             return 0
         return max([int(row.get("step", 0)) for row in read_rows(path)], default=0)
 
+    def newest_checkpoint(self):
+        """The newest one that was committed, whatever its files hold."""
+        folders = [path for path in (self.out / "checkpoints").iterdir() if re.fullmatch(r"checkpoint-\d+", path.name)]
+        return max(folders, key=lambda path: int(path.name.split("-")[1]))
+
     def wait_for_step(self, process, step):
         """Waits until the run has done `step` steps; False if the process ended first."""
         wait_until(lambda: self.step() >= step or process.poll() is not None)
