@@ -159,7 +159,7 @@ Value power(const Value& a, const Value& b) {
   int64_t result = 1, base = a.integer();
   bool overflow = false;
   for (int64_t exponent = b.integer(); exponent > 0; exponent >>= 1) {
-    if (overflow && base != 0) throw Fault("an integer does not fit into 64 bits");
+    checked(overflow, 0);  // the highest bit is still to come
     if (exponent & 1) {
       checked(__builtin_mul_overflow(result, base, &result), 0);
     }
