@@ -68,9 +68,11 @@ TEST_CASE("a folder of ours is replaced, anything else is not") {
 
   fs::create_directory(root.file("home"));
   root.write("home/thesis.tex", "years");
-  CHECK_THROWS_WITH(save(root.file("home"), "x"), Catch::Contains("no folder that hone wrote"));
+  CHECK_THROWS_WITH(save(root.file("home"), "x"), Catch::Contains("no folder that hone saved"));
+  root.write("home/manifest.json", R"({"seed": 1})");  // of a run, or of another program
+  CHECK_THROWS_WITH(save(root.file("home"), "x"), Catch::Contains("no folder that hone saved"));
   root.write("plain", "file");
-  CHECK_THROWS_WITH(save(root.file("plain"), "x"), Catch::Contains("no folder that hone wrote"));
+  CHECK_THROWS_WITH(save(root.file("plain"), "x"), Catch::Contains("no folder that hone saved"));
   CHECK(read_file(root.file("home/thesis.tex")) == "years");
 }
 

@@ -89,11 +89,19 @@ void remove_quietly(const std::string& path) {
   if (error) log_warning(path + ": cannot remove: " + error.message());
 }
 
+/// The manifest's list of files, or null if there is none: a run's manifest.json is of another
+/// kind.
+Json files_of_manifest(const std::string& folder) {
+  const Json manifest = read_json_file(folder + "/" + kManifestFile);
+  return manifest.is_object() ? manifest.value("files", Json()) : Json();
+}
+
 /// Whether a folder may be replaced: an empty one, or one that an AtomicFolder wrote.
 bool is_ours(const std::string& path) {
   std::error_code error;
-  return fs::is_directory(path, error) &&
-         (fs::is_empty(path, error) || path_exists(path + "/" + kManifestFile));
+  if (!fs::is_directory(path, error)) return false;
+  if (fs::is_empty(path, error)) return true;
+  return path_exists(path + "/" + kManifestFile) && files_of_manifest(path).is_object();
 }
 
 }  // namespace
@@ -126,8 +134,8 @@ AtomicFolder::AtomicFolder(const std::string& final_path, Existing existing)
   while (final_.size() > 1 && final_.back() == '/') final_.pop_back();
   if (path_exists(final_) && existing == Existing::kRefuse) throw IoError(final_, "exists already");
   if (path_exists(final_) && !is_ours(final_)) {
-    throw IoError(final_, std::string("exists and is no folder that hone wrote (it has no ") +
-                              kManifestFile + "); choose another or remove it");
+    throw IoError(final_, std::string("exists and is no folder that hone saved (it has no ") +
+                              kManifestFile + " with files); choose another or remove it");
   }
   const std::string temporary = temporary_name(final_);
   std::error_code error;
@@ -170,11 +178,9 @@ void AtomicFolder::commit(const Json& fields) {
 
 std::optional<std::string> verify_manifest(const std::string& folder) {
   try {
-    const Json manifest = read_json_file(folder + "/" + kManifestFile);
-    if (!manifest.is_object() || !manifest.contains("files") || !manifest["files"].is_object()) {
-      return folder + "/" + kManifestFile + ": has no object \"files\"";
-    }
-    for (const auto& [name, file] : manifest["files"].items()) {
+    const Json files = files_of_manifest(folder);
+    if (!files.is_object()) return folder + "/" + kManifestFile + ": has no object \"files\"";
+    for (const auto& [name, file] : files.items()) {
       const std::string path = folder + "/" + name;
       const bool told = file.is_object() && file.contains("bytes") && file.contains("xxh3");
       if (!told) return path + ": its size and hash are not in the manifest";

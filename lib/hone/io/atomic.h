@@ -26,8 +26,9 @@ void replace_file_atomically(const std::string& path, std::string_view bytes);
 /// committed. Moves, does not copy.
 class AtomicFolder {
  public:
-  /// What commit() does where the final folder exists already. Only a folder with a manifest (one
-  /// that an AtomicFolder wrote) or an empty one is replaced; anything else is refused at once.
+  /// What commit() does where the final folder exists already. Only a folder with a manifest of
+  /// files (one that an AtomicFolder wrote) or an empty one is replaced; anything else is refused
+  /// at once.
   enum class Existing { kRefuse, kReplace };
 
   /// Creates the temporary folder, and the parent if need be. Throws: IoError.
