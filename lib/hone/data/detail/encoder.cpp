@@ -63,7 +63,7 @@ Encoder::Tokens Encoder::tokenise(const Document& document) const {
     const auto [begin, end] = encoding.offsets[i];
     while (span != document.trained.end() && span->end <= begin) ++span;
     if (span == document.trained.end()) break;
-    if (begin >= span->begin && end <= span->end && begin < end) tokens.weights[i] = span->weight;
+    if (begin >= span->begin && end <= span->end) tokens.weights[i] = span->weight;
   }
   if (document.prompt > 0) check_prompt(document, tokens.ids);
   weigh_entities(document, encoding.offsets, tokens);
