@@ -68,7 +68,6 @@ bool equal_ranges(const RangeObject& a, const RangeObject& b) {
 
 }  // namespace
 
-// Of a kind that cannot contain itself.
 Value Value::undefined(std::string message) {
   Value value;
   auto object = std::make_shared<StringObject>();
