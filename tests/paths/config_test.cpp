@@ -59,7 +59,7 @@ TEST_CASE("Keys that only training uses are refused where nothing is trained") {
 }
 
 TEST_CASE("An architecture becomes a config.json of its family") {
-  const Json json = architecture_config({.model_type = Family::kQwen3, .num_key_value_heads = 2},
+  const Json json = architecture_config({.model_type = model::ModelType::kQwen3, .num_key_value_heads = 2},
                                         1000, 0, 1);
   CHECK(json.at("architectures")[0] == "Qwen3ForCausalLM");
   CHECK(json.at("vocab_size") == 1024);

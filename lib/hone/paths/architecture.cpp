@@ -5,13 +5,13 @@
 namespace hone::paths {
 namespace {
 
-const char* class_name(Family family) {
-  switch (family) {
-    case Family::kLlama:
+const char* class_name(model::ModelType type) {
+  switch (type) {
+    case model::ModelType::kLlama:
       return "LlamaForCausalLM";
-    case Family::kQwen2:
+    case model::ModelType::kQwen2:
       return "Qwen2ForCausalLM";
-    case Family::kQwen3:
+    case model::ModelType::kQwen3:
       return "Qwen3ForCausalLM";
   }
   throw Error("unknown architecture family");

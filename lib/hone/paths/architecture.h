@@ -2,21 +2,17 @@
 #pragma once
 #include <cstdint>
 #include <optional>
-#include <string>
-#include <utility>
 
 #include "hone/core/field.h"
 #include "hone/core/json.h"
-#include "hone/core/names.h"
+#include "hone/model/config.h"
 
 namespace hone::paths {
-
-enum class Family { kLlama, kQwen2, kQwen3 };
 
 /// Sizes by the names of Hugging Face's config.json; the vocabulary's size comes from the
 /// tokenizer.
 struct ArchitectureOptions {
-  Family model_type = Family::kLlama;
+  model::ModelType model_type = model::ModelType::kLlama;
   int64_t hidden_size = 256;
   int64_t intermediate_size = 704;
   int64_t num_hidden_layers = 4;
@@ -61,11 +57,3 @@ Json architecture_config(const ArchitectureOptions& options, int64_t vocab_size,
                          std::optional<int64_t> bos_id, std::optional<int64_t> eos_id);
 
 }  // namespace hone::paths
-
-template <>
-struct hone::EnumNames<hone::paths::Family> {
-  static constexpr std::pair<paths::Family, const char*> values[] = {
-      {paths::Family::kLlama, "llama"},
-      {paths::Family::kQwen2, "qwen2"},
-      {paths::Family::kQwen3, "qwen3"}};
-};
