@@ -4,11 +4,13 @@
 
 #include "hone/core/error.h"
 #include "hone/core/hardware.h"
+#include "hone/kernels/memory.h"
 #include "hone/kernels/parallel.h"
 
 namespace hone::paths {
 
 DevicePlan prepare_device(DeviceChoice choice, int64_t threads, uint64_t seed) {
+  kernels::keep_freed_memory();
   at::set_num_threads(static_cast<int>(threads > 0 ? threads : detect_hardware().cores));
   kernels::set_flush_subnormals(true);
   torch::manual_seed(seed);

@@ -14,8 +14,9 @@ struct DevicePlan {
   at::ScalarType weights = at::kFloat;  ///< of weights and activations: bfloat16 on a GPU
 };
 
-/// Sets threads, seeds the generators and flushes subnormals, then picks the device: auto takes a
-/// CUDA device if this build and machine have one. `threads` 0 takes every core.
+/// Sets threads, seeds the generators, flushes subnormals and lets the process keep freed memory
+/// (kernels/memory.h), then picks the device: auto takes a CUDA device if this build and machine
+/// have one. `threads` 0 takes every core.
 /// Throws: ConfigError if `choice` is cuda and there is none.
 DevicePlan prepare_device(DeviceChoice choice, int64_t threads, uint64_t seed);
 
