@@ -89,6 +89,11 @@ TEST_CASE("constructs that are not translated are refused by name") {
     CHECK_THROWS_AS(Regex::compile(pattern, "s", "w"), Error);
   }
   CHECK_THROWS_AS(Regex::compile(std::string(70'000, 'a'), "s", "w"), Error);
+  std::string classes;
+  for (int i = 0; i < 30'000; ++i) classes += "\\w";
+  CHECK_THROWS_WITH(Regex::compile(classes, "s", "w"), Catch::Contains("too many character classes"));
+  CHECK_THROWS_WITH(Regex::compile("[" + classes + "]", "s", "w"),
+                    Catch::Contains("too many character classes"));
   CHECK_THROWS_AS(Regex::compile(std::string(5'000, '(') + std::string(5'000, ')'), "s", "w"), Error);
 }
 

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <map>
+#include <mutex>
 #include <vector>
 
 #include "hone/core/error.h"
@@ -11,6 +13,7 @@ namespace hone::text::detail {
 namespace {
 
 constexpr size_t kMaxPatternBytes = 1 << 16;
+constexpr size_t kMaxTranslatedBytes = 4 << 20;
 
 std::string hex(char32_t c) {
   char text[16];
@@ -44,13 +47,13 @@ struct CharSet {
   std::string complement;
 };
 
-CharSet set_of_bits(uint8_t bits) {
+CharSet make_set(uint8_t bits) {
   const uint8_t* classes = char_classes();
   return {items_of([&](char32_t c) { return (classes[c] & bits) != 0; }),
           items_of([&](char32_t c) { return (classes[c] & bits) == 0; })};
 }
 
-CharSet category_set(const std::string& name) {
+CharSet make_set(const std::string& name) {
   CharSet set{"\\p{" + name + "}", {}};
   const auto added = added_ranges(name);
   if (added.empty()) return {set.items, "\\P{" + name + "}"};
@@ -59,12 +62,25 @@ CharSet category_set(const std::string& name) {
   return set;
 }
 
+/// The set of a class's bits or of a category; made once, as that walks all code points.
+template <class Key>
+CharSet set_of(const Key& key) {
+  static std::mutex mutex;
+  static std::map<Key, CharSet> known;
+  const std::lock_guard lock(mutex);
+  const auto found = known.find(key);
+  return found != known.end() ? found->second : known.emplace(key, make_set(key)).first->second;
+}
+
 class Translator {
  public:
   explicit Translator(const std::string& pattern) : chars_(to_utf32(pattern)) {}
 
   std::string run() {
-    while (more()) step();
+    while (more()) {
+      step();
+      if (out_.size() > kMaxTranslatedBytes) throw Error("holds too many character classes");
+    }
     return std::move(out_);
   }
 
@@ -240,15 +256,15 @@ class Translator {
     switch (c) {
       case 's':
       case 'S':
-        set = set_of_bits(kSpace);
+        set = set_of(uint8_t{kSpace});
         break;
       case 'w':
       case 'W':
-        set = set_of_bits(kWord);
+        set = set_of(uint8_t{kWord});
         break;
       case 'd':
       case 'D':
-        set = category_set("Nd");
+        set = set_of(std::string("Nd"));
         break;
       case 'h':
       case 'H':
@@ -278,7 +294,7 @@ class Translator {
       }
       name += static_cast<char>(c);
     }
-    set = is_category(name) ? category_set(name)
+    set = is_category(name) ? set_of(name)
                             : CharSet{"\\p{sc:" + name + "}", "\\P{sc:" + name + "}"};
     return true;
   }
@@ -324,6 +340,7 @@ class Translator {
     if (peek() == '^') out_ += static_cast<char>(take());
     if (peek() == ']') refuse("] as the first of a class");
     while (peek() != ']' || !more()) {
+      if (out_.size() > kMaxTranslatedBytes) throw Error("holds too many character classes");
       char32_t first = 0;
       if (!member(first)) continue;
       if (peek() == '-' && peek(1) != ']' && at_ + 1 < chars_.size()) {
