@@ -11,9 +11,9 @@ std::set<std::string> check_sets(const std::vector<data::DatasetOptions>& sets,
                                  const std::string& key, Validation& v) {
   std::set<std::string> names, domains;
   for (size_t i = 0; i < sets.size(); ++i) {
-    if (!names.insert(sets[i].name).second) {
+    if (!names.insert(sets[i].label()).second) {
       v.problem("data/" + key + "/" + std::to_string(i) + "/name",
-                "is used by two data sets: \"" + sets[i].name + "\"");
+                "is used by two data sets: \"" + sets[i].label() + "\"");
     }
     domains.insert(sets[i].domain);
   }
@@ -54,7 +54,7 @@ void VocabularyOptions::validate(Validation& v) const {
 
 void WeightOptions::validate(Validation& v) const {
   for (const auto& [name, weight] : domains) {
-    if (!(weight >= 0 && weight <= 1e6)) v.problem("domains/" + name, "must be in [0, 1e6]");
+    if (!(weight >= 0 && weight <= 1e6)) v.problem("domains/" + pointer_step(name), "must be in [0, 1e6]");
   }
   const bool entities = !entity_terms.empty() || entity_file;
   if (!entities) {
@@ -102,7 +102,7 @@ void DomainConfig::validate(Validation& v) const {
   const std::set<std::string> trained = check_sets(data.train, "train", v);
   const std::set<std::string> scored = check_sets(data.held_out, "held_out", v);
   for (const auto& [name, weight] : weights.domains) {
-    check_domain(name, "weights/domains/" + name, trained, "data.train", v);
+    check_domain(name, "weights/domains/" + pointer_step(name), trained, "data.train", v);
   }
   for (const std::string& name : vocabulary.domains) {
     check_domain(name, "vocabulary/domains", trained, "data.train", v);

@@ -45,19 +45,15 @@ std::vector<std::string> mined_terms(const DomainConfig& config, const text::Tok
 
 text::GrowthResult grow_vocabulary(const DomainConfig& config, const text::Tokenizer& tokenizer) {
   const VocabularyOptions& options = config.vocabulary;
-  std::vector<std::string> terms =
-      options.terms_file ? data::read_terms(*options.terms_file) : mined_terms(config, tokenizer);
-  const size_t offered = terms.size();
-  text::GrowthResult result = text::grow(tokenizer, terms);
-  // A term may bring intermediate tokens along: leave out the last terms until all fit.
-  while (static_cast<int64_t>(result.added.size()) > options.new_tokens) {
-    const size_t fitting = terms.size() * options.new_tokens / result.added.size();
-    terms.resize(std::min(fitting, terms.size() - 1));
-    result = text::grow(tokenizer, terms);
-  }
-  if (terms.size() < offered) {
-    log_info(fmt::format("vocabulary: {} of {} terms fit into {} new tokens", terms.size(), offered,
-                         options.new_tokens));
+  const std::vector<std::string> terms =
+      options.terms_file
+          ? text::with_spaced_forms(tokenizer, data::read_terms(*options.terms_file))
+          : mined_terms(config, tokenizer);
+  text::GrowthResult result =
+      text::grow(tokenizer, terms, {.max_new_tokens = options.new_tokens});
+  if (!result.left_out.empty()) {
+    log_info(fmt::format("vocabulary: {} of {} terms do not fit into {} new tokens",
+                         result.left_out.size(), terms.size(), options.new_tokens));
   }
   return result;
 }
