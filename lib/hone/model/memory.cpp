@@ -163,7 +163,7 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   for (int64_t i = 0; i < L; ++i) plan.activations += e * T * kept(i);
 
   // The loss: hidden states and their gradient, one chunk of logits and its rows of both.
-  const int64_t most = std::max<int64_t>(1, kernels::kChunkBytes / (4 * V));
+  const int64_t most = kernels::chunk_rows(V, request.device);
   const int64_t chunks = (T + most - 1) / most, chunk = (T + chunks - 1) / chunks;
   plan.loss = e * (2 * T * D + chunk * (V + 2 * D));
   const bool head_trains = !request.lora || request.token_rows > 0 || saved_modules > 0;

@@ -1,5 +1,7 @@
 /// What training a decoder will need of memory, before it is built.
 #pragma once
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,6 +22,7 @@ struct MemoryRequest {
   int64_t checkpoint_every = 0;   ///< as Decoder::set_checkpointing
   std::optional<nn::LoraOptions> lora;  ///< absent: all parameters train
   int64_t token_rows = 0;               ///< trainable rows of a grown vocabulary, with lora
+  at::Device device = at::kCPU;         ///< decides how many logits are held at once
 };
 
 /// Bytes. The parts need not be alive at the same time: `peak` says what is.
