@@ -83,9 +83,11 @@ DomainPlan plan_domain(const DomainConfig& config) {
       decoder, {.tokens_per_batch = config.data.tokens_per_batch,
                 .documents = documents_per_batch(config, prepared.data),
                 .bytes_per_element = static_cast<int64_t>(c10::elementSize(device.weights)),
+                .accumulation = config.train.accumulation,
                 .checkpoint_every = config.memory.checkpoint_every,
                 .lora = lora ? std::optional(config.lora) : std::nullopt,
-                .token_rows = lora ? prepared.new_tokens : 0});
+                .token_rows = lora ? prepared.new_tokens : 0,
+                .device = device.device});
   if (config.train.steps == 0) {  // scoring keeps nothing for a backward pass
     const model::MemoryPlan& training = plan.memory;
     plan.memory = {.weights = training.weights, .loss = training.loss,
