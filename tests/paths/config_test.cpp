@@ -33,7 +33,8 @@ TEST_CASE("A small recipe reads, and its resolved form reads back the same") {
 }
 
 TEST_CASE("Every contradiction is reported at once") {
-  const std::string text = problems(R"({"about": "x", "model": "m", "architecture": {}, "tokenizer": {},
+  const std::string text =
+      problems(R"({"about": "x", "model": "m", "architecture": {}, "tokenizer": {},
     "lora": {"rank": 4}, "tuning": "full", "weights": {"domains": {"laws": 2}},
     "guard": {"domain": "general"},
     "data": {"train": [{"files": ["a.jsonl"], "domain": "law", "name": "s"},
@@ -42,7 +43,8 @@ TEST_CASE("Every contradiction is reported at once") {
        {"/model: give either a checkpoint folder or an architecture",
         "/tokenizer: has no effect with a model", "/lora: has no effect with tuning full",
         "/data/train/1/name: is used by two data sets",
-        "/weights/domains/laws: no data set in data.train has the domain \"laws\"; did you mean law?",
+        "/weights/domains/laws: no data set in data.train has the domain \"laws\"; did you mean "
+        "law?",
         "/guard/domain: no data set in data.held_out has the domain \"general\"",
         "/train/eval_every: must be above 0 for the guard to act"}) {
     INFO(text);
@@ -59,8 +61,8 @@ TEST_CASE("Keys that only training uses are refused where nothing is trained") {
 }
 
 TEST_CASE("An architecture becomes a config.json of its family") {
-  const Json json = architecture_config({.model_type = model::ModelType::kQwen3, .num_key_value_heads = 2},
-                                        1000, 0, 1);
+  const Json json = architecture_config(
+      {.model_type = model::ModelType::kQwen3, .num_key_value_heads = 2}, 1000, 0, 1);
   CHECK(json.at("architectures")[0] == "Qwen3ForCausalLM");
   CHECK(json.at("vocab_size") == 1024);
   CHECK(json.at("num_key_value_heads") == 2);

@@ -10,7 +10,8 @@ using hone::train::Score;
 namespace {
 
 std::vector<Score> scores(double general, double law) {
-  return {{"g", "general", 10, 10, 10 * std::log(general)}, {"l", "law", 10, 10, 10 * std::log(law)}};
+  return {{"g", "general", 10, 10, 10 * std::log(general)},
+          {"l", "law", 10, 10, 10 * std::log(law)}};
 }
 
 }  // namespace

@@ -29,7 +29,8 @@ TEST_CASE("The rate rises over a tenth of the steps, then falls by its rule") {
 
 TEST_CASE("Keys without effect are refused") {
   std::vector<hone::Problem> problems;
-  hone::Validation validation("/train", [](const std::string&) { return true; }, problems);
+  hone::Validation validation(
+      "/train", [](const std::string&) { return true; }, problems);
   TrainOptions{.decay = Decay::kConstant}.validate(validation);
   REQUIRE(problems.size() == 1);
   CHECK(problems[0].path == "/train/min_lr_ratio");

@@ -33,8 +33,9 @@ TEST_CASE("Skipped steps do not touch the smoothed loss; rows stay JSON") {
   const StepStats bad{.step = 2, .loss = std::numeric_limits<double>::quiet_NaN(), .skipped = true};
   progress.add(bad, 2, 2, 2);
   CHECK(progress.recent_loss() == 4);
-  CHECK(step_row(bad, 100, 5.0).dump() ==
-        R"({"step":102,"loss":null,"lr":0.0,"grad_norm":0.0,"tokens":0,"tokens_per_second":5.0,"skipped":true})");
+  CHECK(
+      step_row(bad, 100, 5.0).dump() ==
+      R"({"step":102,"loss":null,"lr":0.0,"grad_norm":0.0,"tokens":0,"tokens_per_second":5.0,"skipped":true})");
 }
 
 TEST_CASE("Durations and sizes for people") {

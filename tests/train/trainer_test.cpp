@@ -70,8 +70,8 @@ struct Toy {
 
 std::string fresh_folder() {
   static int counter = 0;
-  const auto path = fs::temp_directory_path() /
-                    ("hone_trainer_" + std::to_string(::getpid()) + "_" + std::to_string(counter++));
+  const auto path = fs::temp_directory_path() / ("hone_trainer_" + std::to_string(::getpid()) +
+                                                 "_" + std::to_string(counter++));
   fs::remove_all(path);
   return path.string();
 }
@@ -175,7 +175,8 @@ TEST_CASE("Non-finite steps change nothing, and too many in a row end the run") 
   Toy bad;
   bad.poison_from = 0;
   const std::string other = fresh_folder();
-  const Outcome diverged = train_toy(bad, {.steps = 10, .lr = 0.1, .save_every = 1, .max_nonfinite = 3}, other, false);
+  const Outcome diverged =
+      train_toy(bad, {.steps = 10, .lr = 0.1, .save_every = 1, .max_nonfinite = 3}, other, false);
   CHECK(diverged.ending == Ending::kDiverged);
   CHECK(diverged.skipped == 4);
   CHECK(torch::equal(bad.weight, torch::full({4, 4}, 0.1)));
@@ -194,8 +195,8 @@ TEST_CASE("An evaluation can end the run, and the model goes back to the last th
     return evaluation.step < 6;
   };
   std::vector<Evaluation> evaluations;
-  const Outcome outcome =
-      run({.steps = 10, .lr = 0.1, .eval_every = 2}, optimizer, task, folder, {"main"}, evaluations);
+  const Outcome outcome = run({.steps = 10, .lr = 0.1, .eval_every = 2}, optimizer, task, folder,
+                              {"main"}, evaluations);
   CHECK(outcome.ending == Ending::kStopped);
   CHECK(outcome.steps == 6);
   CHECK_FALSE(torch::equal(toy.weight, passed));

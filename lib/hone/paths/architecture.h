@@ -41,10 +41,9 @@ struct ArchitectureOptions {
       Range{1, 16777216});
     v("rope_theta", self.rope_theta, "Base of the rotary frequencies.", Range{1, 1e12});
     v("rms_norm_eps", self.rms_norm_eps, "Term under the root of the norms.", Range{0, 1});
-    v("initializer_range", self.initializer_range,
-      "Standard deviation of the initial weights.", Range{0, 10});
-    v("tie_word_embeddings", self.tie_word_embeddings,
-      "Whether the output head is the embedding.");
+    v("initializer_range", self.initializer_range, "Standard deviation of the initial weights.",
+      Range{0, 10});
+    v("tie_word_embeddings", self.tie_word_embeddings, "Whether the output head is the embedding.");
     v("vocab_multiple", self.vocab_multiple,
       "The embedding's rows are rounded up to a multiple of this.", Range{1, 65536});
   }

@@ -18,10 +18,12 @@ DevicePlan prepare_device(DeviceChoice choice, int64_t threads, uint64_t seed) {
   if (torch::cuda::is_available()) return {at::Device(at::kCUDA, 0), at::kBFloat16};
   if (choice == DeviceChoice::kAuto) return {};
 #ifdef HONE_CUDA
-  throw ConfigError({{"/device", "cuda was asked for, but this machine has no usable CUDA device"}});
+  throw ConfigError(
+      {{"/device", "cuda was asked for, but this machine has no usable CUDA device"}});
 #else
-  throw ConfigError({{"/device", "cuda was asked for, but this build has none; configure with "
-                                 "-DHONE_CUDA=ON (preset cuda)"}});
+  throw ConfigError({{"/device",
+                      "cuda was asked for, but this build has none; configure with "
+                      "-DHONE_CUDA=ON (preset cuda)"}});
 #endif
 }
 

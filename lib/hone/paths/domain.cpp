@@ -132,8 +132,8 @@ void DomainRun::grow() {
   tokenizer_->text.tokenizer = growth_->tokenizer;
   tokenizer_->grown = true;
   model::resize_vocabulary(
-      base_.decoder,
-      std::max(base_.decoder->config().vocab_size, growth_->tokenizer.vocab_size()), rows);
+      base_.decoder, std::max(base_.decoder->config().vocab_size, growth_->tokenizer.vocab_size()),
+      rows);
   log_info(fmt::format("vocabulary: {} new tokens", growth_->added.size()));
 }
 
@@ -154,8 +154,8 @@ void DomainRun::open_data() {
       data_.train, data::LoaderOptions{.tokens_per_batch = config_.data.tokens_per_batch,
                                        .temperature = config_.data.temperature,
                                        .seed = derive_seed(config_.seed, "loader")});
-  step_ = std::make_unique<DecoderStep>(base_.decoder,
-                                        domain_weights(config_.weights, data_.domains));
+  step_ =
+      std::make_unique<DecoderStep>(base_.decoder, domain_weights(config_.weights, data_.domains));
 }
 
 train::Task DomainRun::make_task() {
@@ -163,8 +163,7 @@ train::Task DomainRun::make_task() {
   task.next_batch = [this] { return loader_->next(); };
   task.loss = [this](const data::Batch& batch) { return step_->loss(batch); };
   task.nll = [this](const data::Batch& batch) { return step_->nll(batch); };
-  task.evaluation =
-      evaluation_sets(data_.held_out, base_held_out_, config_.data.tokens_per_batch);
+  task.evaluation = evaluation_sets(data_.held_out, base_held_out_, config_.data.tokens_per_batch);
   task.save = [this](const std::string& folder) {
     write_decoder(folder, base_.decoder, base_.config, tokenizer_folder(), adapter_base());
     return Json{{"loader", loader_->state()}, {"guard", guard_.state()}};
@@ -197,9 +196,10 @@ train::Outcome DomainRun::run_phase(const train::Phase& phase, const train::Trai
         std::vector<std::string> domains;
         for (const data::Dataset& set : data_.train) domains.push_back(set.domain);
         loader_->set_weights(guard_.rebalance(loader_->weights(), domains));
-        log_warning(fmt::format("guard: perplexity of {} is {:.3f} times that of the base; its "
-                                "share of the mix rises",
-                                *config_.guard.domain, *guard_.ratio()));
+        log_warning(
+            fmt::format("guard: perplexity of {} is {:.3f} times that of the base; its "
+                        "share of the mix rises",
+                        *config_.guard.domain, *guard_.ratio()));
       }
       return true;
     };
@@ -219,9 +219,10 @@ train::Outcome DomainRun::run_phase(const train::Phase& phase, const train::Trai
   if (outcome.ending == train::Ending::kStopped) {
     const double ratio = *guard_.ratio();
     returned_to_ = train::return_to_checkpoint(folder_, task);
-    log_warning(fmt::format("guard: perplexity of {} is {:.3f} times that of the base, over {}; the "
-                            "model goes back to step {} and the run stops",
-                            *config_.guard.domain, ratio, config_.guard.max_ratio, *returned_to_));
+    log_warning(
+        fmt::format("guard: perplexity of {} is {:.3f} times that of the base, over {}; the "
+                    "model goes back to step {} and the run stops",
+                    *config_.guard.domain, ratio, config_.guard.max_ratio, *returned_to_));
   }
   return outcome;
 }
@@ -261,8 +262,8 @@ RunReport DomainRun::finish(const train::Outcome& outcome) {
   RunReport report{outcome.ending, outcome.signal};
   const bool saved = outcome.ending == train::Ending::kDone || returned_to_;
   if (saved && config_.train.steps > 0) save_model();
-  report.json = domain_report(
-      {config_, outcome, evaluations_, growth_, base_held_out_, data_, returned_to_});
+  report.json =
+      domain_report({config_, outcome, evaluations_, growth_, base_held_out_, data_, returned_to_});
   if (outcome.ending != train::Ending::kSignal) io::write_report(folder_.path(), report.json);
   report.summary = domain_summary(config_, outcome, folder_.path());
   return report;

@@ -38,8 +38,8 @@ void TokenizerOptions::validate(Validation& v) const {
 
 void VocabularyOptions::validate(Validation& v) const {
   if (new_tokens == 0) {
-    for (const char* key : {"domains", "terms_file", "min_pieces", "min_count", "embedding_steps",
-                            "embedding_lr"}) {
+    for (const char* key :
+         {"domains", "terms_file", "min_pieces", "min_count", "embedding_steps", "embedding_lr"}) {
       v.no_effect(key, "with new_tokens 0");
     }
   } else {
@@ -54,7 +54,8 @@ void VocabularyOptions::validate(Validation& v) const {
 
 void WeightOptions::validate(Validation& v) const {
   for (const auto& [name, weight] : domains) {
-    if (!(weight >= 0 && weight <= 1e6)) v.problem("domains/" + pointer_step(name), "must be in [0, 1e6]");
+    if (!(weight >= 0 && weight <= 1e6))
+      v.problem("domains/" + pointer_step(name), "must be in [0, 1e6]");
   }
   const bool entities = !entity_terms.empty() || entity_file;
   if (!entities) {
@@ -112,7 +113,8 @@ void DomainConfig::validate(Validation& v) const {
     if (guard.action == GuardAction::kRebalance) {
       check_domain(*guard.domain, "guard/domain", trained, "data.train", v);
     }
-    if (train.eval_every == 0) v.problem("train/eval_every", "must be above 0 for the guard to act");
+    if (train.eval_every == 0)
+      v.problem("train/eval_every", "must be above 0 for the guard to act");
   }
 }
 

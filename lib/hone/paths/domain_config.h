@@ -115,8 +115,7 @@ struct DataOptions {
   static void visit(Self& self, Visitor& v) {
     v("train", self.train, "Data sets trained on.");
     v("held_out", self.held_out, "Data sets scored before, during and after.");
-    v("tokens_per_batch", self.tokens_per_batch, "Positions a batch holds at most.",
-      Range{2, 1e9});
+    v("tokens_per_batch", self.tokens_per_batch, "Positions a batch holds at most.", Range{2, 1e9});
     v("temperature", self.temperature,
       "Mixes data sets by tokens^(1/T): 1 in proportion, larger more evenly.", Range{0.01, 1e6});
   }
@@ -131,7 +130,8 @@ struct MemoryOptions {
   static void visit(Self& self, Visitor& v) {
     v("checkpoint_every", self.checkpoint_every,
       "Recompute every k-th block in the backward pass instead of keeping its activations; "
-      "0 keeps all.", Range{0, 1000});
+      "0 keeps all.",
+      Range{0, 1000});
   }
 };
 

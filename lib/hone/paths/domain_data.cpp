@@ -35,12 +35,13 @@ std::vector<data::Dataset> load_sets(const DomainConfig& config,
   std::vector<data::Dataset> loaded;
   for (const data::DatasetOptions& set : sets) {
     data::LoadContext context;
-    context.domain = static_cast<int32_t>(
-        std::find(domains.begin(), domains.end(), set.domain) - domains.begin());
+    context.domain = static_cast<int32_t>(std::find(domains.begin(), domains.end(), set.domain) -
+                                          domains.begin());
     context.max_length = config.data.tokens_per_batch;
     context.entities = entities;
     context.entity_multiplier = static_cast<float>(config.weights.entity_multiplier);
-    context.threads = static_cast<int>(config.threads > 0 ? config.threads : detect_hardware().cores);
+    context.threads =
+        static_cast<int>(config.threads > 0 ? config.threads : detect_hardware().cores);
     loaded.push_back(data::load_dataset(set, text, context));
   }
   return loaded;

@@ -53,9 +53,10 @@ std::string describe_data(const DomainConfig& config, const DomainData& data) {
   const double total = static_cast<double>(config.train.steps * config.train.accumulation *
                                            config.data.tokens_per_batch);
   if (tokens > 0 && total > 0) {
-    text += fmt::format("{} steps of up to {} tokens: {:.2f} passes over the training text\n",
-                        config.train.steps, config.train.accumulation * config.data.tokens_per_batch,
-                        total / static_cast<double>(tokens));
+    text +=
+        fmt::format("{} steps of up to {} tokens: {:.2f} passes over the training text\n",
+                    config.train.steps, config.train.accumulation * config.data.tokens_per_batch,
+                    total / static_cast<double>(tokens));
   }
   return text;
 }
@@ -73,9 +74,9 @@ int64_t documents_per_batch(const DomainConfig& config, const DomainData& data) 
 
 DomainPlan plan_domain(const DomainConfig& config) {
   const Prepared prepared = prepare(config);
-  model::DecoderConfig decoder = model::DecoderConfig::from_json(prepared.base_config, "config.json");
-  decoder.vocab_size =
-      std::max(decoder.vocab_size, prepared.tokenizer.text.tokenizer.vocab_size());
+  model::DecoderConfig decoder =
+      model::DecoderConfig::from_json(prepared.base_config, "config.json");
+  decoder.vocab_size = std::max(decoder.vocab_size, prepared.tokenizer.text.tokenizer.vocab_size());
   const DevicePlan device = prepare_device(config.device, config.threads, config.seed);
   const bool lora = config.tuning == Tuning::kLora;
   DomainPlan plan;
@@ -90,7 +91,8 @@ DomainPlan plan_domain(const DomainConfig& config) {
                 .device = device.device});
   if (config.train.steps == 0) {  // scoring keeps nothing for a backward pass
     const model::MemoryPlan& training = plan.memory;
-    plan.memory = {.weights = training.weights, .loss = training.loss,
+    plan.memory = {.weights = training.weights,
+                   .loss = training.loss,
                    .peak = training.weights + training.loss};
   }
   plan.text = describe_data(config, prepared.data);

@@ -58,7 +58,8 @@ Json vocabulary_json(const DomainOutcome& run) {
     if (token.kind != text::GrownToken::Kind::kIntermediate) tokens.push_back(token.text);
   }
   for (size_t i = 0; i < run.base_held_out.size(); ++i) {
-    const data::DatasetCounts &before = run.base_held_out[i].counts, &after = run.data.held_out[i].counts;
+    const data::DatasetCounts &before = run.base_held_out[i].counts,
+                              &after = run.data.held_out[i].counts;
     const auto per_document = [](const data::DatasetCounts& counts) {
       return static_cast<double>(counts.tokens) /
              static_cast<double>(std::max<int64_t>(1, counts.documents));
@@ -77,7 +78,8 @@ Json vocabulary_json(const DomainOutcome& run) {
 
 Json domain_report(const DomainOutcome& run) {
   const train::Outcome& outcome = run.outcome;
-  Json report = {{"path", "domain"}, {"about", run.config.about}, {"ending", ending_name(outcome.ending)}};
+  Json report = {
+      {"path", "domain"}, {"about", run.config.about}, {"ending", ending_name(outcome.ending)}};
   if (run.config.train.steps > 0) {
     report["steps"] = outcome.steps;
     if (run.config.vocabulary.embedding_steps > 0) {
@@ -112,8 +114,11 @@ std::string domain_summary(const DomainConfig& config, const train::Outcome& out
 std::string domain_table(const Json& report) {
   const Json &before = report.at("before").at("domains"), &after = report.at("after").at("domains");
   if (before.empty()) return "";
-  const auto number = [](const Json& value) { return value.is_null() ? std::nan("") : value.get<double>(); };
-  std::string table = fmt::format("{:<20}{:>12}{:>12}{:>9}\n", "perplexity", "before", "after", "ratio");
+  const auto number = [](const Json& value) {
+    return value.is_null() ? std::nan("") : value.get<double>();
+  };
+  std::string table =
+      fmt::format("{:<20}{:>12}{:>12}{:>9}\n", "perplexity", "before", "after", "ratio");
   for (size_t i = 0; i < before.size(); ++i) {
     const double was = number(before[i].at("perplexity")), now = number(after[i].at("perplexity"));
     table += fmt::format("{:<20}{:>12.3f}{:>12.3f}{:>9.3f}\n",

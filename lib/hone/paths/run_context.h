@@ -16,9 +16,9 @@ struct RunContext {
 
 struct RunReport {
   train::Ending ending = train::Ending::kDone;
-  int signal = 0;        ///< that stopped it, for Ending::kSignal
-  std::string summary;   ///< one closing line for people
-  Json json;             ///< report.json
+  int signal = 0;       ///< that stopped it, for Ending::kSignal
+  std::string summary;  ///< one closing line for people
+  Json json;            ///< report.json
 };
 
 /// The app's exit code: 0 done or stopped by a guard, 3 diverged, 128 + signal.

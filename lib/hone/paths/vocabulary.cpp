@@ -27,10 +27,10 @@ std::vector<std::string> mined_terms(const DomainConfig& config, const text::Tok
   }
   const VocabularyOptions& options = config.vocabulary;
   std::vector<std::string> terms;
-  for (const text::TermCandidate& candidate :
-       text::mine_terms(tokenizer, texts, {.max_terms = options.new_tokens,
-                                           .min_pieces = options.min_pieces,
-                                           .min_count = options.min_count})) {
+  for (const text::TermCandidate& candidate : text::mine_terms(tokenizer, texts,
+                                                               {.max_terms = options.new_tokens,
+                                                               .min_pieces = options.min_pieces,
+                                                               .min_count = options.min_count})) {
     terms.push_back(candidate.text);
   }
   if (terms.empty()) {
@@ -46,11 +46,9 @@ std::vector<std::string> mined_terms(const DomainConfig& config, const text::Tok
 text::GrowthResult grow_vocabulary(const DomainConfig& config, const text::Tokenizer& tokenizer) {
   const VocabularyOptions& options = config.vocabulary;
   const std::vector<std::string> terms =
-      options.terms_file
-          ? text::with_spaced_forms(tokenizer, data::read_terms(*options.terms_file))
-          : mined_terms(config, tokenizer);
-  text::GrowthResult result =
-      text::grow(tokenizer, terms, {.max_new_tokens = options.new_tokens});
+      options.terms_file ? text::with_spaced_forms(tokenizer, data::read_terms(*options.terms_file))
+                         : mined_terms(config, tokenizer);
+  text::GrowthResult result = text::grow(tokenizer, terms, {.max_new_tokens = options.new_tokens});
   if (!result.left_out.empty()) {
     log_info(fmt::format("vocabulary: {} of {} terms do not fit into {} new tokens",
                          result.left_out.size(), terms.size(), options.new_tokens));

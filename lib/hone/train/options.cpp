@@ -18,9 +18,10 @@ void TrainOptions::validate(Validation& v) const {
 }
 
 double learning_rate(const TrainOptions& options, int64_t step) {
-  const auto warmup = static_cast<int64_t>(
-      std::llround(options.warmup_ratio * static_cast<double>(options.steps)));
-  if (step < warmup) return options.lr * static_cast<double>(step + 1) / static_cast<double>(warmup);
+  const auto warmup =
+      static_cast<int64_t>(std::llround(options.warmup_ratio * static_cast<double>(options.steps)));
+  if (step < warmup)
+    return options.lr * static_cast<double>(step + 1) / static_cast<double>(warmup);
   const double done = static_cast<double>(step - warmup) /
                       static_cast<double>(std::max<int64_t>(1, options.steps - warmup));
   const double floor = options.min_lr_ratio;

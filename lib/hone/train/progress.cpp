@@ -18,7 +18,8 @@ std::optional<std::string> Progress::add(const StepStats& stats, int64_t tokens,
   if (stats.step % log_every_ != 0 && stats.step != steps_ && steps_here_ != 1) return std::nullopt;
   const double left = seconds / steps_here_ * static_cast<double>(steps_ - stats.step);
   return fmt::format(
-      "step {}/{}  loss {:.4f}  lr {:.2e}  grad {:.3f}  {:.0f} tokens/s  {} tokens  memory {}  left {}",
+      "step {}/{}  loss {:.4f}  lr {:.2e}  grad {:.3f}  {:.0f} tokens/s  {} tokens  memory {}  "
+      "left {}",
       first_step_ + stats.step, first_step_ + steps_, recent_loss(), stats.lr, stats.grad_norm,
       static_cast<double>(tokens_here) / seconds, tokens, format_bytes(resident_bytes()),
       format_duration(left));
@@ -44,10 +45,15 @@ std::string format_bytes(int64_t bytes) {
 
 Json step_row(const StepStats& stats, int64_t first_step, double tokens_per_second) {
   // JSON has no NaN: a skipped step has null where a number would not be finite.
-  const auto number = [](double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); };
-  Json row = {{"step", first_step + stats.step}, {"loss", number(stats.loss)},
-              {"lr", stats.lr},                  {"grad_norm", number(stats.grad_norm)},
-              {"tokens", stats.tokens},          {"tokens_per_second", tokens_per_second}};
+  const auto number = [](double value) {
+    return std::isfinite(value) ? Json(value) : Json(nullptr);
+  };
+  Json row = {{"step", first_step + stats.step},
+              {"loss", number(stats.loss)},
+              {"lr", stats.lr},
+              {"grad_norm", number(stats.grad_norm)},
+              {"tokens", stats.tokens},
+              {"tokens_per_second", tokens_per_second}};
   if (stats.skipped) row["skipped"] = true;
   return row;
 }

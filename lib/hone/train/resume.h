@@ -26,8 +26,9 @@ struct Resumed {
   std::vector<Evaluation> evaluations;
 };
 
-/// Writes checkpoint-<step of the run>: optimizer.safetensors (optimiser state and the generators'),
-/// state.json (the rest of what is named here) and what task.save writes. Complete or not there.
+/// Writes checkpoint-<step of the run>: optimizer.safetensors (optimiser state and the
+/// generators'), state.json (the rest of what is named here) and what task.save writes. Complete or
+/// not there.
 void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& position,
                      const std::vector<Evaluation>& evaluations,
                      const kernels::FusedAdamW& optimizer, const Task& task);

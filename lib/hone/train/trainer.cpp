@@ -108,9 +108,10 @@ void Loop::record(const StepStats& stats, double seconds) {
   if (stats.skipped) {
     ++position_.skipped;
     ++position_.skipped_in_row;
-    log_warning(fmt::format("step {}: the loss or gradient is not finite; step skipped ({} in a row, "
-                            "the run stops after {})",
-                            stats.step, position_.skipped_in_row, options_.max_nonfinite));
+    log_warning(
+        fmt::format("step {}: the loss or gradient is not finite; step skipped ({} in a row, "
+                    "the run stops after {})",
+                    stats.step, position_.skipped_in_row, options_.max_nonfinite));
   } else {
     position_.skipped_in_row = 0;
   }

@@ -18,12 +18,12 @@ namespace hone::train {
 
 /// What one optimiser step did.
 struct StepStats {
-  int64_t step = 0;         ///< counted from 1
-  double loss = 0;          ///< weighted mean nll over the step's targets
+  int64_t step = 0;  ///< counted from 1
+  double loss = 0;   ///< weighted mean nll over the step's targets
   double lr = 0;
-  double grad_norm = 0;     ///< before clipping
-  int64_t tokens = 0;       ///< positions processed in this step
-  bool skipped = false;     ///< the loss or the gradient was not finite
+  double grad_norm = 0;  ///< before clipping
+  int64_t tokens = 0;    ///< positions processed in this step
+  bool skipped = false;  ///< the loss or the gradient was not finite
 };
 
 /// A stretch of a run with an optimiser and a schedule of its own; a run may have several.
@@ -72,9 +72,9 @@ struct Outcome {
 ///
 /// A step whose loss or gradient is not finite changes nothing but its count; more than
 /// max_nonfinite of them in a row end the run as kDiverged. Evaluates before the first step (where
-/// the phase asks), every eval_every and after the last. Checkpoints hold weights, optimiser, generator and data
-/// position: a run resumed from one equals the uninterrupted run bit for bit on the same machine
-/// and thread count.
+/// the phase asks), every eval_every and after the last. Checkpoints hold weights, optimiser,
+/// generator and data position: a run resumed from one equals the uninterrupted run bit for bit on
+/// the same machine and thread count.
 ///
 /// `evaluations` are the run's so far; the phase appends its own. Where the folder's newest
 /// checkpoint is of this phase the loop goes on from there, and they become the checkpoint's.
