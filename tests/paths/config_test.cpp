@@ -2,6 +2,7 @@
 #include "hone/config/writer.h"
 #include "hone/paths/architecture.h"
 #include "hone/paths/domain_config.h"
+#include "hone/paths/domain_data.h"
 #include "support/catch.h"
 
 using namespace hone;
@@ -58,6 +59,14 @@ TEST_CASE("Keys that only training uses are refused where nothing is trained") {
   INFO(text);
   CHECK(text.find("/vocabulary: has no effect with train.steps 0") != std::string::npos);
   CHECK(text.find("/train/lr: has no effect with steps 0") != std::string::npos);
+}
+
+TEST_CASE("Every file that is not there is named before anything runs") {
+  auto config = config::read_config<DomainConfig>(parse_json(kSmall, "recipe"));
+  config.weights.entity_file = "terms.txt";
+  CHECK_THROWS_WITH(check_files(config),
+                    "/data/train/0/files/0: there is no file a.jsonl\n"
+                    "/weights/entity_file: there is no file terms.txt");
 }
 
 TEST_CASE("An architecture becomes a config.json of its family") {

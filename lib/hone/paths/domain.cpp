@@ -287,6 +287,7 @@ RunReport DomainRun::run() {
 }  // namespace
 
 RunReport run_domain(const DomainConfig& config, const RunContext& context) {
+  check_files(config);
   return DomainRun(config, context).run();
 }
 

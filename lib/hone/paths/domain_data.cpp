@@ -1,6 +1,9 @@
 #include "hone/paths/domain_data.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 
 #include "hone/core/hardware.h"
@@ -59,6 +62,26 @@ Json sets_json(const std::vector<data::Dataset>& sets) {
 }
 
 }  // namespace
+
+void check_files(const DomainConfig& config) {
+  std::vector<Problem> problems;
+  const auto check = [&](const std::string& path, const std::string& file) {
+    if (!std::filesystem::exists(file)) problems.push_back({path, "there is no file " + file});
+  };
+  const auto check_sets = [&](const char* key, const std::vector<data::DatasetOptions>& sets) {
+    for (size_t i = 0; i < sets.size(); ++i) {
+      for (size_t j = 0; j < sets[i].files.size(); ++j) {
+        check(fmt::format("/data/{}/{}/files/{}", key, i, j), sets[i].files[j]);
+      }
+    }
+  };
+  if (config.model) check("/model", *config.model + "/config.json");
+  check_sets("train", config.data.train);
+  check_sets("held_out", config.data.held_out);
+  if (config.weights.entity_file) check("/weights/entity_file", *config.weights.entity_file);
+  if (config.vocabulary.terms_file) check("/vocabulary/terms_file", *config.vocabulary.terms_file);
+  if (!problems.empty()) throw ConfigError(std::move(problems));
+}
 
 Json DomainData::json() const {
   return {{"train", sets_json(train)}, {"held_out", sets_json(held_out)}};

@@ -19,6 +19,10 @@ struct DomainData {
   Json json() const;
 };
 
+/// Throws: ConfigError naming every file of the recipe that does not exist, before hours are spent
+/// on what comes ahead of reading it.
+void check_files(const DomainConfig& config);
+
 /// Reads and tokenises every data set. Throws: as data::load_dataset.
 DomainData load_domain_data(const DomainConfig& config, const text::TokenizerFolder& text);
 

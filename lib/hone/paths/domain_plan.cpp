@@ -26,6 +26,7 @@ struct Prepared {
 };
 
 Prepared prepare(const DomainConfig& config) {
+  check_files(config);
   Prepared prepared{make_tokenizer(config)};
   prepared.base_config = base_config(config, prepared.tokenizer.text);
   if (config.vocabulary.new_tokens > 0 && config.train.steps > 0) {
