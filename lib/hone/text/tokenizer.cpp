@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <span>
 
 #include "hone/core/error.h"
 #include "hone/text/detail/added_tokens.h"
@@ -27,7 +28,6 @@ struct Scratch {
   Segment segment;
   Buffer normalized;
   std::vector<Stretch> raw, cooked;
-  std::vector<PieceToken> tokens;
 };
 
 /// Lends scratches; grows to the number of threads that encode at once.
@@ -107,7 +107,7 @@ struct IdSink {
   std::vector<int64_t>& ids;
 
   void added(int64_t id, Span, std::string_view) { ids.push_back(id); }
-  void piece(const Buffer&, size_t, Span, const std::vector<PieceToken>& tokens) {
+  void piece(const Buffer&, size_t, Span, std::span<const PieceToken> tokens) {
     for (const PieceToken& token : tokens) ids.push_back(token.id);
   }
 };
@@ -123,7 +123,7 @@ struct EncodingSink {
     encoding.offsets.push_back({span.begin, span.end});
     if (spaces) spaces->push_back(count_spaces(matched));
   }
-  void piece(const Buffer& buffer, size_t base, Span piece, const std::vector<PieceToken>& tokens) {
+  void piece(const Buffer& buffer, size_t base, Span piece, std::span<const PieceToken> tokens) {
     uint32_t at = piece.begin;
     for (const PieceToken& token : tokens) {
       const Span span = buffer.original(at, at + token.length);
@@ -141,7 +141,7 @@ struct PieceSink {
   std::vector<Offset>& pieces;
 
   void added(int64_t, Span span, std::string_view) { pieces.push_back({span.begin, span.end}); }
-  void piece(const Buffer& buffer, size_t base, Span piece, const std::vector<PieceToken>&) {
+  void piece(const Buffer& buffer, size_t base, Span piece, std::span<const PieceToken>) {
     const Span span = buffer.original(piece.begin, piece.end);
     pieces.push_back(
         {static_cast<int64_t>(base + span.begin), static_cast<int64_t>(base + span.end)});
@@ -209,11 +209,11 @@ void Tokenizer::State::run_segment(size_t base, Scratch& scratch, Sink& sink) co
   pre_tokenizer.apply(segment, scratch.match);
   const std::string_view text = segment.buffer.text();
   for (const Span piece : segment.pieces) {
-    scratch.tokens.clear();
+    std::span<const PieceToken> tokens;
     if constexpr (Sink::kWantsTokens) {
-      model.encode(text.substr(piece.begin, piece.end - piece.begin), scratch.bpe, scratch.tokens);
+      tokens = model.encode(text.substr(piece.begin, piece.end - piece.begin), scratch.bpe);
     }
-    sink.piece(segment.buffer, base, piece, scratch.tokens);
+    sink.piece(segment.buffer, base, piece, tokens);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 
 #include "hone/text/detail/fields.h"
 #include "hone/text/detail/pre_tokenizer.h"
@@ -12,9 +13,6 @@ namespace {
 
 // Beyond this many symbols the heap's n log n beats scanning for the best pair.
 constexpr size_t kFewSymbols = 48;
-constexpr size_t kMaxCachedPiece = 128;
-constexpr size_t kMaxCachedBytes = 4 << 20;
-constexpr size_t kMaxCachedTokens = 1 << 20;
 
 std::string in_quotes(std::string_view text) {
   return "\"" + std::string(text.substr(0, 80)) + (text.size() > 80 ? "...\"" : "\"");
@@ -169,36 +167,29 @@ inline uint64_t BpeModel::ranked(uint32_t left, uint32_t right) const {
   return merge ? uint64_t{merge->rank} << 32 | merge->id : UINT64_MAX;
 }
 
-void BpeModel::encode(std::string_view piece, BpeScratch& scratch,
-                      std::vector<PieceToken>& out) const {
-  if (piece.empty()) return;
+std::span<const PieceToken> BpeModel::encode(std::string_view piece, BpeScratch& scratch) const {
+  if (piece.empty()) return {};
   const uint64_t hash = hash_piece(piece);
   if (ignore_merges_) {
     const int64_t id = (takes_bytes_ ? plain_ : vocabulary_).find(piece, hash);
     if (id >= 0) {
-      out.push_back({static_cast<uint32_t>(id), static_cast<uint32_t>(piece.size())});
-      return;
+      scratch.tokens = {{static_cast<uint32_t>(id), static_cast<uint32_t>(piece.size())}};
+      return scratch.tokens;
     }
   }
-  const bool cached = piece.size() <= kMaxCachedPiece;
-  if (cached) {
-    const int64_t run = scratch.seen.find(piece, hash);
-    if (run >= 0) {
-      const PieceToken* head = &scratch.runs[static_cast<size_t>(run)];
-      out.insert(out.end(), head + 1, head + 1 + head->length);
-      return;
-    }
+  CachedPiece& seen = scratch.seen[hash >> 32 & (scratch.seen.size() - 1)];
+  if (seen.size == piece.size() && std::memcmp(seen.bytes.data(), piece.data(), seen.size) == 0) {
+    return std::span(seen.tokens).first(seen.count);
   }
   encode_fresh(piece, scratch);
-  out.insert(out.end(), scratch.tokens.begin(), scratch.tokens.end());
-  if (!cached) return;
-  if (scratch.runs.size() > kMaxCachedTokens || scratch.seen.key_bytes() > kMaxCachedBytes) {
-    scratch.seen.clear();
-    scratch.runs.clear();
+  const std::vector<PieceToken>& tokens = scratch.tokens;
+  if (piece.size() <= CachedPiece::kMaxBytes && tokens.size() <= CachedPiece::kMaxTokens) {
+    seen.size = static_cast<uint8_t>(piece.size());
+    seen.count = static_cast<uint8_t>(tokens.size());
+    std::copy(piece.begin(), piece.end(), seen.bytes.begin());
+    std::copy(tokens.begin(), tokens.end(), seen.tokens.begin());
   }
-  scratch.seen.insert(piece, static_cast<uint32_t>(scratch.runs.size()));
-  scratch.runs.push_back({0, static_cast<uint32_t>(scratch.tokens.size())});
-  scratch.runs.insert(scratch.runs.end(), scratch.tokens.begin(), scratch.tokens.end());
+  return tokens;
 }
 
 void BpeModel::encode_fresh(std::string_view piece, BpeScratch& scratch) const {

@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,7 +17,16 @@ struct PieceToken {
   uint32_t id, length;
 };
 
-/// Working memory of encoding, and the pieces seen before; one a thread.
+/// A short piece and its tokens, in one cache line.
+struct alignas(64) CachedPiece {
+  static constexpr size_t kMaxBytes = 22, kMaxTokens = 5;
+  uint8_t size = 0, count = 0;  ///< size 0: free
+  std::array<char, kMaxBytes> bytes;
+  std::array<PieceToken, kMaxTokens> tokens;
+};
+static_assert(sizeof(CachedPiece) == 64);
+
+/// Working memory of encoding, and pieces seen before; one a thread.
 struct BpeScratch {
   struct Symbol {
     uint32_t id, length;
@@ -29,8 +39,7 @@ struct BpeScratch {
   std::vector<uint64_t> ranks;
   std::vector<Symbol> symbols;
   std::vector<Candidate> heap;
-  StringTable seen;               ///< piece -> where its tokens are in `runs`
-  std::vector<PieceToken> runs;   ///< a head that holds the count, then the tokens
+  std::vector<CachedPiece> seen = std::vector<CachedPiece>(1 << 15);  ///< by hash; later ones win
 };
 
 /// Merges adjacent symbols in order of rank, leftmost first, as the `tokenizers` package does.
@@ -53,8 +62,9 @@ class BpeModel {
   /// False, and nothing changed, if some byte has no token.
   bool take_bytes();
 
-  /// Appends the tokens of a piece. Throws: Error if the vocabulary lacks the unknown token.
-  void encode(std::string_view piece, BpeScratch& scratch, std::vector<PieceToken>& out) const;
+  /// The tokens of a piece, valid until the next call with `scratch`. Throws: Error if the
+  /// vocabulary lacks the unknown token.
+  std::span<const PieceToken> encode(std::string_view piece, BpeScratch& scratch) const;
 
  private:
   struct Merge {

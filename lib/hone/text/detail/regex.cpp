@@ -90,7 +90,9 @@ bool Regex::scan(std::string_view subject, size_t from, Match& match) const {
   const char* begin = subject.data();
   const char* end = begin + subject.size();
   for (const char* p = begin + from; p < end; p += sequence_length(*p)) {
-    if (const char* stop = scanner_(p, begin, end)) {
+    while (p < end && !scanner_.starts[static_cast<unsigned char>(*p)]) ++p;
+    if (p == end) break;
+    if (const char* stop = scanner_.scan(p, begin, end)) {
       match = {static_cast<size_t>(p - begin), static_cast<size_t>(stop - begin)};
       return true;
     }
@@ -100,7 +102,7 @@ bool Regex::scan(std::string_view subject, size_t from, Match& match) const {
 
 bool Regex::search(std::string_view subject, size_t from, MatchScratch& scratch,
                    Match& match) const {
-  if (scanner_) return scan(subject, from, match);
+  if (scanner_.scan) return scan(subject, from, match);
   if (!code_) {
     const size_t found = subject.find(text_, from);
     if (found == std::string_view::npos) return false;

@@ -36,6 +36,11 @@ struct Match {
 /// `p` in [begin, end), or null. Equal to PCRE2 on random texts (tests/text/scanner_test.cpp).
 using Scanner = const char* (*)(const char* p, const char* begin, const char* end);
 
+struct KnownScanner {
+  Scanner scan = nullptr;
+  const bool* starts = nullptr;  ///< [256]: bytes that a match may start with
+};
+
 /// A compiled pattern or a plain string to look for.
 class Regex {
  public:
@@ -53,7 +58,7 @@ class Regex {
   template <class Each>
   void split(std::string_view subject, MatchScratch& scratch, Each&& each) const;
 
-  bool has_scanner() const { return scanner_ != nullptr; }
+  bool has_scanner() const { return scanner_.scan != nullptr; }
 
  private:
   Regex() = default;
@@ -61,7 +66,7 @@ class Regex {
 
   std::string text_;  ///< the pattern, or the literal
   std::shared_ptr<const void> code_;
-  Scanner scanner_ = nullptr;
+  KnownScanner scanner_;
 };
 
 template <class Each>

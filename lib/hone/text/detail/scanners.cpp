@@ -1,5 +1,6 @@
 #include "hone/text/detail/scanners.h"
 
+#include <array>
 #include <utility>
 
 #include "hone/text/detail/unicode.h"
@@ -195,20 +196,38 @@ const char* line_end_spaces(const char* p, const char* begin, const char* end) {
   return stop == end && end[-1] != '\n' ? end : best;
 }
 
-const std::vector<std::pair<std::string, Scanner>>& table() {
-  static const std::vector<std::pair<std::string, Scanner>> entries = [] {
+/// First bytes for which `starts` holds; it is asked about lead bytes only.
+template <class Starts>
+constexpr std::array<bool, 256> bytes_where(Starts starts) {
+  std::array<bool, 256> table{};
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    table[byte] = (byte < 0x80 || byte >= 0xC0) && starts(byte);
+  }
+  return table;
+}
+
+constexpr auto kAnyByte = bytes_where([](unsigned) { return true; });
+constexpr auto kDigitBytes =
+    bytes_where([](unsigned byte) { return (byte >= '0' && byte <= '9') || byte >= 0x80; });
+constexpr auto kCjkBytes = bytes_where([](unsigned byte) { return byte >= 0xE3; });
+constexpr auto kNewlineBytes =
+    bytes_where([](unsigned byte) { return byte == '\r' || byte == '\n'; });
+
+const std::vector<std::pair<std::string, KnownScanner>>& table() {
+  static const std::vector<std::pair<std::string, KnownScanner>> entries = [] {
     classes = char_classes();
-    std::vector<std::pair<std::string, Scanner>> list = {
-        {pattern::kDigits3, digits3},
-        {pattern::kDeepSeekCjk, deepseek_cjk},
-        {pattern::kDeepSeekText, deepseek_text},
-        {pattern::kQwen2, cl100k<1>},
-        {pattern::kLlama3, cl100k<3>},
-        {pattern::kGpt2, gpt2},
-        {"[\r\n]", newline},
-        {R"(\s?\p{L}+)", optional_space_run<kLetter>},
-        {R"(\s?\p{P}+)", optional_space_run<kPunct>},
-        {R"(\s+$)", line_end_spaces},
+    const bool* any = kAnyByte.data();
+    std::vector<std::pair<std::string, KnownScanner>> list = {
+        {pattern::kDigits3, {digits3, kDigitBytes.data()}},
+        {pattern::kDeepSeekCjk, {deepseek_cjk, kCjkBytes.data()}},
+        {pattern::kDeepSeekText, {deepseek_text, any}},
+        {pattern::kQwen2, {cl100k<1>, any}},
+        {pattern::kLlama3, {cl100k<3>, any}},
+        {pattern::kGpt2, {gpt2, any}},
+        {"[\r\n]", {newline, kNewlineBytes.data()}},
+        {R"(\s?\p{L}+)", {optional_space_run<kLetter>, any}},
+        {R"(\s?\p{P}+)", {optional_space_run<kPunct>, any}},
+        {R"(\s+$)", {line_end_spaces, any}},
     };
     // The same patterns with CR and LF spelt the other way.
     for (size_t i = 0, count = list.size(); i < count; ++i) {
@@ -225,11 +244,11 @@ const std::vector<std::pair<std::string, Scanner>>& table() {
 
 }  // namespace
 
-Scanner known_scanner(const std::string& pattern) {
+KnownScanner known_scanner(const std::string& pattern) {
   for (const auto& [known, scanner] : table()) {
     if (known == pattern) return scanner;
   }
-  return nullptr;
+  return {};
 }
 
 std::vector<std::string> scanned_patterns() {

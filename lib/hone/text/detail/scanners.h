@@ -8,8 +8,8 @@
 
 namespace hone::text::detail {
 
-/// The scanner of a pattern as tokenizer.json spells it, or null.
-Scanner known_scanner(const std::string& pattern);
+/// The scanner of a pattern as tokenizer.json spells it, or nulls.
+KnownScanner known_scanner(const std::string& pattern);
 
 /// Every pattern that has a scanner, for the tests.
 std::vector<std::string> scanned_patterns();
