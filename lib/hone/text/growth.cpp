@@ -36,9 +36,9 @@ void append_entry(Json& vocabulary, const std::string& token, int64_t id) {
 /// The merges of a model, old and new, and what they make of a row of tokens.
 class Merges {
  public:
-  /// False if there is one of this pair already.
-  bool add(int64_t left, int64_t right, int64_t id) {
-    return merges_.try_emplace(key(left, right), Merge{merges_.size(), id}).second;
+  /// Behind all others; of two for one pair the later stands, as in `tokenizers`.
+  void add(int64_t left, int64_t right, int64_t id) {
+    merges_[key(left, right)] = {next_rank_++, id};
   }
 
   /// Merges neighbours, lowest rank first, leftmost of equals.
@@ -67,6 +67,7 @@ class Merges {
     return static_cast<uint64_t>(left) << 32 | static_cast<uint64_t>(right);
   }
   std::unordered_map<uint64_t, Merge> merges_;
+  size_t next_rank_ = 0;
 };
 
 class Grower {
@@ -90,8 +91,8 @@ class Grower {
   void add_merges(const std::string& term, const TermTokens& found);
   void add_whole_piece(const std::string& term, const TermTokens& found);
   void add_added_token(const std::string& term, const TermTokens& found);
-  int64_t join(int64_t left, int64_t right);
-  int64_t add_token(const std::string& token, GrownToken::Kind kind, std::vector<int64_t> pieces);
+  void join(int64_t left, int64_t right);
+  void add_token(const std::string& token, GrownToken::Kind kind, std::vector<int64_t> pieces);
 
   bool is_new(int64_t id) const { return id >= first_id_; }
   GrownToken& grown(int64_t id) { return added_[static_cast<size_t>(id - first_id_)]; }
@@ -105,7 +106,7 @@ class Grower {
   const TermContext context_;
   std::unordered_map<std::string, int64_t> vocabulary_;  ///< of the model, new tokens included
   std::unordered_map<int64_t, std::string> names_;
-  std::map<std::string, int64_t> old_added_;
+  std::map<std::string, int64_t> contents_;  ///< of added tokens, old and new
   Merges merges_;
   std::vector<std::pair<int64_t, int64_t>> new_merges_;
   bool ignore_merges_ = false, byte_fallback_ = false, merges_are_strings_ = false;
@@ -127,7 +128,7 @@ Grower::Grower(const Tokenizer& old, const GrowOptions& options)
     vocabulary_.emplace(token, id.get<int64_t>());
     names_.emplace(id.get<int64_t>(), token);
   }
-  for (const int64_t id : old.added_ids()) old_added_.emplace(old.id_to_token(id), id);
+  for (const int64_t id : old.added_ids()) contents_.emplace(old.id_to_token(id), id);
   for (const Json& merge : model.at("merges")) {
     std::string left, right;
     if (merge.is_string()) {
@@ -165,7 +166,7 @@ std::string Grower::obstacle(const TermTokens& found) const {
       return "a merge written as \"left right\" cannot hold its space";
     }
     joined += name(id);
-    if (old_added_.contains(joined)) {
+    if (contents_.contains(joined)) {
       return "its start is spelled like the added token " + quote(joined);
     }
   }
@@ -199,35 +200,27 @@ void Grower::add(const std::string& term) {
   }
 }
 
-int64_t Grower::add_token(const std::string& token, GrownToken::Kind kind,
-                          std::vector<int64_t> pieces) {
+void Grower::add_token(const std::string& token, GrownToken::Kind kind,
+                       std::vector<int64_t> pieces) {
   const int64_t id = first_id_ + static_cast<int64_t>(added_.size());
   added_.push_back({token, "", id, kind, std::move(pieces)});
   vocabulary_.emplace(token, id);
   names_.emplace(id, token);
-  return id;
 }
 
-/// The token that the merge of two makes, new or not; adds the merge.
-int64_t Grower::join(int64_t left, int64_t right) {
+/// Adds the merge of two tokens, and the token that it makes where there is none yet.
+void Grower::join(int64_t left, int64_t right) {
   const std::string token = name(left) + name(right);
-  const auto known = vocabulary_.find(token);
-  int64_t id = known == vocabulary_.end() ? 0 : known->second;
-  if (known == vocabulary_.end()) {
+  if (!vocabulary_.contains(token)) {
     std::vector<int64_t> pieces;
     for (const int64_t part : {left, right}) {
-      if (is_new(part)) {
-        const std::vector<int64_t>& inner = grown(part).pieces;
-        pieces.insert(pieces.end(), inner.begin(), inner.end());
-      } else {
-        pieces.push_back(part);
-      }
+      const std::vector<int64_t> own = is_new(part) ? grown(part).pieces : std::vector{part};
+      pieces.insert(pieces.end(), own.begin(), own.end());
     }
-    id = add_token(token, GrownToken::Kind::kIntermediate, std::move(pieces));
+    add_token(token, GrownToken::Kind::kIntermediate, std::move(pieces));
   }
-  merges_.add(left, right, id);
+  merges_.add(left, right, vocabulary_.at(token));
   new_merges_.emplace_back(left, right);
-  return id;
 }
 
 void Grower::add_merges(const std::string& term, const TermTokens& found) {
@@ -256,12 +249,13 @@ void Grower::add_added_token(const std::string& term, const TermTokens& found) {
     return refuse(term, "is spelled like a token that stands for other text");
   }
   add_token(term, GrownToken::Kind::kAddedToken, found.ids);
+  contents_.emplace(term, added_.back().id);
 }
 
 Json Grower::grown_json() const {
   Json json = old_.json();
   Json& vocabulary = json["model"]["vocab"];
-  for (const auto& [content, id] : old_added_) {
+  for (const auto& [content, id] : contents_) {
     if (!vocabulary_.contains(content)) append_entry(vocabulary, content, id);
   }
   for (const GrownToken& token : added_) {
