@@ -68,6 +68,7 @@ class DomainRun {
   void score_base();
   void grow();
   void open_data();
+  void write_manifest();
   train::Task make_task();
   train::Outcome run_phase(const train::Phase& phase, const train::TrainOptions& options,
                            bool embeddings_only);
@@ -140,8 +141,7 @@ void DomainRun::grow() {
 void DomainRun::open_data() {
   write_tokenizer(*tokenizer_, tokenizer_folder());
   data_ = load_domain_data(config_, tokenizer_->text);
-  folder_.write_json("manifest.json", make_manifest(context_.app, config_.seed, device_,
-                                                    base_.weights_hash, data_.json()));
+  write_manifest();
   if (config_.tuning == Tuning::kLora) {
     std::vector<int64_t> token_rows;
     if (growth_) {
@@ -156,6 +156,11 @@ void DomainRun::open_data() {
                                        .seed = derive_seed(config_.seed, "loader")});
   step_ =
       std::make_unique<DecoderStep>(base_.decoder, domain_weights(config_.weights, data_.domains));
+}
+
+void DomainRun::write_manifest() {
+  folder_.write_json("manifest.json", make_manifest(context_.app, config_.seed, device_,
+                                                    base_.weights_hash, data_.json()));
 }
 
 train::Task DomainRun::make_task() {
@@ -275,8 +280,7 @@ RunReport DomainRun::run() {
   if (!folder_.newest()) score_base();
   if (config_.train.steps == 0) {
     data_.held_out = base_held_out_;
-    folder_.write_json("manifest.json", make_manifest(context_.app, config_.seed, device_,
-                                                      base_.weights_hash, data_.json()));
+    write_manifest();
     return finish({});
   }
   grow();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <optional>
 
 #include "hone/core/hardware.h"
@@ -85,6 +86,16 @@ void check_files(const DomainConfig& config) {
 
 Json DomainData::json() const {
   return {{"train", sets_json(train)}, {"held_out", sets_json(held_out)}};
+}
+
+std::vector<std::string> read_texts(const std::vector<data::DatasetOptions>& sets) {
+  std::vector<std::string> texts;
+  for (const data::DatasetOptions& set : sets) {
+    std::vector<std::string> more = data::read_texts(set);
+    texts.insert(texts.end(), std::make_move_iterator(more.begin()),
+                 std::make_move_iterator(more.end()));
+  }
+  return texts;
 }
 
 DomainData load_domain_data(const DomainConfig& config, const text::TokenizerFolder& text) {

@@ -23,6 +23,9 @@ struct DomainData {
 /// on what comes ahead of reading it.
 void check_files(const DomainConfig& config);
 
+/// The texts of several data sets, one after another (data::read_texts).
+std::vector<std::string> read_texts(const std::vector<data::DatasetOptions>& sets);
+
 /// Reads and tokenises every data set. Throws: as data::load_dataset.
 DomainData load_domain_data(const DomainConfig& config, const text::TokenizerFolder& text);
 

@@ -3,9 +3,9 @@
 #include <filesystem>
 
 #include "hone/core/log.h"
-#include "hone/data/dataset.h"
 #include "hone/io/atomic.h"
 #include "hone/io/checkpoint.h"
+#include "hone/paths/domain_data.h"
 #include "hone/text/bpe_trainer.h"
 
 namespace hone::paths {
@@ -16,12 +16,7 @@ constexpr const char* kEos = "<｜end▁of▁sentence｜>";
 constexpr const char* kPad = "<｜▁pad▁｜>";
 
 RunTokenizer train_tokenizer(const DomainConfig& config, const TokenizerOptions& options) {
-  std::vector<std::string> texts;
-  for (const data::DatasetOptions& set : config.data.train) {
-    std::vector<std::string> more = data::read_texts(set);
-    texts.insert(texts.end(), std::make_move_iterator(more.begin()),
-                 std::make_move_iterator(more.end()));
-  }
+  const std::vector<std::string> texts = read_texts(config.data.train);
   Json json = text::train_bpe(texts, {.vocab_size = options.vocab_size,
                                       .family = options.family,
                                       .special_tokens = {kBos, kEos, kPad}});

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "hone/core/log.h"
-#include "hone/data/dataset.h"
 #include "hone/data/entities.h"
+#include "hone/paths/domain_data.h"
 
 namespace hone::paths {
 namespace {
@@ -18,13 +18,9 @@ bool is_mined(const DomainConfig& config, const std::string& domain) {
 }
 
 std::vector<std::string> mined_terms(const DomainConfig& config, const text::Tokenizer& tokenizer) {
-  std::vector<std::string> texts;
-  for (const data::DatasetOptions& set : config.data.train) {
-    if (!is_mined(config, set.domain)) continue;
-    std::vector<std::string> more = data::read_texts(set);
-    texts.insert(texts.end(), std::make_move_iterator(more.begin()),
-                 std::make_move_iterator(more.end()));
-  }
+  std::vector<data::DatasetOptions> sets = config.data.train;
+  std::erase_if(sets, [&](const auto& set) { return !is_mined(config, set.domain); });
+  const std::vector<std::string> texts = read_texts(sets);
   const VocabularyOptions& options = config.vocabulary;
   std::vector<std::string> terms;
   for (const text::TermCandidate& candidate : text::mine_terms(tokenizer, texts,
