@@ -21,20 +21,6 @@ std::string check_plain_text(std::string text) {
   return text;
 }
 
-Json parse_object(const std::string& bytes) {
-  Json row;
-  try {
-    row = parse_json(bytes, "row", kRowLimits);
-  } catch (const IoError& error) {
-    // "row: line 1: reason"; a row of one line needs no number of its own.
-    std::string reason = std::string(error.what()).substr(std::string("row: ").size());
-    if (reason.starts_with("line 1: ")) reason.erase(0, std::string("line 1: ").size());
-    throw Error("not valid JSON: " + reason);
-  }
-  if (!row.is_object()) throw Error(std::string("expected an object, got ") + row.type_name());
-  return row;
-}
-
 /// The only format whose keys a row has.
 Format detect(const Json& row) {
   const auto has = [&](const char* key) { return row.contains(key); };
@@ -189,6 +175,21 @@ ChatSample read_sharegpt(const Json& row, const RowFormat& format) {
 
 }  // namespace
 
+Json parse_object(const RawRow& raw) {
+  if (!raw.bad_reason.empty()) throw Error(raw.bad_reason);
+  Json row;
+  try {
+    row = parse_json(raw.bytes, "row", kRowLimits);
+  } catch (const IoError& error) {
+    // "row: line 1: reason"; a row of one line needs no number of its own.
+    std::string reason = std::string(error.what()).substr(std::string("row: ").size());
+    if (reason.starts_with("line 1: ")) reason.erase(0, std::string("line 1: ").size());
+    throw Error("not valid JSON: " + reason);
+  }
+  if (!row.is_object()) throw Error(std::string("expected an object, got ") + row.type_name());
+  return row;
+}
+
 const Json& need(const Json& row, const std::string& key) {
   const auto found = row.find(key);
   if (found == row.end()) throw Error("\"" + key + "\" is missing");
@@ -211,7 +212,7 @@ std::string text_or_empty(const Json& row, const Key& key) {
 Sample parse_row(const RawRow& row, bool plain_alpaca) {
   if (!row.bad_reason.empty()) throw Error(row.bad_reason);
   if (row.plain) return TextSample{check_plain_text(row.bytes)};
-  const Json json = parse_object(row.bytes);
+  const Json json = parse_object(row);
   const RowFormat& format = row.file->format;
   const Format kind = format.format == Format::kAuto ? detect(json) : format.format;
   switch (kind) {

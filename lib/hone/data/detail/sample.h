@@ -50,6 +50,9 @@ std::vector<std::string> sample_texts(const Sample& sample);
 
 // ---- parts of parse_row ------------------------------------------------------------------------
 
+/// A row that is a JSON object. Throws: Error with the reason.
+Json parse_object(const RawRow& raw);
+
 /// The value under a key. Throws: Error if it is missing, or (text) no string.
 const Json& need(const Json& row, const std::string& key);
 const std::string& need_text(const Json& row, const std::string& key);
