@@ -202,17 +202,6 @@ TEST_CASE("the hash depends on ids, targets, weights and order") {
 TEST_CASE("domains keep the order of their first set") {
   CHECK(domain_names({{.domain = "law"}, {.domain = "general"}, {.domain = "law"}}) ==
         Marked{"law", "general"});
-  Dataset a{.domain = "law"}, b{.domain = "x"}, c{.domain = "law"};
-  a.counts.tokens = 3;
-  c.counts.tokens = 4;
-  c.counts.documents = 1;
-  b.counts.trained = 9;
-  const auto counts = count_by_domain({a, b, c});
-  REQUIRE(counts.size() == 2);
-  CHECK(counts[0].domain == "law");
-  CHECK(counts[0].tokens == 7);
-  CHECK(counts[0].documents == 1);
-  CHECK(counts[1].trained == 9);
 }
 
 }  // namespace

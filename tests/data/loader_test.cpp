@@ -30,6 +30,12 @@ Dataset make_set(int64_t set, int64_t documents, int64_t longest) {
 
 std::vector<Dataset> two_sets() { return {make_set(0, 90, 30), make_set(1, 25, 64)}; }
 
+std::vector<DatasetPtr> share(std::vector<Dataset> sets) {
+  std::vector<DatasetPtr> shared;
+  for (Dataset& set : sets) shared.push_back(std::make_shared<const Dataset>(std::move(set)));
+  return shared;
+}
+
 std::vector<Batch> take(Loader& loader, int count) {
   std::vector<Batch> batches;
   for (int i = 0; i < count; ++i) batches.push_back(loader.next());
@@ -39,7 +45,7 @@ std::vector<Batch> take(Loader& loader, int count) {
 const LoaderOptions kSmall{.tokens_per_batch = 64, .window_batches = 4, .prefetch = 3, .seed = 9};
 
 TEST_CASE("batches are full, within the budget and made of whole documents") {
-  Loader loader(two_sets(), kSmall);
+  Loader loader(share(two_sets()), kSmall);
   int64_t tokens = 0;
   for (const Batch& batch : take(loader, 100)) {
     REQUIRE(batch.tokens() <= 64);
@@ -60,7 +66,7 @@ TEST_CASE("every document comes once an epoch, whatever the packing") {
   for (const Packing packing : {Packing::kBestFit, Packing::kInOrder}) {
     LoaderOptions options = kSmall;
     options.packing = packing;
-    Loader loader(two_sets(), options);
+    Loader loader(share(two_sets()), options);
     std::map<int64_t, int64_t> times;
     for (const Batch& batch : take(loader, 400)) {
       for (int64_t d = 0; d < batch.documents(); ++d) ++times[batch.input_ids[batch.offsets[d]]];
@@ -89,7 +95,7 @@ TEST_CASE("a document that fits nowhere is not put back for ever") {
     example.weights.assign(63, 1);
     set.examples.push_back(example);
   }
-  Loader loader({set}, kSmall);
+  Loader loader(share({set}), kSmall);
   int times = 0;
   for (const Batch& batch : take(loader, 200)) times += batch.input_ids[0] == 0;
   CHECK(times >= 9);
@@ -99,7 +105,7 @@ TEST_CASE("without shuffling and in order, documents come as they lie") {
   LoaderOptions options = kSmall;
   options.packing = Packing::kInOrder;
   options.shuffle = false;
-  Loader loader({make_set(0, 50, 40)}, options);
+  Loader loader(share({make_set(0, 50, 40)}), options);
   int64_t expected = 0;
   for (const Batch& batch : take(loader, 100)) {
     for (int64_t d = 0; d < batch.documents(); ++d) {
@@ -111,28 +117,28 @@ TEST_CASE("without shuffling and in order, documents come as they lie") {
 TEST_CASE("the sequence depends on data, options and seed alone") {
   LoaderOptions other = kSmall;
   other.prefetch = 1;
-  Loader a(two_sets(), kSmall), b(two_sets(), other);
+  Loader a(share(two_sets()), kSmall), b(share(two_sets()), other);
   for (int i = 0; i < 60; ++i) {
     if (i % 20 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
     REQUIRE(a.next() == b.next());
     REQUIRE(a.state() == b.state());
   }
   other.seed = 10;
-  Loader c(two_sets(), other), d(two_sets(), kSmall);
+  Loader c(share(two_sets()), other), d(share(two_sets()), kSmall);
   CHECK(take(c, 10) != take(d, 10));
 }
 
 TEST_CASE("a restored loader goes on bit for bit from every position") {
-  Loader reference(two_sets(), kSmall);
+  Loader reference(share(two_sets()), kSmall);
   std::vector<Json> states{reference.state()};
   std::vector<Batch> batches;
   for (int i = 0; i < 60; ++i) {
     batches.push_back(reference.next());
     states.push_back(Json::parse(reference.state().dump()));
   }
-  Loader fresh(two_sets(), kSmall), used(two_sets(), kSmall);
+  Loader fresh(share(two_sets()), kSmall), used(share(two_sets()), kSmall);
   for (int from = 0; from <= 50; ++from) {
-    Loader other(two_sets(), kSmall);
+    Loader other(share(two_sets()), kSmall);
     Loader& loader = from % 2 ? used : other;
     loader.restore(states[from]);
     CHECK(loader.state() == states[from]);
@@ -143,7 +149,7 @@ TEST_CASE("a restored loader goes on bit for bit from every position") {
 }
 
 TEST_CASE("the state is small and does not grow") {
-  Loader loader({make_set(0, 999, 30)}, kSmall);
+  Loader loader(share({make_set(0, 999, 30)}), kSmall);
   size_t largest = 0;
   for (int i = 0; i < 500; ++i) {
     loader.next();
@@ -153,7 +159,7 @@ TEST_CASE("the state is small and does not grow") {
 }
 
 TEST_CASE("new weights hold from the next batch, nothing is lost, and the state knows") {
-  Loader loader(two_sets(), kSmall);
+  Loader loader(share(two_sets()), kSmall);
   std::map<int64_t, int64_t> times;
   const auto count = [&](const std::vector<Batch>& batches) {
     for (const Batch& batch : batches) {
@@ -174,7 +180,7 @@ TEST_CASE("new weights hold from the next batch, nothing is lost, and the state 
   for (const auto& [id, count] : times) CHECK(count <= 1);  // less than an epoch of either set
 
   const Json state = loader.state();
-  Loader other(two_sets(), kSmall);
+  Loader other(share(two_sets()), kSmall);
   other.restore(state);
   CHECK(other.weights() == std::vector<double>{0, 1});
   CHECK(take(other, 20) == take(loader, 20));
@@ -183,7 +189,7 @@ TEST_CASE("new weights hold from the next batch, nothing is lost, and the state 
 TEST_CASE("set_weights does not depend on what was prepared ahead") {
   LoaderOptions far = kSmall;
   far.prefetch = 30;
-  Loader a(two_sets(), kSmall), b(two_sets(), far);
+  Loader a(share(two_sets()), kSmall), b(share(two_sets()), far);
   for (int i = 0; i < 10; ++i) {
     REQUIRE(a.next() == b.next());
     if (i % 2) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -195,7 +201,7 @@ TEST_CASE("set_weights does not depend on what was prepared ahead") {
 }
 
 TEST_CASE("bad weights are refused and change nothing") {
-  Loader loader(two_sets(), kSmall), other(two_sets(), kSmall);
+  Loader loader(share(two_sets()), kSmall), other(share(two_sets()), kSmall);
   take(loader, 3);
   take(other, 3);
   CHECK_THROWS_WITH(loader.set_weights({1}), Contains("each of 2 data sets"));
@@ -205,11 +211,11 @@ TEST_CASE("bad weights are refused and change nothing") {
 }
 
 TEST_CASE("a position is refused by a loader that is not the same") {
-  Loader loader(two_sets(), kSmall);
+  Loader loader(share(two_sets()), kSmall);
   take(loader, 3);
   const Json state = loader.state();
   const auto refusal = [&](std::vector<Dataset> sets, LoaderOptions options) -> std::string {
-    Loader other(std::move(sets), options);
+    Loader other(share(std::move(sets)), options);
     try {
       other.restore(state);
     } catch (const Error& error) {
@@ -249,7 +255,7 @@ TEST_CASE("a position is refused by a loader that is not the same") {
 TEST_CASE("data that cannot be trained on is refused") {
   const auto refusal = [](std::vector<Dataset> sets, const LoaderOptions& options = kSmall) {
     try {
-      Loader loader(std::move(sets), options);
+      Loader loader(share(std::move(sets)), options);
     } catch (const Error& error) {
       return std::string(error.what());
     }
@@ -279,7 +285,7 @@ TEST_CASE("an error on the loader's thread is thrown by next, each time") {
   broken.examples[4].weights.pop_back();
   LoaderOptions options = kSmall;
   options.shuffle = false;
-  Loader loader({broken}, options);
+  Loader loader(share({broken}), options);
   const auto until_error = [&] {
     for (int i = 0; i < 50; ++i) loader.next();
   };
@@ -289,7 +295,7 @@ TEST_CASE("an error on the loader's thread is thrown by next, each time") {
 
 TEST_CASE("a loader can end at any moment") {
   for (int count = 0; count < 20; ++count) {
-    Loader loader(two_sets(), kSmall);
+    Loader loader(share(two_sets()), kSmall);
     take(loader, count);
   }
 }

@@ -219,18 +219,4 @@ std::vector<std::string> domain_names(const std::vector<DatasetOptions>& sets) {
   return names;
 }
 
-std::vector<DomainCounts> count_by_domain(const std::vector<Dataset>& sets) {
-  std::vector<DomainCounts> domains;
-  for (const Dataset& set : sets) {
-    auto found = std::find_if(domains.begin(), domains.end(), [&](const DomainCounts& known) {
-      return known.domain == set.domain;
-    });
-    if (found == domains.end()) found = domains.insert(found, DomainCounts{.domain = set.domain});
-    found->documents += set.counts.documents;
-    found->tokens += set.counts.tokens;
-    found->trained += set.counts.trained;
-  }
-  return domains;
-}
-
 }  // namespace hone::data

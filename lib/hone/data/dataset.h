@@ -1,6 +1,7 @@
 /// A data set in memory: files read, rows checked, tokenised and masked once, before training.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,9 @@ struct Dataset {
   std::string hash;  ///< dataset_hash(examples): what the manifest holds and resume compares
 };
 
+/// Data sets are read once and shared by all that read them.
+using DatasetPtr = std::shared_ptr<const Dataset>;
+
 /// What load_dataset needs beside the data set's own options.
 struct LoadContext {
   int32_t domain = 0;      ///< index of the set's domain in the run's list
@@ -66,14 +70,5 @@ std::string dataset_hash(const std::vector<Example>& examples);
 
 /// The different domains of the sets, in order of first appearance; its indices are domain ids.
 std::vector<std::string> domain_names(const std::vector<DatasetOptions>& sets);
-
-/// Documents, tokens and trained targets of one domain over several data sets.
-struct DomainCounts {
-  std::string domain;
-  int64_t documents = 0;
-  int64_t tokens = 0;
-  int64_t trained = 0;
-};
-std::vector<DomainCounts> count_by_domain(const std::vector<Dataset>& sets);
 
 }  // namespace hone::data

@@ -43,24 +43,24 @@ void check_set(const Dataset& set, int64_t tokens_per_batch) {
   if (!trained) throw Error(who + " has no trained target");
 }
 
-Mixture make_mixture(const std::vector<Dataset>& sets, const LoaderOptions& options) {
+Mixture make_mixture(const std::vector<DatasetPtr>& sets, const LoaderOptions& options) {
   std::vector<std::vector<int64_t>> lengths;
   std::vector<double> weights;
-  for (const Dataset& set : sets) {
+  for (const DatasetPtr& set : sets) {
     std::vector<int64_t>& row = lengths.emplace_back();
-    for (const Example& example : set.examples) row.push_back(example.length());
-    weights.push_back(set.weight);
+    for (const Example& example : set->examples) row.push_back(example.length());
+    weights.push_back(set->weight);
   }
   return Mixture(std::move(lengths), std::move(weights), options.temperature,
                  derive_seed(options.seed, "loader"), options.shuffle);
 }
 
-std::string hash_sets(const std::vector<Dataset>& sets) {
+std::string hash_sets(const std::vector<DatasetPtr>& sets) {
   Json parts = Json::array();
-  for (const Dataset& set : sets) {
+  for (const DatasetPtr& set : sets) {
     std::string domains;
-    for (const Example& example : set.examples) domains += std::to_string(example.domain) + ",";
-    parts.push_back({set.name, set.hash, hash_bytes(domains)});
+    for (const Example& example : set->examples) domains += std::to_string(example.domain) + ",";
+    parts.push_back({set->name, set->hash, hash_bytes(domains)});
   }
   return hash_bytes(parts.dump());
 }
@@ -89,7 +89,7 @@ struct Loader::Worker {
     Position after;
   };
 
-  Worker(std::vector<Dataset> data, const LoaderOptions& loader_options)
+  Worker(std::vector<DatasetPtr> data, const LoaderOptions& loader_options)
       : sets(std::move(data)), options(loader_options), mixture(check_and_mix()) {
     identity = {{"data", hash_sets(sets)},
                 {"tokens_per_batch", options.tokens_per_batch},
@@ -106,7 +106,7 @@ struct Loader::Worker {
   Mixture check_and_mix() const {
     check_options(options);
     if (sets.empty()) throw Error("Loader: there is no data set");
-    for (const Dataset& set : sets) check_set(set, options.tokens_per_batch);
+    for (const DatasetPtr& set : sets) check_set(*set, options.tokens_per_batch);
     return make_mixture(sets, options);
   }
 
@@ -174,7 +174,7 @@ struct Loader::Worker {
     Item item{{}, before};
     ++item.after.batch;
     for (const Draw& draw : plan) {
-      const Example& example = sets[draw.set].examples[draw.document];
+      const Example& example = sets[draw.set]->examples[draw.document];
       item.batch.append(example);
       item.after.tokens[draw.set] += example.length();
     }
@@ -281,7 +281,7 @@ struct Loader::Worker {
     position = std::move(at);
   }
 
-  const std::vector<Dataset> sets;
+  const std::vector<DatasetPtr> sets;
   const LoaderOptions options;
   Json identity;  ///< what a saved position must share with this loader
   Position position;
@@ -294,7 +294,7 @@ struct Loader::Worker {
   bool stopping = false;
 };
 
-Loader::Loader(std::vector<Dataset> sets, const LoaderOptions& options)
+Loader::Loader(std::vector<DatasetPtr> sets, const LoaderOptions& options)
     : worker_(std::make_unique<Worker>(std::move(sets), options)) {}
 Loader::~Loader() = default;
 
@@ -317,8 +317,6 @@ void Loader::restore(const Json& state) {
 void Loader::set_weights(const std::vector<double>& weights) { worker_->set_weights(weights); }
 std::vector<double> Loader::weights() const { return worker_->mixture.weights(); }
 std::vector<double> Loader::shares() const { return worker_->mixture.shares(); }
-const std::vector<Dataset>& Loader::sets() const { return worker_->sets; }
 std::vector<int64_t> Loader::tokens_drawn() const { return worker_->position.tokens; }
-std::string Loader::data_hash() const { return worker_->identity.at("data").get<std::string>(); }
 
 }  // namespace hone::data

@@ -32,7 +32,7 @@ class Loader {
  public:
   /// Throws: Error if a data set is empty, has no trained target, or holds a document over
   /// tokens_per_batch; for options out of range.
-  Loader(std::vector<Dataset> sets, const LoaderOptions& options);
+  Loader(std::vector<DatasetPtr> sets, const LoaderOptions& options);
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
@@ -51,11 +51,8 @@ class Loader {
   /// Share of each data set in the tokens of the mix, summing to 1.
   std::vector<double> shares() const;
 
-  const std::vector<Dataset>& sets() const;
   /// Tokens of each data set handed out so far, resumed ones included.
   std::vector<int64_t> tokens_drawn() const;
-  /// Hash over all data sets' names and hashes, for the manifest.
-  std::string data_hash() const;
 
  private:
   struct Worker;

@@ -122,6 +122,11 @@ void fill(Decoder& decoder, const io::AdapterFiles& files, std::vector<std::stri
   }
 }
 
+void end_adapter(Decoder& decoder) {
+  for (at::Tensor& parameter : decoder->parameters()) parameter.set_requires_grad(true);
+  decoder->set_adapter(std::nullopt);
+}
+
 }  // namespace
 
 void add_lora(Decoder& decoder, const nn::LoraOptions& options, uint64_t seed,
@@ -177,8 +182,18 @@ void merge_lora(Decoder& decoder) {
     if (auto* layer = module->as<nn::LinearImpl>()) layer->merge_lora();
     if (auto* table = module->as<nn::EmbeddingImpl>()) table->merge_trainable_rows();
   }
-  for (at::Tensor& parameter : decoder->parameters()) parameter.set_requires_grad(true);
-  decoder->set_adapter(std::nullopt);
+  end_adapter(decoder);
+}
+
+void drop_lora(Decoder& decoder) {
+  if (!decoder->adapter()) return;
+  if (!decoder->adapter()->modules_to_save.empty() || !decoder->embed_tokens->rows().empty()) {
+    throw Error("drop_lora: the adapter trained modules of the base itself");
+  }
+  for (const auto& module : decoder->modules()) {
+    if (auto* layer = module->as<nn::LinearImpl>()) layer->drop_lora();
+  }
+  end_adapter(decoder);
 }
 
 }  // namespace hone::model

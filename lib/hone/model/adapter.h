@@ -43,4 +43,8 @@ void load_adapter(Decoder& decoder, const io::AdapterFiles& files);
 /// Does nothing for a decoder without one.
 void merge_lora(Decoder& decoder);
 
+/// Drops an adapter's layers; the base is what it was before add_lora, all parameters train again.
+/// Throws: hone::Error for an adapter with modules_to_save or token rows, which trained the base.
+void drop_lora(Decoder& decoder);
+
 }  // namespace hone::model

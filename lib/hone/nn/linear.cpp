@@ -79,6 +79,10 @@ void LinearImpl::merge_lora() {
   if (!has_lora()) return;
   const at::NoGradGuard no_grad;
   weight.copy_(merged_weight());
+  drop_lora();
+}
+
+void LinearImpl::drop_lora() {
   for (const char* name : {"lora_A", "lora_B", "lora_magnitude_vector"}) {
     if (parameters_.contains(name)) parameters_.erase(name);
   }

@@ -48,6 +48,8 @@ class LinearImpl : public torch::nn::Module {
   at::Tensor merged_weight() const;
   /// Replaces W by merged_weight() and drops the adapter; the layer trains in full again.
   void merge_lora();
+  /// Drops the adapter and leaves W as it is; the layer trains in full again.
+  void drop_lora();
 
   LinearOptions options;
   at::Tensor weight, bias;

@@ -14,6 +14,7 @@ struct Base {
   Json config;               ///< its config.json
   std::string name;          ///< the checkpoint folder, absolute; "" for an architecture
   std::string weights_hash;  ///< of the folder's weights; "" for an architecture
+  bool shared = false;       ///< whether other runs of the process use the decoder too (RunCache)
 };
 
 /// The config.json of the base without loading it: the model folder's, or the architecture's over

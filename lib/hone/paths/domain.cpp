@@ -52,12 +52,17 @@ void check_same_config(const Json& then, const Json& now) {
 
 class DomainRun {
  public:
-  DomainRun(const DomainConfig& config, const RunContext& context)
+  DomainRun(const DomainConfig& config, const RunContext& context, RunCache& cache,
+            const TrialHooks* trial)
       : config_(config),
         context_(context),
+        cache_(cache),
+        trial_(trial),
         folder_(io::RunFolder::create(context.out, context.resume)),
         device_(prepare_device(config.device, config.threads, derive_seed(config.seed, "torch"))),
         guard_(config.guard) {}
+
+  ~DomainRun();
 
   RunReport run();
 
@@ -70,6 +75,8 @@ class DomainRun {
   void open_data();
   void write_manifest();
   train::Task make_task();
+  /// Whether the run goes on after an evaluation: what the guard and the search say.
+  bool goes_on(const train::Evaluation& evaluation);
   train::Outcome run_phase(const train::Phase& phase, const train::TrainOptions& options,
                            bool embeddings_only);
   train::Outcome train_all();
@@ -82,19 +89,29 @@ class DomainRun {
 
   const DomainConfig& config_;
   const RunContext& context_;
+  RunCache& cache_;
+  const TrialHooks* const trial_;  // null for a run of its own
   io::RunFolder folder_;
   const DevicePlan device_;
   Guard guard_;
   std::optional<RunTokenizer> tokenizer_;
   Base base_;
-  std::vector<data::Dataset> base_held_out_;  // under the base's tokenizer
+  std::vector<data::DatasetPtr> base_held_out_;  // under the base's tokenizer
   std::optional<text::GrowthResult> growth_;
   DomainData data_;
   std::unique_ptr<data::Loader> loader_;
   std::unique_ptr<DecoderStep> step_;
   std::vector<train::Evaluation> evaluations_;
   std::optional<int64_t> returned_to_;  // step that a guard's stop went back to
+  bool pruned_ = false;                 // whether the search stopped the run
 };
+
+DomainRun::~DomainRun() {
+  if (!base_.shared) return;
+  model::drop_lora(base_.decoder);
+  base_.decoder->set_checkpointing(0);
+  cache_.release(std::move(base_));
+}
 
 std::optional<RunReport> DomainRun::open_folder() {
   if (std::filesystem::exists(folder_.file(io::kConfigFile)) && folder_.resumed()) {
@@ -109,17 +126,19 @@ std::optional<RunReport> DomainRun::open_folder() {
 }
 
 void DomainRun::open_base() {
-  tokenizer_ = make_tokenizer(config_);
-  base_ = load_base(config_, tokenizer_->text, device_);
-  base_held_out_ = load_held_out(config_, tokenizer_->text);
+  tokenizer_ = cache_.tokenizer(config_);
+  base_ = cache_.base(config_, tokenizer_->text, device_);
+  base_held_out_ = load_held_out(config_, *tokenizer_, cache_);
 }
 
 void DomainRun::score_base() {
   folder_.metrics().rewind(-1);
-  DecoderStep step(base_.decoder, {1.0});
-  const auto sets = evaluation_sets(base_held_out_, base_held_out_, config_.data.tokens_per_batch);
-  evaluations_.push_back(
-      {0, train::evaluate(sets, [&](const data::Batch& batch) { return step.nll(batch); })});
+  evaluations_.push_back(cache_.base_scores(config_, [this]() -> train::Evaluation {
+    DecoderStep step(base_.decoder, {1.0});
+    const auto sets =
+        evaluation_sets(base_held_out_, base_held_out_, config_.data.tokens_per_batch);
+    return {0, train::evaluate(sets, [&](const data::Batch& batch) { return step.nll(batch); })};
+  }));
   guard_.set_reference(evaluations_[0].scores);
   log_info(train::describe(evaluations_[0]));
   folder_.metrics().write(train::evaluation_row(evaluations_[0]));
@@ -139,8 +158,8 @@ void DomainRun::grow() {
 }
 
 void DomainRun::open_data() {
-  write_tokenizer(*tokenizer_, tokenizer_folder());
-  data_ = load_domain_data(config_, tokenizer_->text);
+  if (!trial_ || trial_->save_model) write_tokenizer(*tokenizer_, tokenizer_folder());
+  data_ = load_domain_data(config_, *tokenizer_, cache_);
   write_manifest();
   if (config_.tuning == Tuning::kLora) {
     std::vector<int64_t> token_rows;
@@ -169,45 +188,50 @@ train::Task DomainRun::make_task() {
   task.loss = [this](const data::Batch& batch) { return step_->loss(batch); };
   task.nll = [this](const data::Batch& batch) { return step_->nll(batch); };
   task.evaluation = evaluation_sets(data_.held_out, base_held_out_, config_.data.tokens_per_batch);
-  task.save = [this](const std::string& folder) {
-    write_decoder(folder, base_.decoder, base_.config, tokenizer_folder(), adapter_base());
-    return Json{{"loader", loader_->state()}, {"guard", guard_.state()}};
-  };
-  task.load = [this](const std::string& folder, const Json& state) {
-    read_decoder(folder, base_.decoder, adapter_base());
-    loader_->restore(state.at("loader"));
-    guard_.restore(state.at("guard"));
-  };
+  if (!trial_) {
+    task.save = [this](const std::string& folder) {
+      write_decoder(folder, base_.decoder, base_.config, tokenizer_folder(), adapter_base());
+      return Json{{"loader", loader_->state()}, {"guard", guard_.state()}};
+    };
+    task.load = [this](const std::string& folder, const Json& state) {
+      read_decoder(folder, base_.decoder, adapter_base());
+      loader_->restore(state.at("loader"));
+      guard_.restore(state.at("guard"));
+    };
+  }
   if (data_.train.size() > 1) {
     task.extra_metrics = [this] {
       Json shares = Json::object();
       const std::vector<double> values = loader_->shares();
-      for (size_t i = 0; i < values.size(); ++i) shares[data_.train[i].name] = values[i];
+      for (size_t i = 0; i < values.size(); ++i) shares[data_.train[i]->name] = values[i];
       return Json{{"shares", std::move(shares)}};
     };
   }
   return task;
 }
 
+bool DomainRun::goes_on(const train::Evaluation& evaluation) {
+  if (trial_ && !trial_->evaluated(evaluation)) pruned_ = true;
+  const Guard::Verdict verdict = guard_.judge(evaluation.scores);
+  if (pruned_ || verdict == Guard::Verdict::kStop) return false;
+  if (verdict == Guard::Verdict::kRebalance) {
+    std::vector<std::string> domains;
+    for (const data::DatasetPtr& set : data_.train) domains.push_back(set->domain);
+    loader_->set_weights(guard_.rebalance(loader_->weights(), domains));
+    log_warning(
+        fmt::format("guard: perplexity of {} is {:.3f} times that of the base; its "
+                    "share of the mix rises",
+                    *config_.guard.domain, *guard_.ratio()));
+  }
+  return true;
+}
+
 train::Outcome DomainRun::run_phase(const train::Phase& phase, const train::TrainOptions& options,
                                     bool embeddings_only) {
   train::Task task = make_task();
-  if (!embeddings_only && config_.guard.domain) {
-    task.save_evaluated = config_.guard.action == GuardAction::kStop;
-    task.after_evaluation = [this](const train::Evaluation& evaluation) {
-      const Guard::Verdict verdict = guard_.judge(evaluation.scores);
-      if (verdict == Guard::Verdict::kStop) return false;
-      if (verdict == Guard::Verdict::kRebalance) {
-        std::vector<std::string> domains;
-        for (const data::Dataset& set : data_.train) domains.push_back(set.domain);
-        loader_->set_weights(guard_.rebalance(loader_->weights(), domains));
-        log_warning(
-            fmt::format("guard: perplexity of {} is {:.3f} times that of the base; its "
-                        "share of the mix rises",
-                        *config_.guard.domain, *guard_.ratio()));
-      }
-      return true;
-    };
+  if (!embeddings_only) {
+    task.save_evaluated = config_.guard.domain && config_.guard.action == GuardAction::kStop;
+    task.after_evaluation = [this](const train::Evaluation& e) { return goes_on(e); };
   }
   model::NamedTensors parameters, frozen;
   for (const auto& named : model::trainable_parameters(base_.decoder)) {
@@ -221,7 +245,7 @@ train::Outcome DomainRun::run_phase(const train::Phase& phase, const train::Trai
                                              .weight_decay = options.weight_decay});
   train::Outcome outcome = train::run(options, optimizer, task, folder_, phase, evaluations_);
   for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(true);
-  if (outcome.ending == train::Ending::kStopped) {
+  if (outcome.ending == train::Ending::kStopped && !trial_) {
     const double ratio = *guard_.ratio();
     returned_to_ = train::return_to_checkpoint(folder_, task);
     log_warning(
@@ -259,16 +283,19 @@ void DomainRun::save_model() {
                           base_.decoder->hf_tensors(), {.source_folder = tokenizer_folder()});
     }
     model::merge_lora(base_.decoder);
+    base_.shared = false;
   }
   model::save_decoder(folder_.file("model"), base_.decoder, base_.config, tokenizer_folder());
 }
 
 RunReport DomainRun::finish(const train::Outcome& outcome) {
   RunReport report{outcome.ending, outcome.signal};
-  const bool saved = outcome.ending == train::Ending::kDone || returned_to_;
+  const bool done = outcome.ending == train::Ending::kDone;
+  if (trial_ && done) trial_->trained(base_.decoder, *tokenizer_);
+  const bool saved = trial_ ? done && trial_->save_model : done || returned_to_;
   if (saved && config_.train.steps > 0) save_model();
-  report.json =
-      domain_report({config_, outcome, evaluations_, growth_, base_held_out_, data_, returned_to_});
+  report.json = domain_report({config_, outcome, evaluations_, growth_, base_held_out_, data_,
+                               returned_to_, pruned_});
   if (outcome.ending != train::Ending::kSignal) io::write_report(folder_.path(), report.json);
   report.summary = domain_summary(config_, outcome, folder_.path());
   return report;
@@ -290,9 +317,11 @@ RunReport DomainRun::run() {
 
 }  // namespace
 
-RunReport run_domain(const DomainConfig& config, const RunContext& context) {
+RunReport run_domain(const DomainConfig& config, const RunContext& context,
+                     const TrialHooks* trial) {
   check_files(config);
-  return DomainRun(config, context).run();
+  RunCache own;
+  return DomainRun(config, context, trial ? trial->cache : own, trial).run();
 }
 
 }  // namespace hone::paths

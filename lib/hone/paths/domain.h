@@ -1,13 +1,28 @@
 /// Domain adaptation: hone-domain's path.
 #pragma once
+#include <cstdint>
+#include <functional>
 #include <ostream>
 #include <string>
 
+#include "hone/model/config.h"
 #include "hone/model/memory.h"
 #include "hone/paths/domain_config.h"
+#include "hone/paths/run_cache.h"
 #include "hone/paths/run_context.h"
 
 namespace hone::paths {
+
+/// What a search adds to the runs that are its trials. They keep no checkpoints, so that a guard
+/// that stops one leaves it where it is, and no model unless asked.
+struct TrialHooks {
+  RunCache& cache;
+  /// After each evaluation but the first; false stops the run.
+  std::function<bool(const train::Evaluation&)> evaluated;
+  /// The trained model, its adapter in place; not for a run that was stopped or diverged.
+  std::function<void(model::Decoder&, const RunTokenizer&)> trained;
+  bool save_model = false;
+};
 
 /// Adapts a base to the domains of the recipe:
 ///
@@ -19,15 +34,20 @@ namespace hone::paths {
 /// merged into it), adapter/ and for a grown vocabulary base/ (with tuning lora), report.json and
 /// report.html. With train.steps 0 it only scores the base on the held-out sets.
 /// Throws: ConfigError, IoError, DataError, Error; a diverged run is a result, not an exception.
-RunReport run_domain(const DomainConfig& config, const RunContext& context);
+///
+/// `trial`: the run is one of a search's.
+RunReport run_domain(const DomainConfig& config, const RunContext& context,
+                     const TrialHooks* trial = nullptr);
 
 /// What the run would do and need, as text for people; nothing is trained or written.
 struct DomainPlan {
+  model::DecoderConfig decoder;  ///< the model that trains
   model::MemoryPlan memory;
-  bool fits = true;  ///< whether peak and process fit into the machine's memory
+  int64_t process_bytes = 0;  ///< predicted peak of the whole process
+  bool fits = true;           ///< whether that fits into the machine's memory
   std::string text;
 };
-DomainPlan plan_domain(const DomainConfig& config);
+DomainPlan plan_domain(const DomainConfig& config, RunCache* cache = nullptr);
 
 /// Every training document with its tokens, labels and weights, as JSONL into `path`; the first
 /// few as text for people on `out`.

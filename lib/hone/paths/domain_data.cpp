@@ -7,6 +7,7 @@
 #include <iterator>
 #include <optional>
 
+#include "hone/config/writer.h"
 #include "hone/core/hardware.h"
 #include "hone/data/entities.h"
 #include "hone/data/packing.h"
@@ -31,12 +32,13 @@ std::optional<data::EntityMatcher> make_matcher(const WeightOptions& options) {
   return data::EntityMatcher(terms, options.entity_ignore_case);
 }
 
-std::vector<data::Dataset> load_sets(const DomainConfig& config,
-                                     const std::vector<data::DatasetOptions>& sets,
-                                     const text::TokenizerFolder& text,
-                                     const data::EntityMatcher* entities) {
+std::vector<data::DatasetPtr> load_sets(const DomainConfig& config,
+                                        const std::vector<data::DatasetOptions>& sets,
+                                        const RunTokenizer& tokenizer, RunCache& cache,
+                                        const data::EntityMatcher* entities) {
   const std::vector<std::string> domains = all_domains(config.data);
-  std::vector<data::Dataset> loaded;
+  const Json entity_key = entities ? config::to_json(config.weights) : Json(nullptr);
+  std::vector<data::DatasetPtr> loaded;
   for (const data::DatasetOptions& set : sets) {
     data::LoadContext context;
     context.domain = static_cast<int32_t>(std::find(domains.begin(), domains.end(), set.domain) -
@@ -46,18 +48,18 @@ std::vector<data::Dataset> load_sets(const DomainConfig& config,
     context.entity_multiplier = static_cast<float>(config.weights.entity_multiplier);
     context.threads =
         static_cast<int>(config.threads > 0 ? config.threads : detect_hardware().cores);
-    loaded.push_back(data::load_dataset(set, text, context));
+    loaded.push_back(cache.dataset(set, tokenizer, context, entity_key));
   }
   return loaded;
 }
 
-Json sets_json(const std::vector<data::Dataset>& sets) {
+Json sets_json(const std::vector<data::DatasetPtr>& sets) {
   Json list = Json::array();
-  for (const data::Dataset& set : sets) {
-    list.push_back({{"name", set.name},
-                    {"domain", set.domain},
-                    {"hash", set.hash},
-                    {"counts", set.counts.json()}});
+  for (const data::DatasetPtr& set : sets) {
+    list.push_back({{"name", set->name},
+                    {"domain", set->domain},
+                    {"hash", set->hash},
+                    {"counts", set->counts.json()}});
   }
   return list;
 }
@@ -98,26 +100,27 @@ std::vector<std::string> read_texts(const std::vector<data::DatasetOptions>& set
   return texts;
 }
 
-DomainData load_domain_data(const DomainConfig& config, const text::TokenizerFolder& text) {
+DomainData load_domain_data(const DomainConfig& config, const RunTokenizer& tokenizer,
+                            RunCache& cache) {
   const auto matcher = make_matcher(config.weights);
   return {all_domains(config.data),
-          load_sets(config, config.data.train, text, matcher ? &*matcher : nullptr),
-          load_held_out(config, text)};
+          load_sets(config, config.data.train, tokenizer, cache, matcher ? &*matcher : nullptr),
+          load_held_out(config, tokenizer, cache)};
 }
 
-std::vector<data::Dataset> load_held_out(const DomainConfig& config,
-                                         const text::TokenizerFolder& text) {
-  return load_sets(config, config.data.held_out, text, nullptr);
+std::vector<data::DatasetPtr> load_held_out(const DomainConfig& config,
+                                            const RunTokenizer& tokenizer, RunCache& cache) {
+  return load_sets(config, config.data.held_out, tokenizer, cache, nullptr);
 }
 
-std::vector<train::EvaluationSet> evaluation_sets(const std::vector<data::Dataset>& held_out,
-                                                  const std::vector<data::Dataset>& base,
+std::vector<train::EvaluationSet> evaluation_sets(const std::vector<data::DatasetPtr>& held_out,
+                                                  const std::vector<data::DatasetPtr>& base,
                                                   int64_t tokens_per_batch) {
   std::vector<train::EvaluationSet> sets;
   for (size_t i = 0; i < held_out.size(); ++i) {
-    const data::Dataset& set = held_out[i];
+    const data::Dataset& set = *held_out[i];
     sets.push_back({set.name, set.domain, data::eval_batches(set.examples, tokens_per_batch),
-                    base[i].counts.trained});
+                    base[i]->counts.trained});
   }
   return sets;
 }

@@ -7,13 +7,14 @@
 
 #include "hone/data/dataset.h"
 #include "hone/paths/domain_config.h"
+#include "hone/paths/run_cache.h"
 #include "hone/train/evaluation.h"
 
 namespace hone::paths {
 
 struct DomainData {
   std::vector<std::string> domains;  ///< a domain's index here is its id in batches
-  std::vector<data::Dataset> train, held_out;
+  std::vector<data::DatasetPtr> train, held_out;
 
   /// Training sets and held-out sets, in order: name, domain, counts, hash.
   Json json() const;
@@ -27,15 +28,16 @@ void check_files(const DomainConfig& config);
 std::vector<std::string> read_texts(const std::vector<data::DatasetOptions>& sets);
 
 /// Reads and tokenises every data set. Throws: as data::load_dataset.
-DomainData load_domain_data(const DomainConfig& config, const text::TokenizerFolder& text);
+DomainData load_domain_data(const DomainConfig& config, const RunTokenizer& tokenizer,
+                            RunCache& cache);
 
 /// Held-out sets only, for scoring with another tokenizer.
-std::vector<data::Dataset> load_held_out(const DomainConfig& config,
-                                         const text::TokenizerFolder& text);
+std::vector<data::DatasetPtr> load_held_out(const DomainConfig& config,
+                                            const RunTokenizer& tokenizer, RunCache& cache);
 
 /// Held-out sets as batches. `base` are the same sets under the base's tokenizer, or the same.
-std::vector<train::EvaluationSet> evaluation_sets(const std::vector<data::Dataset>& held_out,
-                                                  const std::vector<data::Dataset>& base,
+std::vector<train::EvaluationSet> evaluation_sets(const std::vector<data::DatasetPtr>& held_out,
+                                                  const std::vector<data::DatasetPtr>& base,
                                                   int64_t tokens_per_batch);
 
 /// The loss weight of each of `domains`.

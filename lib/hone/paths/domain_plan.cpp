@@ -25,16 +25,17 @@ struct Prepared {
   DomainData data;
 };
 
-Prepared prepare(const DomainConfig& config) {
+Prepared prepare(const DomainConfig& config, RunCache& cache) {
   check_files(config);
-  Prepared prepared{make_tokenizer(config)};
+  Prepared prepared{cache.tokenizer(config)};
   prepared.base_config = base_config(config, prepared.tokenizer.text);
   if (config.vocabulary.new_tokens > 0 && config.train.steps > 0) {
     const auto growth = grow_vocabulary(config, prepared.tokenizer.text.tokenizer);
     prepared.new_tokens = static_cast<int64_t>(growth.added.size());
     prepared.tokenizer.text.tokenizer = growth.tokenizer;
+    prepared.tokenizer.grown = true;
   }
-  prepared.data = load_domain_data(config, prepared.tokenizer.text);
+  prepared.data = load_domain_data(config, prepared.tokenizer, cache);
   return prepared;
 }
 
@@ -46,11 +47,11 @@ std::string describe_data(const DomainConfig& config, const DomainData& data) {
     text += fmt::format("{:<24}{:<14}{:>12}{:>12}{:>12}{}\n", set.name, set.domain,
                         set.counts.documents, set.counts.tokens, set.counts.trained, suffix);
   };
-  for (const data::Dataset& set : data.train) {
-    add(set, "");
-    tokens += set.counts.tokens;
+  for (const data::DatasetPtr& set : data.train) {
+    add(*set, "");
+    tokens += set->counts.tokens;
   }
-  for (const data::Dataset& set : data.held_out) add(set, "  held out");
+  for (const data::DatasetPtr& set : data.held_out) add(*set, "  held out");
   const double total = static_cast<double>(config.train.steps * config.train.accumulation *
                                            config.data.tokens_per_batch);
   if (tokens > 0 && total > 0) {
@@ -64,23 +65,24 @@ std::string describe_data(const DomainConfig& config, const DomainData& data) {
 
 int64_t documents_per_batch(const DomainConfig& config, const DomainData& data) {
   int64_t documents = 0, tokens = 0;
-  for (const data::Dataset& set : data.train) {
-    documents += set.counts.documents;
-    tokens += set.counts.tokens;
+  for (const data::DatasetPtr& set : data.train) {
+    documents += set->counts.documents;
+    tokens += set->counts.tokens;
   }
   return tokens == 0 ? 1 : std::max<int64_t>(1, config.data.tokens_per_batch * documents / tokens);
 }
 
 }  // namespace
 
-DomainPlan plan_domain(const DomainConfig& config) {
-  const Prepared prepared = prepare(config);
+DomainPlan plan_domain(const DomainConfig& config, RunCache* shared) {
+  RunCache own;
+  const Prepared prepared = prepare(config, shared ? *shared : own);
   model::DecoderConfig decoder =
       model::DecoderConfig::from_json(prepared.base_config, "config.json");
   decoder.vocab_size = std::max(decoder.vocab_size, prepared.tokenizer.text.tokenizer.vocab_size());
   const DevicePlan device = prepare_device(config.device, config.threads, config.seed);
   const bool lora = config.tuning == Tuning::kLora;
-  DomainPlan plan;
+  DomainPlan plan{.decoder = decoder};
   plan.memory = model::predict_memory(
       decoder, {.tokens_per_batch = config.data.tokens_per_batch,
                 .documents = documents_per_batch(config, prepared.data),
@@ -101,21 +103,23 @@ DomainPlan plan_domain(const DomainConfig& config) {
     plan.text += fmt::format("{:<24}{:>12}\n", name, train::format_bytes(bytes));
   }
   const int64_t have = detect_hardware().memory_bytes;
-  plan.fits = device.device.is_cuda() || plan.memory.peak + kProcessBytes <= have;
+  plan.process_bytes = kProcessBytes + plan.memory.peak;
+  plan.fits = device.device.is_cuda() || plan.process_bytes <= have;
   plan.text += fmt::format("this machine has {}: the run {}\n", train::format_bytes(have),
                            plan.fits ? "fits" : "does not fit");
   return plan;
 }
 
 void dump_domain_data(const DomainConfig& config, const std::string& path, std::ostream& out) {
-  const Prepared prepared = prepare(config);
+  RunCache cache;
+  const Prepared prepared = prepare(config, cache);
   std::ofstream file(path);
   if (!file) throw IoError(path, "cannot be written");
   const text::Tokenizer& tokenizer = prepared.tokenizer.text.tokenizer;
-  for (const data::Dataset& set : prepared.data.train) {
-    data::dump_jsonl(file, set.examples, tokenizer);
-    out << "data set " << set.name << " (domain " << set.domain << ")\n";
-    data::dump_text(out, set.examples, tokenizer, {.documents = 2});
+  for (const data::DatasetPtr& set : prepared.data.train) {
+    data::dump_jsonl(file, set->examples, tokenizer);
+    out << "data set " << set->name << " (domain " << set->domain << ")\n";
+    data::dump_text(out, set->examples, tokenizer, {.documents = 2});
   }
   if (!file.flush()) throw IoError(path, "could not be written whole");
 }

@@ -58,13 +58,13 @@ Json vocabulary_json(const DomainOutcome& run) {
     if (token.kind != text::GrownToken::Kind::kIntermediate) tokens.push_back(token.text);
   }
   for (size_t i = 0; i < run.base_held_out.size(); ++i) {
-    const data::DatasetCounts &before = run.base_held_out[i].counts,
-                              &after = run.data.held_out[i].counts;
+    const data::DatasetCounts &before = run.base_held_out[i]->counts,
+                              &after = run.data.held_out[i]->counts;
     const auto per_document = [](const data::DatasetCounts& counts) {
       return static_cast<double>(counts.tokens) /
              static_cast<double>(std::max<int64_t>(1, counts.documents));
     };
-    lengths.push_back({{"name", run.base_held_out[i].name},
+    lengths.push_back({{"name", run.base_held_out[i]->name},
                        {"tokens_per_document_before", per_document(before)},
                        {"tokens_per_document_after", per_document(after)}});
   }
@@ -78,8 +78,9 @@ Json vocabulary_json(const DomainOutcome& run) {
 
 Json domain_report(const DomainOutcome& run) {
   const train::Outcome& outcome = run.outcome;
-  Json report = {
-      {"path", "domain"}, {"about", run.config.about}, {"ending", ending_name(outcome.ending)}};
+  Json report = {{"path", "domain"},
+                 {"about", run.config.about},
+                 {"ending", run.pruned ? "pruned" : ending_name(outcome.ending)}};
   if (run.config.train.steps > 0) {
     report["steps"] = outcome.steps;
     if (run.config.vocabulary.embedding_steps > 0) {

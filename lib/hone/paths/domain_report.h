@@ -18,9 +18,10 @@ struct DomainOutcome {
   const train::Outcome& outcome;
   const std::vector<train::Evaluation>& evaluations;  ///< the first is of the base
   const std::optional<text::GrowthResult>& growth;
-  const std::vector<data::Dataset>& base_held_out;
+  const std::vector<data::DatasetPtr>& base_held_out;
   const DomainData& data;
   std::optional<int64_t> returned_to;  ///< step that a guard's stop went back to
+  bool pruned = false;                 ///< whether a search stopped the run
 };
 
 /// {"ending", "steps", "tokens", ..., "before", "after": scores by data set and domain, "guard"?,

@@ -11,6 +11,7 @@ namespace hone::paths {
 struct RunTokenizer {
   text::TokenizerFolder text;
   std::string source_folder;  ///< "" for a new one
+  std::string key;            ///< all that it was made from, for RunCache
   bool grown = false;         ///< whether tokenizer.json differs from the source folder's
 };
 

@@ -122,7 +122,7 @@ void Loop::record(const StepStats& stats, double seconds) {
 }
 
 void Loop::save() {
-  if (saved_at_ == position_.step) return;
+  if (!task_.save || saved_at_ == position_.step) return;
   position_.losses = progress_.losses();
   save_checkpoint(folder_, phase_, position_, evaluations_, optimizer_, task_);
   folder_.rotate(options_.keep_checkpoints);
@@ -130,6 +130,7 @@ void Loop::save() {
 }
 
 bool Loop::resume() {
+  if (!task_.load) return false;
   auto resumed = resume_checkpoint(folder_, phase_, optimizer_, task_);
   if (!resumed) return false;
   position_ = std::move(resumed->position);

@@ -33,7 +33,7 @@ struct Phase {
   bool evaluate_first = true;  ///< whether to score before its first step
 };
 
-/// What a path hands to the loop. `next_batch`, `loss`, `nll`, `save` and `load` are required.
+/// What a path hands to the loop. `next_batch`, `loss` and `nll` are required.
 struct Task {
   std::function<data::Batch()> next_batch;
   /// Forward pass of one batch with its graph; undivided (LossSum).
@@ -41,7 +41,8 @@ struct Task {
   TokenNll nll;
   std::vector<EvaluationSet> evaluation;
   /// Writes into / reads from a checkpoint folder all that `optimizer` does not hold: weights or
-  /// adapter as files; the position of the data and the like as the returned JSON.
+  /// adapter as files; the position of the data and the like as the returned JSON. Without them the
+  /// run keeps no checkpoints.
   std::function<Json(const std::string& folder)> save;
   std::function<void(const std::string& folder, const Json& state)> load;
   /// Called after each evaluation but the first; false ends the run (guard).

@@ -74,6 +74,8 @@ void read_value(Reading& reading, const Json& json, const std::string& path,
     take(reading.read_integer(json, path, attributes.range));
   } else if constexpr (std::same_as<T, double>) {
     take(reading.read_double(json, path, attributes.range));
+  } else if constexpr (std::same_as<T, Json>) {
+    value = json;
   } else if constexpr (std::same_as<T, std::string>) {
     take(reading.read_string(json, path));
   } else if constexpr (NamedEnum<T>) {

@@ -1,0 +1,134 @@
+#include "hone/tune/search.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "hone/core/error.h"
+#include "hone/core/random.h"
+
+namespace hone::tune {
+namespace {
+
+/// Refused points recorded for one trial: enough for the sampler to learn from, too few to flood
+/// the study.
+constexpr int kRecordedRefusals = 5;
+
+/// Values that a person or optuna gave an enqueued trial, as internal ones.
+Suggestion fixed_params(const Trial& trial, const Space& space) {
+  Suggestion fixed;
+  for (const Param& param : trial.params) fixed[param.name] = param.value;
+  const auto given = trial.system_attrs.find("fixed_params");
+  if (given == trial.system_attrs.end() || !given->second.is_object()) return fixed;
+  for (const auto& [name, value] : given->second.items()) {
+    if (!space.distributions().contains(name)) continue;
+    fixed[name] = internal_value(space.distribution(name), value);
+  }
+  return fixed;
+}
+
+}  // namespace
+
+bool refused(const Trial& trial) { return trial.user_attrs.contains(kRefused); }
+
+Search::Search(Storage& storage, const Study& study, const Space& space, Sampler& sampler,
+               Pruner* pruner, FeasibilityCheck check, SearchOptions options)
+    : storage_(storage),
+      study_(study),
+      space_(space),
+      sampler_(sampler),
+      pruner_(pruner),
+      check_(std::move(check)),
+      options_(std::move(options)) {}
+
+StudyView Search::view() { return {study_.name, study_.directions, storage_.trials(study_.id)}; }
+
+int64_t Search::enqueue(int64_t trials) {
+  int64_t have = 0;
+  for (const TrialPtr& trial : storage_.trials(study_.id)) {
+    have += trial->state != TrialState::kFail && !refused(*trial);
+  }
+  Trial waiting;
+  waiting.state = TrialState::kWaiting;
+  for (int64_t i = have; i < trials; ++i) storage_.create_trial(study_.id, &waiting);
+  return std::max<int64_t>(0, trials - have);
+}
+
+std::optional<Trial> Search::ask() {
+  storage_.fail_stale(study_.id, options_.retry);
+  std::optional<Trial> trial = storage_.claim_waiting(study_.id);
+  if (!trial) return std::nullopt;
+  storage_.heartbeat(trial->id);
+  draw(*trial);
+  return trial;
+}
+
+void Search::draw(Trial& trial) {
+  sampler_.reseed(derive_seed(options_.seed, "trial " + std::to_string(trial.number)));
+  const Attributes before = trial.system_attrs;
+  Suggestion fixed = fixed_params(trial, space_);
+  Feasibility feasibility;
+  for (int64_t i = 0; i < options_.max_draws; ++i) {
+    const StudyView study = view();
+    trial.system_attrs = before;
+    const std::vector<Param> params =
+        suggest(space_, sampler_, pruner_ ? pruner_->sampler_view(study, trial) : study, trial,
+                fixed);
+    feasibility = check_ ? check_(params) : Feasibility{};
+    if (feasibility.feasible()) {
+      trial.params = params;
+      storage_.set_params(trial.id, params);
+      if (!feasibility.constraints.empty()) {
+        trial.system_attrs[kConstraints] = feasibility.constraints;
+      }
+      feasibility.facts[kWorker] = options_.worker;
+      storage_.set_trial_attrs(trial.id, feasibility.facts);
+      for (auto& [key, value] : feasibility.facts) trial.user_attrs[key] = value;
+      store_new_attrs(trial, before);
+      return;
+    }
+    fixed.clear();
+    if (i < kRecordedRefusals) refuse(params, feasibility);
+  }
+  Trial waiting;
+  waiting.state = TrialState::kWaiting;
+  storage_.create_trial(study_.id, &waiting);
+  storage_.finish(trial.id, TrialState::kFail);
+  throw Error("no feasible point in " + std::to_string(options_.max_draws) +
+              " draws of the space; the last was refused: " + feasibility.reason);
+}
+
+void Search::refuse(const std::vector<Param>& params, const Feasibility& feasibility) {
+  Trial trial;
+  trial.state = TrialState::kPruned;
+  trial.params = params;
+  trial.user_attrs = feasibility.facts;
+  trial.user_attrs[kRefused] = feasibility.reason;
+  trial.user_attrs[kWorker] = options_.worker;
+  trial.system_attrs[kConstraints] = feasibility.constraints;
+  storage_.create_trial(study_.id, &trial);
+}
+
+void Search::store_new_attrs(const Trial& trial, const Attributes& before) {
+  Attributes changed;
+  for (const auto& [key, value] : trial.system_attrs) {
+    const auto old = before.find(key);
+    if (old == before.end() || old->second != value) changed[key] = value;
+  }
+  if (!changed.empty()) storage_.set_trial_attrs(trial.id, changed, /*system=*/true);
+}
+
+bool Search::report(Trial& trial, int64_t step, double value) {
+  storage_.report(trial.id, step, value);
+  trial.intermediate[step] = value;
+  if (!pruner_) return false;
+  const Attributes before = trial.system_attrs;
+  const bool stop = pruner_->prune(view(), trial);
+  store_new_attrs(trial, before);
+  return stop;
+}
+
+TrialState Search::tell(const Trial& trial, TrialState state, const std::vector<double>& values) {
+  return storage_.finish(trial.id, state, values);
+}
+
+}  // namespace hone::tune
