@@ -15,7 +15,7 @@ using SearchSpace = std::map<std::string, Distribution>;
 using Suggestion = std::map<std::string, double>;
 
 /// The parameters, with the newest distribution's bounds, that every COMPLETE and PRUNED trial has.
-/// Single-valued ones and those whose bounds changed are left out where `fixed_ranges`.
+/// Single-valued ones are left out, and where `fixed_ranges` those whose bounds changed.
 SearchSpace intersection_space(const StudyView& study, bool fixed_ranges);
 
 /// Not for several threads at once. A sampler may keep what it derived from finished trials, which
