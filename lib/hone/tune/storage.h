@@ -68,19 +68,25 @@ class Storage {
   virtual TrialState finish(int64_t trial_id, TrialState state,
                             const std::vector<double>& values = {}) = 0;
 
-  /// Says that the trial's worker lives, by the database's clock.
-  virtual void heartbeat(int64_t trial_id) = 0;
+  /// Says that the trial's worker lives, by the database's clock. Returns false, and stores
+  /// nothing, if the trial has ended: another worker took this one for dead.
+  virtual bool heartbeat(int64_t trial_id) = 0;
   /// Fails the RUNNING trials whose heartbeat is older than the grace and enqueues each again
   /// (system attributes failed_trial, retry_history). Returns the failed trials.
   virtual std::vector<Trial> fail_stale(int64_t study_id, const RetryOptions& options) = 0;
-  /// The same for one RUNNING trial whose worker is known to be dead.
+  /// The same for one RUNNING trial whose worker is known to be dead. Throws: TrialFinished.
   virtual void fail_and_retry(int64_t trial_id, const RetryOptions& options) = 0;
+};
+
+struct StorageOptions {
+  /// How long a method waits for locks and for a server that restarts, in seconds.
+  double patience = 60;
 };
 
 /// `url`: "sqlite:///relative.db", "sqlite:////absolute.db" or a plain path; or
 /// "postgresql://user@host/database" and all else that libpq takes, also SQLAlchemy's
 /// "postgresql+psycopg2://". Creates what is missing: the SQLite file, the tables.
 /// Throws: IoError if it cannot be opened, is no database, or is of another schema revision.
-std::unique_ptr<Storage> open_storage(const std::string& url);
+std::unique_ptr<Storage> open_storage(const std::string& url, const StorageOptions& options = {});
 
 }  // namespace hone::tune
