@@ -162,16 +162,12 @@ std::vector<Change> normal_form(std::string_view text, bool compatibility, bool 
   return out;
 }
 
-namespace {
-
 char32_t lower_of(char32_t c) {
   for (const auto& [first, last, lower] : kLaterLower) {
     if (c >= first && c <= last) return lower + (c - first);
   }
   return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
 }
-
-}  // namespace
 
 std::vector<Change> lower_case(std::string_view text) {
   std::vector<Change> out;

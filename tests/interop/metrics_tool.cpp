@@ -1,0 +1,131 @@
+// Scores texts with hone for tests/interop/text_metrics.py and scripts/bench/text_metrics.
+//
+//   metrics_tool [time]    on stdin {"hypotheses": [...], "references": [[...], ...], "jobs":
+//   [...]}; for
+//       each job {"metric": name, "options": {...}} one line of JSON {"corpus": ..., "sentences":
+//       [...]}, or with "time" the CPU seconds that the corpus took
+//
+// Metrics: bleu, chrf, rouge, answers; and, of each hypothesis alone, tokens (of a BLEU tokenizer),
+// lower (Python's str.lower) and stem.
+#include <cstdio>
+#include <ctime>
+#include <iostream>
+#include <iterator>
+#include <string>
+
+#include "hone/config/reader.h"
+#include "hone/core/error.h"
+#include "hone/core/json.h"
+#include "hone/text/bleu.h"
+#include "hone/text/chrf.h"
+#include "hone/text/detail/mt_tokenizer.h"
+#include "hone/text/detail/porter_stemmer.h"
+#include "hone/text/detail/python_text.h"
+#include "hone/text/exact_match.h"
+#include "hone/text/rouge.h"
+
+namespace {
+
+using hone::Json;
+using namespace hone::text;
+
+struct Segments {
+  Hypotheses hypotheses;
+  References references;
+};
+
+Json to_json(const BleuScore& score) {
+  return {{"score", score.score},     {"precisions", score.precisions},
+          {"counts", score.counts},   {"totals", score.totals},
+          {"bp", score.bp},           {"sys_len", score.sys_len},
+          {"ref_len", score.ref_len}, {"signature", score.signature}};
+}
+
+Json to_json(const ChrfScore& score) {
+  return {{"score", score.score}, {"name", score.name}, {"signature", score.signature}};
+}
+
+Json to_json(const std::vector<RougeScore>& scores) {
+  Json list = Json::array();
+  for (const RougeScore& score : scores) {
+    list.push_back({score.precision, score.recall, score.fmeasure});
+  }
+  return list;
+}
+
+/// The corpus's score, and each segment's unless only the time is wanted.
+template <class Options, class Corpus, class Sentence>
+Json score(const Segments& segments, const Json& options_json, bool timed, const Corpus& corpus,
+           const Sentence& sentence) {
+  const auto options = hone::config::read_config<Options>(options_json);
+  Json result{{"corpus", corpus(segments.hypotheses, segments.references, options)}};
+  for (size_t i = 0; i < segments.hypotheses.size() && !timed; ++i) {
+    result["sentences"].push_back(
+        sentence(segments.hypotheses[i], segments.references[i], options));
+  }
+  return result;
+}
+
+template <class Each>
+Json for_each(const Segments& segments, const Each& each) {
+  Json list = Json::array();
+  for (const std::string& text : segments.hypotheses) list.push_back(each(text));
+  return {{"sentences", list}};
+}
+
+Json run(const Segments& segments, const std::string& metric, const Json& options, bool timed) {
+  const auto json = [](const auto& function) {
+    return [&function](const auto&... arguments) { return to_json(function(arguments...)); };
+  };
+  if (metric == "bleu") {
+    return score<BleuOptions>(segments, options, timed, json(corpus_bleu), json(sentence_bleu));
+  }
+  if (metric == "chrf") {
+    return score<ChrfOptions>(segments, options, timed, json(corpus_chrf), json(sentence_chrf));
+  }
+  if (metric == "rouge") {
+    return score<RougeOptions>(segments, options, timed, json(mean_rouge), json(rouge));
+  }
+  if (metric == "answers") {
+    const auto corpus = [](const auto&... arguments) -> Json {
+      const AnswerScore mean = mean_answer_score(arguments...);
+      return {mean.exact_match, mean.f1};
+    };
+    const auto sentence = [](const auto&... arguments) -> Json {
+      return {exact_match(arguments...) ? 1 : 0, token_f1(arguments...)};
+    };
+    return score<AnswerOptions>(segments, options, timed, corpus, sentence);
+  }
+  if (metric == "tokens") {
+    const auto tokenize = hone::config::read_config<BleuOptions>(options).tokenize;
+    return for_each(segments, [&](const std::string& text) -> Json {
+      const std::string tokens = detail::mt_tokenize(text, tokenize);
+      return detail::python_split(tokens);
+    });
+  }
+  if (metric == "lower") return for_each(segments, detail::python_lower);
+  if (metric == "stem") return for_each(segments, detail::porter_stem);
+  throw hone::Error("unknown metric " + metric);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  const bool timed = argc > 1 && argv[1] == std::string("time");
+  const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
+  const Json json = hone::parse_json(input, "stdin");
+  const Segments segments{json.at("hypotheses").get<Hypotheses>(),
+                          json.at("references").get<References>()};
+  for (const Json& job : json.at("jobs")) {
+    const std::clock_t start = std::clock();
+    const Json result = run(segments, job.at("metric"), job.at("options"), timed);
+    if (timed) {
+      std::printf("%.6f\n", static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
+    } else {
+      std::puts(result.dump().c_str());
+    }
+  }
+} catch (const std::exception& error) {
+  std::cerr << "metrics_tool: " << error.what() << "\n";
+  return 1;
+}
