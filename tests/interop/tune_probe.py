@@ -27,12 +27,14 @@ class Probe:
 
 
 def plain(values):
-    """A number or (nested) lists of them as JSON; what is not finite as text."""
+    """Numbers in (nested) lists as JSON: what is not finite as text."""
     if isinstance(values, np.ndarray):
         values = values.tolist()
     if isinstance(values, (list, tuple)):
         return [plain(value) for value in values]
-    return values if math.isfinite(values) else str(float(values))
+    if isinstance(values, float) and not math.isfinite(values):
+        return str(values)
+    return values
 
 
 def same(ours, theirs, relative):
@@ -41,25 +43,27 @@ def same(ours, theirs, relative):
     np.testing.assert_allclose(ours, np.asarray(theirs, dtype=float), rtol=relative, atol=0)
 
 
+def trial_json(trial):
+    """An Optuna trial as probe.h reads it."""
+    result = {
+        "number": trial.number,
+        "state": trial.state.name.lower(),
+        "values": plain(trial.values or []),
+        "params": [[name, trial.distributions[name].to_internal_repr(value),
+                    optuna.distributions.distribution_to_json(trial.distributions[name])]
+                   for name, value in trial.params.items()],
+        "intermediate": [[step, plain(value)]
+                         for step, value in trial.intermediate_values.items()],
+        "user_attrs": trial.user_attrs,
+        "system_attrs": {key: plain(value) for key, value in trial.system_attrs.items()},
+    }
+    for key, time in (("start", trial.datetime_start), ("complete", trial.datetime_complete)):
+        if time is not None:
+            result[key] = round(time.timestamp() * 1e6)
+    return result
+
+
 def study_json(study):
     """An Optuna study as probe.h reads it."""
-    def trial_json(trial):
-        result = {
-            "number": trial.number,
-            "state": trial.state.name.lower(),
-            "values": plain(trial.values or []),
-            "params": [[name, trial.distributions[name].to_internal_repr(value),
-                        optuna.distributions.distribution_to_json(trial.distributions[name])]
-                       for name, value in trial.params.items()],
-            "intermediate": [[step, plain(value)]
-                             for step, value in trial.intermediate_values.items()],
-            "user_attrs": trial.user_attrs,
-            "system_attrs": trial.system_attrs,
-        }
-        for key, time in (("start", trial.datetime_start), ("complete", trial.datetime_complete)):
-            if time is not None:
-                result[key] = round(time.timestamp() * 1e6)
-        return result
-
     return {"name": study.study_name, "directions": [d.name.lower() for d in study.directions],
             "trials": [trial_json(trial) for trial in study.get_trials(deepcopy=False)]}
