@@ -1,9 +1,9 @@
 // Scores texts with hone for tests/interop/text_metrics.py and scripts/bench/text_metrics.
 //
-//   metrics_tool [time]    on stdin {"hypotheses": [...], "references": [[...], ...], "jobs":
+//   metrics_tool [corpus]    on stdin {"hypotheses": [...], "references": [[...], ...], "jobs":
 //   [...]}; for
-//       each job {"metric": name, "options": {...}} one line of JSON {"corpus": ..., "sentences":
-//       [...]}, or with "time" the CPU seconds that the corpus took
+//       each job {"metric": name, "options": {...}} one line of JSON {"corpus", "sentences",
+//       "seconds" of CPU}, with "corpus" without the sentences
 //
 // Metrics: bleu, chrf, rouge, answers; and, of each hypothesis alone, tokens (of a BLEU tokenizer),
 // lower (Python's str.lower) and stem.
@@ -53,13 +53,13 @@ Json to_json(const std::vector<RougeScore>& scores) {
   return list;
 }
 
-/// The corpus's score, and each segment's unless only the time is wanted.
+/// The corpus's score, and each segment's unless only the corpus's is wanted.
 template <class Options, class Corpus, class Sentence>
-Json score(const Segments& segments, const Json& options_json, bool timed, const Corpus& corpus,
-           const Sentence& sentence) {
+Json score(const Segments& segments, const Json& options_json, bool corpus_only,
+           const Corpus& corpus, const Sentence& sentence) {
   const auto options = hone::config::read_config<Options>(options_json);
   Json result{{"corpus", corpus(segments.hypotheses, segments.references, options)}};
-  for (size_t i = 0; i < segments.hypotheses.size() && !timed; ++i) {
+  for (size_t i = 0; i < segments.hypotheses.size() && !corpus_only; ++i) {
     result["sentences"].push_back(
         sentence(segments.hypotheses[i], segments.references[i], options));
   }
@@ -73,18 +73,21 @@ Json for_each(const Segments& segments, const Each& each) {
   return {{"sentences", list}};
 }
 
-Json run(const Segments& segments, const std::string& metric, const Json& options, bool timed) {
+Json run(const Segments& segments, const std::string& metric, const Json& options,
+         bool corpus_only) {
   const auto json = [](const auto& function) {
     return [&function](const auto&... arguments) { return to_json(function(arguments...)); };
   };
   if (metric == "bleu") {
-    return score<BleuOptions>(segments, options, timed, json(corpus_bleu), json(sentence_bleu));
+    return score<BleuOptions>(segments, options, corpus_only, json(corpus_bleu),
+                              json(sentence_bleu));
   }
   if (metric == "chrf") {
-    return score<ChrfOptions>(segments, options, timed, json(corpus_chrf), json(sentence_chrf));
+    return score<ChrfOptions>(segments, options, corpus_only, json(corpus_chrf),
+                              json(sentence_chrf));
   }
   if (metric == "rouge") {
-    return score<RougeOptions>(segments, options, timed, json(mean_rouge), json(rouge));
+    return score<RougeOptions>(segments, options, corpus_only, json(mean_rouge), json(rouge));
   }
   if (metric == "answers") {
     const auto corpus = [](const auto&... arguments) -> Json {
@@ -94,7 +97,7 @@ Json run(const Segments& segments, const std::string& metric, const Json& option
     const auto sentence = [](const auto&... arguments) -> Json {
       return {exact_match(arguments...) ? 1 : 0, token_f1(arguments...)};
     };
-    return score<AnswerOptions>(segments, options, timed, corpus, sentence);
+    return score<AnswerOptions>(segments, options, corpus_only, corpus, sentence);
   }
   if (metric == "tokens") {
     const auto tokenize = hone::config::read_config<BleuOptions>(options).tokenize;
@@ -111,19 +114,16 @@ Json run(const Segments& segments, const std::string& metric, const Json& option
 }  // namespace
 
 int main(int argc, char** argv) try {
-  const bool timed = argc > 1 && argv[1] == std::string("time");
+  const bool corpus_only = argc > 1 && argv[1] == std::string("corpus");
   const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
   const Json json = hone::parse_json(input, "stdin");
   const Segments segments{json.at("hypotheses").get<Hypotheses>(),
                           json.at("references").get<References>()};
   for (const Json& job : json.at("jobs")) {
     const std::clock_t start = std::clock();
-    const Json result = run(segments, job.at("metric"), job.at("options"), timed);
-    if (timed) {
-      std::printf("%.6f\n", static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
-    } else {
-      std::puts(result.dump().c_str());
-    }
+    Json result = run(segments, job.at("metric"), job.at("options"), corpus_only);
+    result["seconds"] = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    std::puts(result.dump().c_str());
   }
 } catch (const std::exception& error) {
   std::cerr << "metrics_tool: " << error.what() << "\n";

@@ -51,7 +51,8 @@ bool is_final_sigma(std::string_view text, size_t at, size_t after) {
 }  // namespace
 
 bool is_python_space(char32_t c) {
-  return (c >= 0x1C && c <= 0x1F) || (char_classes()[c] & kSpace) != 0;
+  if (c < 0x80) return c == ' ' || (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x1F);
+  return (char_classes()[c] & kSpace) != 0;
 }
 
 std::string python_lower(std::string_view text) {
