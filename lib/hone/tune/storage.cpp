@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "hone/tune/detail/postgres_connection.h"
 #include "hone/tune/detail/sql_storage.h"
 #include "hone/tune/detail/sqlite_connection.h"
 
@@ -35,6 +36,9 @@ std::unique_ptr<Connection> connect(const std::string& url, const StorageOptions
   const std::string rest = url.substr(scheme_end + 3);
   if (dialect == "sqlite") {
     return std::make_unique<detail::SqliteConnection>(sqlite_path(url, rest), options.patience);
+  }
+  if (dialect == "postgresql" || dialect == "postgres") {
+    return std::make_unique<detail::PostgresConnection>("postgresql://" + rest, options.patience);
   }
   throw IoError(dialect + "://", "no such database; expected sqlite:// or postgresql://");
 }

@@ -89,7 +89,7 @@ class Connection {
   virtual void commit(const Deadline& deadline) = 0;
   /// Never throws; does nothing outside a transaction.
   virtual void rollback() noexcept = 0;
-  /// After a Transient: makes the connection usable again. Throws: Transient.
+  /// Connects if there is no usable connection. Throws: Transient.
   virtual void reconnect() = 0;
   /// Forgets the connection without a word to the database: it belongs to the parent process.
   virtual void abandon() noexcept = 0;

@@ -72,8 +72,10 @@ auto SqlStorage::persist(Body body) {
                               owner_, getpid()));
   }
   const Deadline deadline(options_.patience);
+  bool warned = false;
   for (auto pause = std::chrono::milliseconds(20);; pause = std::min(pause * 2, kLongestPause)) {
     try {
+      connection_->reconnect();
       return body(deadline);
     } catch (const Transient& error) {
       connection_->rollback();
@@ -81,7 +83,9 @@ auto SqlStorage::persist(Body body) {
         throw IoError(connection_->name(),
                       fmt::format("{}; gave up after {} s", error.what(), options_.patience));
       }
-      log_warning(fmt::format("{}: {}; trying again", connection_->name(), error.what()));
+      if (!warned)
+        log_warning(fmt::format("{}: {}; trying again", connection_->name(), error.what()));
+      warned = true;
     } catch (...) {
       connection_->rollback();
       throw;
