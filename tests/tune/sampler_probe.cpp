@@ -20,6 +20,7 @@
 #include "hone/config/reader.h"
 #include "hone/core/error.h"
 #include "hone/core/json.h"
+#include "hone/tune/cma_es_sampler.h"
 #include "hone/tune/random_sampler.h"
 #include "hone/tune/sampler.h"
 
@@ -31,6 +32,10 @@ using namespace hone::tune;
 /// One line a sampler.
 using Make = std::function<std::unique_ptr<Sampler>(const Json& options, uint64_t seed)>;
 const std::map<std::string, Make> kSamplers = {
+    {"cma_es",
+     [](const Json& options, uint64_t seed) {
+       return make_cma_es_sampler(config::read_config<CmaEsOptions>(options), seed);
+     }},
     {"random", [](const Json&, uint64_t seed) { return make_random_sampler(seed); }},
 };
 
@@ -89,10 +94,13 @@ class Session {
       trial.params.push_back(
           {p.at(0), number(p.at(1)), parse_distribution(p.at(2).get<std::string>())});
     }
-    for (const auto& [step, value] : request.value("intermediate", Json::object()).items()) {
+    // items() refers to what it is called on, so that must outlive the loop.
+    const Json intermediate = request.value("intermediate", Json::object());
+    const Json attrs = request.value("system_attrs", Json::object());
+    for (const auto& [step, value] : intermediate.items()) {
       trial.intermediate[std::stoll(step)] = number(value);
     }
-    for (const auto& [key, value] : request.value("system_attrs", Json::object()).items()) {
+    for (const auto& [key, value] : attrs.items()) {
       trial.system_attrs[key] = value;
     }
     store(std::move(trial));
