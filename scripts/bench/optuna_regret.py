@@ -1,5 +1,5 @@
 """Optuna's simple regret on the standard functions, into tests/interop/tune_regret.json, which
-tests/interop/tune_regret.py compares hone with. Takes about 20 minutes on one core:
+tests/interop/tune_regret.py compares hone with. Takes about half an hour on one core:
   OMP_NUM_THREADS=1 <oracle python> scripts/bench/optuna_regret.py [<sampler> [<function>...]]
 Samplers and functions that are not named keep their results."""
 import datetime
@@ -16,8 +16,9 @@ sys.path.insert(0, str(ROOT / "tests/interop"))
 from tune_functions import FUNCTIONS
 
 FIXTURE = ROOT / "tests/interop/tune_regret.json"
-SAMPLERS = {"gp": (optuna.samplers.GPSampler, 50), "cma_es": (optuna.samplers.CmaEsSampler, 200)}
-SEEDS = range(20)
+# Trials and seeds of each sampler.
+SAMPLERS = {"gp": (optuna.samplers.GPSampler, 50, 20),
+            "cma_es": (optuna.samplers.CmaEsSampler, 200, 40)}
 
 
 def regret(sampler, function, seed, trials):
@@ -31,9 +32,9 @@ def main(names, functions):
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     torch.set_num_threads(1)
     for name in names:
-        sampler, trials = SAMPLERS[name]
+        sampler, trials, seeds = SAMPLERS[name]
         for function in functions:
-            values = [regret(sampler, FUNCTIONS[function], seed, trials) for seed in SEEDS]
+            values = [regret(sampler, FUNCTIONS[function], seed, trials) for seed in range(seeds)]
             fixture = json.loads(FIXTURE.read_text()) if FIXTURE.exists() else {}
             fixture.setdefault(name, {"trials": trials})[function] = {
                 "optuna": optuna.__version__, "cmaes": cmaes.__version__,
