@@ -36,6 +36,24 @@ void check(const DecoderInput& input) {
 
 }  // namespace
 
+DecoderInput make_input(std::span<const std::vector<int64_t>> documents, at::Device device,
+                        std::span<const int64_t> past) {
+  TORCH_CHECK_VALUE(past.empty() || past.size() == documents.size(),
+                    "make_input: past must have one length for each of ", documents.size(),
+                    " documents, got ", past.size());
+  std::vector<int64_t> ids, positions, offsets = {0};
+  for (size_t d = 0; d < documents.size(); ++d) {
+    ids.insert(ids.end(), documents[d].begin(), documents[d].end());
+    offsets.push_back(static_cast<int64_t>(ids.size()));
+    const int64_t begin = past.empty() ? 0 : past[d];
+    for (size_t i = 0; i < documents[d].size(); ++i) {
+      positions.push_back(begin + static_cast<int64_t>(i));
+    }
+  }
+  return {torch::tensor(ids, at::kLong).to(device), torch::tensor(positions, at::kLong).to(device),
+          kernels::Segments::from_offsets(std::move(offsets), device)};
+}
+
 DecoderImpl::DecoderImpl(const DecoderConfig& config, const at::TensorOptions& tensor_options)
     : config_(config), rotary_(config.rope) {
   const auto table = [&] {
@@ -52,12 +70,27 @@ DecoderImpl::DecoderImpl(const DecoderConfig& config, const at::TensorOptions& t
   if (!config.tie_word_embeddings) lm_head = register_module("lm_head", table());
 }
 
-at::Tensor DecoderImpl::hidden(const DecoderInput& input) {
+at::Tensor DecoderImpl::hidden(const DecoderInput& input) { return run(input, nullptr); }
+
+at::Tensor DecoderImpl::hidden(const DecoderInput& input, KvCache& cache, int64_t first_row) {
+  check(input);
+  TORCH_CHECK_VALUE(!is_training(), "Decoder: a cache needs eval mode; call eval() first");
+  const at::NoGradGuard no_grad;
+  const std::vector<nn::LayerCache> caches = cache.open(first_row, input.segments);
+  TORCH_CHECK_VALUE(caches.size() == layers.size(), "Decoder: the cache must have the model's ",
+                    layers.size(), " layers, got ", caches.size());
+  const at::Tensor x = run(input, caches.data());
+  cache.commit(first_row, input.segments);
+  return x;
+}
+
+at::Tensor DecoderImpl::run(const DecoderInput& input, const nn::LayerCache* caches) {
   check(input);
   auto [cos, sin] = rotary_.tables(input.positions, input.segments, dtype());
-  const nn::AttentionContext context{input.segments, cos, sin};
+  nn::AttentionContext context{input.segments, cos, sin};
   at::Tensor x = embed_tokens(input.ids);
   for (size_t i = 0; i < layers.size(); ++i) {
+    if (caches) context.cache = &caches[i];
     if (checkpoint_every_ > 0 && i % checkpoint_every_ == 0) {
       const auto block = [layer = layers[i], context](const at::Tensor& in) mutable {
         return layer(in, context);

@@ -6,12 +6,14 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "hone/kernels/segments.h"
 #include "hone/model/config.h"
+#include "hone/model/kv_cache.h"
 #include "hone/nn/decoder_block.h"
 #include "hone/nn/embedding.h"
 #include "hone/nn/lora.h"
@@ -21,9 +23,14 @@ namespace hone::model {
 /// T positions of documents laid end to end.
 struct DecoderInput {
   at::Tensor ids;        ///< [T] int64, in [0, vocab_size)
-  at::Tensor positions;  ///< [T] int64, counted from 0 in each document
+  at::Tensor positions;  ///< [T] int64, counted from 0 in each document, with its kept past
   kernels::Segments segments;
 };
+
+/// Documents, none of them empty, laid end to end on `device`. Document d's positions begin at
+/// past[d], what a cache holds of it; at 0 where `past` is empty.
+DecoderInput make_input(std::span<const std::vector<int64_t>> documents, at::Device device,
+                        std::span<const int64_t> past = {});
 
 /// Names are those of the checkpoint's tensors or, of adapters, of PEFT's without its prefix.
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
@@ -40,6 +47,15 @@ class DecoderImpl : public torch::nn::Module {
   /// Final hidden states [T, D], after the last norm.
   /// Throws: c10::ValueError naming the member of `input` that is misshapen.
   at::Tensor hidden(const DecoderInput& input);
+  /// The same for documents that continue what `cache` holds: number d its row first_row + d, or a
+  /// new row from rows() on. Their keys and values are kept in turn. `input` is
+  /// make_input(documents, device, lengths of their rows). No gradient; in eval mode only.
+  ///
+  /// With all documents new this is hidden(input) to the bit. Dynamic rope: a position is rotated
+  /// by the stretch of its document's length when it came, and kept so, as transformers does when
+  /// each prompt runs alone; beyond max_position_embeddings results then depend on where a
+  /// document was cut into passes.
+  at::Tensor hidden(const DecoderInput& input, KvCache& cache, int64_t first_row);
   /// The head's weight [V, D]; the embedding's where they are tied.
   at::Tensor lm_weight() const;
   /// hidden [T, D] -> [T, V].
@@ -73,6 +89,9 @@ class DecoderImpl : public torch::nn::Module {
   nn::Embedding lm_head{nullptr};  ///< null where it is tied to the embedding
 
  private:
+  /// `caches`: one a layer, or null.
+  at::Tensor run(const DecoderInput& input, const nn::LayerCache* caches);
+
   DecoderConfig config_;
   nn::Rotary rotary_;
   int64_t checkpoint_every_ = 0;

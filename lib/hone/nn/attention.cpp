@@ -42,8 +42,12 @@ at::Tensor AttentionImpl::forward(const at::Tensor& x, const AttentionContext& c
   q = kernels::apply_rotary(q, context.cos, context.sin);
   k = kernels::apply_rotary(k, context.cos, context.sin);
   const double scale = 1 / std::sqrt(static_cast<double>(options.head_dim));
-  const at::Tensor mixed = kernels::varlen_attention(q, k, v, context.segments, scale,
-                                                     is_training() ? options.dropout : 0.0);
+  const at::Tensor mixed =
+      context.cache
+          ? kernels::cached_attention(q, k, v, context.segments, context.cache->places,
+                                      context.cache->keys, context.cache->values, scale)
+          : kernels::varlen_attention(q, k, v, context.segments, scale,
+                                      is_training() ? options.dropout : 0.0);
   return o_proj(mixed.reshape({x.size(0), -1}));
 }
 

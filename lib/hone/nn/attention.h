@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "hone/kernels/cached_attention.h"
 #include "hone/kernels/segments.h"
 #include "hone/nn/linear.h"
 #include "hone/nn/norm.h"
@@ -24,14 +25,22 @@ struct AttentionOptions {
   double dropout = 0;  ///< of the attention weights, in training mode
 };
 
-/// What all blocks of one forward pass share.
-struct AttentionContext {
-  kernels::Segments segments;
-  at::Tensor cos, sin;  ///< [T, E], of the activations' dtype
+/// One layer's kept keys and values (model/kv_cache.h), written in place by the pass.
+struct LayerCache {
+  at::Tensor keys, values;  ///< [R, S, K, E]
+  kernels::CachePlaces places;
 };
 
-/// o_proj(softmax(rot(q) rot(k)^T / sqrt(E)) v) over each document's past.
-/// Shapes: x [T, D] -> [T, D].
+/// What all blocks of one forward pass share, but for the cache, which is a layer's own.
+struct AttentionContext {
+  kernels::Segments segments;
+  at::Tensor cos, sin;                ///< [T, E], of the activations' dtype
+  const LayerCache* cache = nullptr;  ///< null: documents begin in this pass, and none is kept
+};
+
+/// o_proj(softmax(rot(q) rot(k)^T / sqrt(E)) v) over each document's past, which includes what the
+/// context's cache holds of it. Keys are kept rotated.
+/// Shapes: x [T, D] -> [T, D]. Gradient and dropout: only without a cache.
 class AttentionImpl : public torch::nn::Module {
  public:
   AttentionImpl(const AttentionOptions& options, const at::TensorOptions& tensor_options);

@@ -1,0 +1,64 @@
+/// Keys and values that a decoder keeps of the sequences it continues.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "hone/kernels/segments.h"
+#include "hone/model/config.h"
+#include "hone/nn/attention.h"
+
+namespace hone::model {
+
+/// Rows of sequences: a growing batch for DecoderImpl::hidden(input, cache).
+///
+/// Per layer keys and values [rows, positions, K, E] in the weights' dtype and device. What a pass
+/// finds too small for it at least doubles; reserve() allocates exactly. Rows in use are always the
+/// first rows() ones.
+class KvCache {
+ public:
+  /// Empty. `tensor_options`: dtype and device of the activations.
+  KvCache(const DecoderConfig& config, const at::TensorOptions& tensor_options);
+
+  /// Bytes of a cache with room for `rows` sequences of `positions` positions.
+  static int64_t bytes(const DecoderConfig& config, at::ScalarType dtype, int64_t rows,
+                       int64_t positions);
+  int64_t bytes() const;
+
+  /// Makes room for that many where there is less, copying what is kept.
+  void reserve(int64_t rows, int64_t positions);
+
+  int64_t rows() const { return static_cast<int64_t>(lengths_.size()); }
+  int64_t row_capacity() const { return row_capacity_; }
+  int64_t position_capacity() const { return position_capacity_; }
+  /// Positions kept of each row.
+  const std::vector<int64_t>& lengths() const { return lengths_; }
+
+  /// Forgets a row; the last row takes its place.
+  void drop(int64_t row);
+  /// New row i becomes a copy of old row rows[i]; rows may repeat or be left out.
+  void select(const std::vector<int64_t>& rows);
+  /// Forgets all but the first `length` positions of a row.
+  void truncate(int64_t row, int64_t length);
+
+  /// For the decoder: makes room for the documents of `segments`, of which number d continues row
+  /// first_row + d, or begins it where first_row + d >= rows(); then each layer's view of them.
+  /// Throws: c10::ValueError unless 0 <= first_row <= rows().
+  std::vector<nn::LayerCache> open(int64_t first_row, const kernels::Segments& segments);
+  /// For the decoder: the pass has written all layers.
+  void commit(int64_t first_row, const kernels::Segments& segments);
+
+ private:
+  void check_row(int64_t row) const;
+  /// Tensors of the present capacity.
+  at::Tensor allocate() const;
+
+  int64_t heads_, width_;
+  at::TensorOptions tensor_options_;
+  int64_t row_capacity_ = 0, position_capacity_ = 0;
+  std::vector<int64_t> lengths_;
+  std::vector<at::Tensor> keys_, values_;  // one a layer
+};
+
+}  // namespace hone::model
