@@ -8,6 +8,7 @@
 #include "hone/model/config.h"
 #include "hone/model/memory.h"
 #include "hone/paths/domain_config.h"
+#include "hone/paths/domain_data.h"
 #include "hone/paths/run_cache.h"
 #include "hone/paths/run_context.h"
 
@@ -42,8 +43,10 @@ RunReport run_domain(const DomainConfig& config, const RunContext& context,
 /// What the run would do and need, as text for people; nothing is trained or written.
 struct DomainPlan {
   model::DecoderConfig decoder;  ///< the model that trains
+  DomainData data;
   model::MemoryPlan memory;
   int64_t process_bytes = 0;  ///< predicted peak of the whole process
+  bool on_gpu = false;
   bool fits = true;           ///< whether that fits into the machine's memory
   std::string text;
 };

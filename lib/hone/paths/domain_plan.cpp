@@ -82,7 +82,7 @@ DomainPlan plan_domain(const DomainConfig& config, RunCache* shared) {
   decoder.vocab_size = std::max(decoder.vocab_size, prepared.tokenizer.text.tokenizer.vocab_size());
   const DevicePlan device = prepare_device(config.device, config.threads, config.seed);
   const bool lora = config.tuning == Tuning::kLora;
-  DomainPlan plan{.decoder = decoder};
+  DomainPlan plan{.decoder = decoder, .data = prepared.data};
   plan.memory = model::predict_memory(
       decoder, {.tokens_per_batch = config.data.tokens_per_batch,
                 .documents = documents_per_batch(config, prepared.data),
@@ -104,7 +104,8 @@ DomainPlan plan_domain(const DomainConfig& config, RunCache* shared) {
   }
   const int64_t have = detect_hardware().memory_bytes;
   plan.process_bytes = kProcessBytes + plan.memory.peak;
-  plan.fits = device.device.is_cuda() || plan.process_bytes <= have;
+  plan.on_gpu = device.device.is_cuda();
+  plan.fits = plan.on_gpu || plan.process_bytes <= have;
   plan.text += fmt::format("this machine has {}: the run {}\n", train::format_bytes(have),
                            plan.fits ? "fits" : "does not fit");
   return plan;

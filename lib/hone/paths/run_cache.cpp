@@ -8,7 +8,7 @@
 namespace hone::paths {
 namespace {
 
-constexpr size_t kDatasets = 16;  ///< kept; a search over batch sizes makes new ones
+constexpr size_t kDatasets = 16;  // kept; batches shorter than the documents make new ones
 
 /// Files are named, not read: a process takes them as it first found them.
 std::string tokenizer_key(const DomainConfig& config) {
@@ -54,20 +54,26 @@ void RunCache::release(Base base) {
 
 data::DatasetPtr RunCache::dataset(const data::DatasetOptions& set, const RunTokenizer& tokenizer,
                                    const data::LoadContext& context, const Json& entities) {
-  const std::string key = Json{config::to_json(set),   tokenizer.key, context.domain,
-                               context.max_length,     entities}
-                              .dump();
-  if (!tokenizer.grown) {
-    const auto found = std::find_if(datasets_.begin(), datasets_.end(),
-                                    [&](const auto& entry) { return entry.first == key; });
-    if (found != datasets_.end()) return found->second;
+  const auto load = [&] {
+    return std::make_shared<const data::Dataset>(
+        data::load_dataset(set, tokenizer.text, context));
+  };
+  if (tokenizer.grown) return load();
+  const std::string key =
+      Json{config::to_json(set), tokenizer.key, context.domain, entities}.dump();
+  for (const Entry& entry : datasets_) {
+    const bool whole = entry.longest < entry.max_length && entry.longest <= context.max_length;
+    if (entry.key == key && (whole || entry.max_length == context.max_length)) return entry.set;
   }
-  auto loaded = std::make_shared<const data::Dataset>(
-      data::load_dataset(set, tokenizer.text, context));
-  if (tokenizer.grown) return loaded;
-  datasets_.emplace_back(key, loaded);
+  Entry entry{key, context.max_length, 0, load()};
+  for (const data::Example& example : entry.set->examples) {
+    entry.longest = std::max(entry.longest, example.length());
+  }
+  const data::DatasetCounts& counts = entry.set->counts;
+  if (counts.dropped + counts.truncated + counts.split > 0) entry.longest = context.max_length;
+  datasets_.push_back(std::move(entry));
   if (datasets_.size() > kDatasets) datasets_.pop_front();
-  return loaded;
+  return datasets_.back().set;
 }
 
 train::Evaluation RunCache::base_scores(const DomainConfig& config,

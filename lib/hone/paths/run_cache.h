@@ -1,13 +1,13 @@
 /// What the runs of one process share: tokenizers, data sets, frozen bases and the bases' scores are
 /// made once and kept by all that they depend on.
 #pragma once
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "hone/data/dataset.h"
@@ -41,7 +41,15 @@ class RunCache {
 
  private:
   std::map<std::string, RunTokenizer> tokenizers_;
-  std::deque<std::pair<std::string, data::DatasetPtr>> datasets_;
+  /// A data set, and the bound on its documents under which it was loaded.
+  struct Entry {
+    std::string key;
+    int64_t max_length = 0;
+    int64_t longest = 0;
+    data::DatasetPtr set;
+  };
+
+  std::deque<Entry> datasets_;
   std::map<std::string, train::Evaluation> scores_;
   std::optional<Base> free_base_;
 };

@@ -19,6 +19,18 @@ int64_t whole(double value, const char* key) {
   return static_cast<int64_t>(value);
 }
 
+/// The i-th value of a discrete distribution.
+double grid_value(const Distribution& distribution, int64_t i) {
+  const auto k = static_cast<double>(i);
+  if (const auto* d = std::get_if<FloatDistribution>(&distribution)) {
+    return std::min(d->high, d->low + k * d->step.value_or(0));
+  }
+  if (const auto* d = std::get_if<IntDistribution>(&distribution)) {
+    return static_cast<double>(d->low + i * d->step);
+  }
+  return k;
+}
+
 }  // namespace
 
 Distribution ParameterOptions::distribution() const {
@@ -139,6 +151,34 @@ std::vector<Param> suggest(const Space& space, Sampler& sampler, const StudyView
     params.push_back({name, value, distribution});
   }
   return params;
+}
+
+std::vector<std::vector<Param>> grid(const Space& space, const std::string& path) {
+  constexpr size_t kMost = 1'000'000;
+  std::vector<Problem> problems;
+  for (const std::string& name : space.names()) {
+    if (cardinality(space.distribution(name))) continue;
+    problems.push_back({path + "/" + pointer_step(name) + "/step", "is needed for a grid"});
+  }
+  if (!problems.empty()) throw ConfigError(std::move(problems));
+  std::vector<std::vector<Param>> points{{}};
+  for (const std::string& name : space.names()) {
+    const Distribution& distribution = space.distribution(name);
+    std::vector<std::vector<Param>> longer;
+    for (std::vector<Param>& point : points) {
+      if (!space.active(name, point)) {
+        longer.push_back(std::move(point));
+        continue;
+      }
+      for (int64_t i = 0; i < *cardinality(distribution); ++i) {
+        longer.push_back(point);
+        longer.back().push_back({name, grid_value(distribution, i), distribution});
+        if (longer.size() > kMost) throw Error("the grid has more than a million points");
+      }
+    }
+    points = std::move(longer);
+  }
+  return points;
 }
 
 }  // namespace hone::tune

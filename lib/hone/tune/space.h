@@ -75,6 +75,11 @@ class Space {
 std::vector<Param> suggest(const Space& space, Sampler& sampler, const StudyView& study,
                            Trial& trial, const Suggestion& fixed = {});
 
+/// Every point of the space, conditions heeded, in the order of the parameters.
+/// Throws: ConfigError, paths below `path`, naming parameters without a step; Error for more than a
+/// million points.
+std::vector<std::vector<Param>> grid(const Space& space, const std::string& path);
+
 }  // namespace hone::tune
 
 template <>

@@ -1,0 +1,192 @@
+#include "hone/paths/feasibility.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "hone/config/writer.h"
+#include "hone/core/error.h"
+#include "hone/io/files.h"
+#include "hone/paths/static_config.h"
+#include "hone/paths/trial_config.h"
+#include "hone/train/progress.h"
+
+namespace hone::paths {
+namespace {
+
+/// Parameters of the matrices that a token is multiplied with, the head included.
+double matmul_parameters(const model::DecoderConfig& c) {
+  const double heads = static_cast<double>((c.num_attention_heads + c.num_key_value_heads) * 2) *
+                       static_cast<double>(c.head_dim);
+  const double block = static_cast<double>(c.hidden_size) *
+                       (heads + 3 * static_cast<double>(c.intermediate_size));
+  return static_cast<double>(c.num_hidden_layers) * block +
+         static_cast<double>(c.vocab_size * c.hidden_size);
+}
+
+int64_t all_parameters(const model::DecoderConfig& c) {
+  const int64_t kv = c.num_key_value_heads * c.head_dim, q = c.num_attention_heads * c.head_dim;
+  int64_t extra = 2 * c.hidden_size;  // norms
+  if (c.qk_norm) extra += 2 * c.head_dim;
+  if (c.qkv_bias) extra += q + 2 * kv;
+  if (c.output_bias) extra += c.hidden_size;
+  if (c.mlp_bias) extra += 2 * c.intermediate_size + c.hidden_size;
+  return static_cast<int64_t>(matmul_parameters(c)) + c.num_hidden_layers * extra + c.hidden_size +
+         (c.tie_word_embeddings ? 0 : c.vocab_size * c.hidden_size);
+}
+
+/// Forward of scores and mixing over documents of `length`, half of them masked, a token.
+double attention_flops(const model::DecoderConfig& c, double length) {
+  return 2 * length * static_cast<double>(c.num_hidden_layers * c.num_attention_heads * c.head_dim);
+}
+
+/// Mean tokens of a document.
+double mean_length(const std::vector<data::DatasetPtr>& sets) {
+  double tokens = 0, documents = 0;
+  for (const data::DatasetPtr& set : sets) {
+    tokens += static_cast<double>(set->counts.tokens);
+    documents += static_cast<double>(set->counts.documents);
+  }
+  return documents > 0 ? tokens / documents : 0;
+}
+
+double scored_tokens(const std::vector<data::DatasetPtr>& sets) {
+  double tokens = 0;
+  for (const data::DatasetPtr& set : sets) tokens += static_cast<double>(set->counts.tokens);
+  return tokens;
+}
+
+double evaluations(const train::TrainOptions& options) {
+  const int64_t every = options.eval_every;
+  return 1 + (every > 0 ? static_cast<double>((options.steps - 1) / every) : 0);
+}
+
+std::string over(const char* what, const std::string& need, const std::string& limit) {
+  return fmt::format("{} would be {}, over the limit of {}", what, need, limit);
+}
+
+/// Widths that tensor cores want in multiples of 8, as a complaint; "" if they are.
+std::string odd_width(const model::DecoderConfig& c) {
+  for (const auto& [name, width] :
+       {std::pair{"hidden_size", c.hidden_size}, {"intermediate_size", c.intermediate_size},
+        {"head_dim", c.head_dim}, {"vocab_size", c.vocab_size}}) {
+    if (width % 8 != 0) {
+      return fmt::format("{} {} is no multiple of 8, which the GPU's tensor cores need", name,
+                         width);
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+double step_flops(const model::DecoderConfig& config, double tokens, double length,
+                  const std::optional<nn::LoraOptions>& lora, int64_t checkpoint_every) {
+  const double forward = 2 * matmul_parameters(config) + attention_flops(config, length);
+  double passes = lora ? 2 : 3;
+  if (checkpoint_every > 0) passes += 1.0 / static_cast<double>(checkpoint_every);
+  return tokens * forward * passes;
+}
+
+TrialForecast forecast(const DomainConfig& config, RunCache& cache) {
+  const DomainPlan plan = plan_domain(config, &cache);
+  const auto lora = config.tuning == Tuning::kLora ? std::optional(config.lora) : std::nullopt;
+  const double tokens =
+      static_cast<double>(config.data.tokens_per_batch * config.train.accumulation);
+  const double steps = static_cast<double>(config.train.steps);
+  const double training = step_flops(plan.decoder, tokens, mean_length(plan.data.train), lora,
+                                     config.memory.checkpoint_every);
+  const double scoring =
+      scored_tokens(plan.data.held_out) *
+      (2 * matmul_parameters(plan.decoder) +
+       attention_flops(plan.decoder, mean_length(plan.data.held_out)));
+  return {plan.decoder, plan.on_gpu, all_parameters(plan.decoder), plan.process_bytes,
+          training * steps, training * steps + scoring * evaluations(config.train)};
+}
+
+double measure_seconds_per_flop(const DomainConfig& config, RunCache& cache) {
+  constexpr int kSteps = 6;
+  DomainConfig probe = config;
+  probe.train.steps = kSteps;
+  probe.train.eval_every = 0;
+  probe.train.save_every = 0;
+  probe.data.held_out.clear();
+  probe.guard = {};
+  const std::string folder =
+      io::temporary_name((std::filesystem::temp_directory_path() / "hone-step").string());
+  const TrialHooks hooks{cache, [](const train::Evaluation&) { return true; },
+                         [](model::Decoder&, const RunTokenizer&) {}};
+  run_domain(probe, {"hone-static", folder, false, config::to_json(probe)}, &hooks);
+  std::vector<double> seconds, ends{0};
+  double tokens = 0;
+  std::ifstream metrics(folder + "/metrics.jsonl");
+  for (std::string line; std::getline(metrics, line);) {
+    const Json row = Json::parse(line);
+    if (!row.contains("tokens_per_second")) continue;
+    tokens += row.at("tokens").get<double>();
+    ends.push_back(tokens / row.at("tokens_per_second").get<double>());
+    if (ends.size() > 2) seconds.push_back(ends.back() - ends[ends.size() - 2]);
+  }
+  metrics.close();
+  std::filesystem::remove_all(folder);
+  if (seconds.empty()) throw Error("the base recipe's first steps failed; run it by hone-domain");
+  std::nth_element(seconds.begin(), seconds.begin() + seconds.size() / 2, seconds.end());
+  return seconds[seconds.size() / 2] * kSteps / forecast(probe, cache).training_flops;
+}
+
+TrialLimits trial_limits(const BudgetOptions& budget, int64_t memory_bytes) {
+  TrialLimits limits{.memory_bytes = memory_bytes};
+  if (budget.trial_hours > 0) limits.seconds = budget.trial_hours * 3600;
+  if (budget.max_parameters > 0) limits.max_parameters = budget.max_parameters;
+  return limits;
+}
+
+tune::Feasibility FeasibilityJudge::judge(const std::vector<tune::Param>& params) const {
+  tune::Feasibility result{.constraints = {0}};
+  TrialForecast predicted;
+  std::string odd;
+  try {
+    const DomainConfig config = trial_config(base_, params);
+    predicted = forecast(config, cache_);
+    if (predicted.on_gpu && config.architecture) odd = odd_width(predicted.decoder);
+  } catch (const ConfigError& error) {
+    result.constraints[0] = 1;
+    result.reason = error.what();
+    return result;
+  }
+  const auto reason = [&](const std::string& text) {
+    if (result.reason.empty()) result.reason = text;
+  };
+  const auto limit = [&](double value, double most, const std::string& text) {
+    result.constraints.push_back((value - most) / most);
+    if (value > most) reason(text);
+  };
+  if (!odd.empty()) {
+    result.constraints[0] = 1;
+    reason(odd);
+  }
+  limit(static_cast<double>(predicted.peak_bytes), static_cast<double>(limits_.memory_bytes),
+        over("peak memory", train::format_bytes(predicted.peak_bytes),
+             train::format_bytes(limits_.memory_bytes)));
+  result.facts = {{kPredictedPeak, predicted.peak_bytes},
+                  {kParameters, predicted.parameters},
+                  {kFlops, predicted.training_flops}};
+  const double seconds = predicted.total_flops * seconds_per_flop_;
+  if (seconds > 0) result.facts[kPredictedSeconds] = seconds;
+  if (limits_.seconds) {
+    limit(seconds, *limits_.seconds,
+          over("training", train::format_duration(seconds),
+               train::format_duration(*limits_.seconds)));
+  }
+  if (limits_.max_parameters) {
+    limit(static_cast<double>(predicted.parameters), static_cast<double>(*limits_.max_parameters),
+          over("parameters", std::to_string(predicted.parameters),
+               std::to_string(*limits_.max_parameters)));
+  }
+  return result;
+}
+
+}  // namespace hone::paths

@@ -1,0 +1,252 @@
+#include "hone/paths/objective.h"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+#include "hone/core/error.h"
+#include "hone/model/load.h"
+#include "hone/serve/generate.h"
+#include "hone/serve/log_likelihood.h"
+#include "hone/text/chat_template.h"
+#include "hone/text/rouge.h"
+
+namespace hone::paths {
+namespace {
+
+bool is_text(Metric metric) { return metric >= Metric::kExactMatch && metric <= Metric::kRougeLsum; }
+bool is_rouge(Metric metric) { return metric >= Metric::kRouge1 && metric <= Metric::kRougeLsum; }
+bool from_evaluation(Metric metric) { return metric <= Metric::kLoss; }
+
+/// Ids of the prompt as training reads it: text with the tokenizer's own beginning, conversations
+/// through the template up to where the answer starts.
+std::vector<int64_t> prompt_ids(const data::GenerationRow& row, const text::TokenizerFolder& text,
+                                const std::optional<text::ChatTemplate>& chat) {
+  if (!row.messages.is_null()) {
+    if (!chat) {
+      throw Error("the rows are conversations, but the tokenizer has no chat template; give rows "
+                  "with a prompt of text");
+    }
+    text::ChatInput input{.messages = row.messages, .tools = row.tools};
+    input.add_generation_prompt = true;
+    if (!text.bos_token.empty()) input.variables["bos_token"] = text.bos_token;
+    if (!text.eos_token.empty()) input.variables["eos_token"] = text.eos_token;
+    return text.tokenizer.encode_ids(chat->render(input), false);
+  }
+  std::vector<int64_t> ids = text.tokenizer.encode_ids(row.prompt, true);
+  if (text.add_eos && !ids.empty() && ids.back() == text.eos_id) ids.pop_back();
+  return ids;
+}
+
+double score(const ObjectiveOptions& options, const text::Hypotheses& texts,
+             const text::References& references) {
+  switch (options.metric) {
+    case Metric::kBleu:
+      return text::corpus_bleu(texts, references, options.bleu).score;
+    case Metric::kChrf:
+      return text::corpus_chrf(texts, references, options.chrf).score;
+    case Metric::kExactMatch:
+      return text::mean_answer_score(texts, references, options.answers).exact_match;
+    case Metric::kTokenF1:
+      return text::mean_answer_score(texts, references, options.answers).f1;
+    default: {
+      constexpr std::array kTypes{text::RougeType::k1, text::RougeType::k2, text::RougeType::kL,
+                                  text::RougeType::kLsum};
+      const auto index = static_cast<size_t>(options.metric) - static_cast<size_t>(Metric::kRouge1);
+      text::RougeOptions rouge{.use_stemmer = options.rouge_stemmer};
+      rouge.types = {kTypes.at(index)};
+      return text::mean_rouge(texts, references, rouge).front().fmeasure;
+    }
+  }
+}
+
+/// Milliseconds a token; see ObjectiveMeter::model_value.
+double latency(const TrainedTrial& trial) {
+  constexpr int64_t kTokens = 32;
+  constexpr int kRuns = 5;
+  using Clock = std::chrono::steady_clock;
+  const int64_t vocabulary = trial.tokenizer.text.tokenizer.vocab_size();
+  std::vector<int64_t> prompt;
+  for (int64_t i = 0; i < kTokens; ++i) prompt.push_back((i * 7919 + 11) % vocabulary);
+  const std::vector<std::vector<int64_t>> prompts{prompt};
+  serve::SamplingOptions sampling{.max_new_tokens = kTokens};
+  sampling.stop_ids.emplace();
+  std::vector<double> runs;
+  for (int i = 0; i <= kRuns; ++i) {  // the first warms up
+    const auto begin = Clock::now();
+    serve::generate(trial.decoder, trial.tokenizer.text.tokenizer, prompts, sampling);
+    runs.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
+  }
+  std::sort(runs.begin() + 1, runs.end());
+  return runs[1 + kRuns / 2] / static_cast<double>(kTokens);
+}
+
+double parameter_count(const model::Decoder& decoder) {
+  double count = 0;
+  for (const auto& [name, tensor] : decoder->hf_tensors()) {
+    count += static_cast<double>(tensor.numel());
+  }
+  return count;
+}
+
+template <class Row>
+void keep_first(std::vector<Row>& rows, int64_t most) {
+  if (most > 0 && rows.size() > static_cast<size_t>(most)) rows.resize(most);
+}
+
+}  // namespace
+
+void ObjectiveOptions::validate(Validation& v) const {
+  const std::string with = "with metric " + enum_name(metric);
+  const bool rows = is_text(metric) || metric == Metric::kAccuracy;
+  if (!from_evaluation(metric)) v.no_effect("domains", with);
+  if (rows && !file) v.problem("file", "is needed " + with);
+  if (!rows) {
+    v.no_effect("file", with);
+    v.no_effect("max_rows", with);
+  }
+  if (!is_text(metric)) v.no_effect("generation", with);
+  if (metric != Metric::kBleu) v.no_effect("bleu", with);
+  if (metric != Metric::kChrf) v.no_effect("chrf", with);
+  if (metric != Metric::kExactMatch && metric != Metric::kTokenF1) v.no_effect("answers", with);
+  if (!is_rouge(metric)) v.no_effect("rouge_stemmer", with);
+  if (metric != Metric::kAccuracy) v.no_effect("length_normalised", with);
+  if (metric == Metric::kCommand) {
+    if (!command) v.problem("command", "is needed " + with);
+    if (!direction) v.problem("direction", "is needed " + with);
+  } else {
+    v.no_effect("command", with);
+  }
+}
+
+tune::Direction direction_of(const ObjectiveOptions& options) {
+  if (options.direction) return *options.direction;
+  const bool more = options.metric == Metric::kAccuracy || is_text(options.metric);
+  return more ? tune::Direction::kMaximize : tune::Direction::kMinimize;
+}
+
+std::optional<double> evaluation_value(const ObjectiveOptions& options,
+                                       const train::Evaluation& evaluation) {
+  if (!from_evaluation(options.metric)) return std::nullopt;
+  double nll = 0, tokens = 0;
+  for (const train::Score& score : evaluation.scores) {
+    const auto& wanted = options.domains;
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), score.domain) == wanted.end()) {
+      continue;
+    }
+    nll += score.nll;
+    tokens += static_cast<double>(score.base_tokens);
+  }
+  if (!(tokens > 0)) throw Error("the objective's domains have no held-out data");
+  return options.metric == Metric::kLoss ? nll / tokens : std::exp(nll / tokens);
+}
+
+ObjectiveMeter::ObjectiveMeter(ObjectiveOptions options) : options_(std::move(options)) {
+  if (is_text(options_.metric)) texts_ = data::read_generation_rows(*options_.file);
+  if (options_.metric == Metric::kAccuracy) choices_ = data::read_choice_rows(*options_.file);
+  keep_first(texts_, options_.max_rows);
+  keep_first(choices_, options_.max_rows);
+}
+
+std::optional<double> ObjectiveMeter::model_value(const TrainedTrial& trial) const {
+  if (is_text(options_.metric)) return text_value(trial);
+  if (options_.metric == Metric::kAccuracy) return accuracy(trial);
+  if (options_.metric == Metric::kLatency) return latency(trial);
+  if (options_.metric == Metric::kParameters) return parameter_count(trial.decoder);
+  return std::nullopt;
+}
+
+double ObjectiveMeter::text_value(const TrainedTrial& trial) const {
+  const text::TokenizerFolder& text = trial.tokenizer.text;
+  std::optional<text::ChatTemplate> chat;
+  if (text.chat_template) chat.emplace(*text.chat_template, text.chat_template_source);
+  std::vector<std::vector<int64_t>> prompts;
+  text::References references;
+  for (const data::GenerationRow& row : texts_) {
+    prompts.push_back(prompt_ids(row, text, chat));
+    references.push_back(row.references);
+  }
+  serve::SamplingOptions sampling = options_.generation;
+  if (!sampling.stop_ids) {
+    sampling.stop_ids = text.eos_id ? std::vector<int64_t>{*text.eos_id} : std::vector<int64_t>{};
+  }
+  text::Hypotheses texts;
+  for (serve::Generated& generated :
+       serve::generate(trial.decoder, text.tokenizer, prompts, sampling)) {
+    const size_t begin = generated.text.find_first_not_of(" \n\t");
+    texts.push_back(begin == std::string::npos ? "" : generated.text.substr(begin));
+  }
+  return score(options_, texts, references);
+}
+
+double ObjectiveMeter::accuracy(const TrainedTrial& trial) const {
+  const text::TokenizerFolder& text = trial.tokenizer.text;
+  std::vector<int64_t> prefix;
+  if (text.bos_id) prefix.push_back(*text.bos_id);
+  std::vector<serve::Continuation> requests;
+  for (const data::ChoiceRow& row : choices_) {
+    for (const std::string& choice : row.choices) {
+      requests.push_back(
+          serve::encode_continuation(text.tokenizer, row.prompt, " " + choice, prefix));
+    }
+  }
+  const auto likelihoods = serve::log_likelihood(trial.decoder, requests);
+  size_t next = 0;
+  double right = 0;
+  for (const data::ChoiceRow& row : choices_) {
+    size_t best = 0;
+    double highest = -INFINITY;
+    for (size_t i = 0; i < row.choices.size(); ++i) {
+      double value = likelihoods[next++].sum;
+      if (options_.length_normalised) value /= static_cast<double>(row.choices[i].size());
+      if (value > highest) {
+        highest = value;
+        best = i;
+      }
+    }
+    right += best == row.answer;
+  }
+  return right / static_cast<double>(choices_.size());
+}
+
+double ObjectiveMeter::command_value(const std::string& model_folder) const {
+  const std::string& command = *options_.command;
+  std::string quoted = "'";
+  for (const char c : model_folder) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  quoted += "'";
+  const std::string line = "set -- " + quoted + "; " + command;
+  FILE* pipe = popen(line.c_str(), "r");
+  if (!pipe) throw Error("the objective's command could not be started: " + command);
+  std::string output;
+  std::array<char, 4096> buffer;
+  for (size_t n; (n = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) {
+    output.append(buffer.data(), n);
+    if (output.size() > (1 << 20)) output.erase(0, output.size() - (1 << 16));
+  }
+  const int status = pclose(pipe);
+  while (!output.empty() && std::isspace(static_cast<unsigned char>(output.back()))) {
+    output.pop_back();
+  }
+  const std::string last = output.substr(output.find_last_of('\n') + 1);
+  const std::string shown = last.substr(0, 200);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    throw Error(fmt::format("the objective's command failed ({} {}): {}",
+                            WIFEXITED(status) ? "exit code" : "signal",
+                            WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), shown));
+  }
+  char* end = nullptr;
+  const double value = std::strtod(last.c_str(), &end);
+  if (last.empty() || *end != '\0') {
+    throw Error("the objective's command must print a number on its last line, got \"" + shown +
+                "\"");
+  }
+  return value;
+}
+
+}  // namespace hone::paths

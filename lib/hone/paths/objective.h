@@ -1,0 +1,138 @@
+/// What a search optimises, measured on a trained model.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "hone/core/field.h"
+#include "hone/core/names.h"
+#include "hone/data/evaluation_rows.h"
+#include "hone/model/decoder.h"
+#include "hone/paths/tokenizer_files.h"
+#include "hone/serve/sampling.h"
+#include "hone/text/bleu.h"
+#include "hone/text/chrf.h"
+#include "hone/text/exact_match.h"
+#include "hone/train/evaluation.h"
+#include "hone/tune/trial.h"
+
+namespace hone::paths {
+
+enum class Metric {
+  kPerplexity,
+  kLoss,
+  kAccuracy,
+  kExactMatch,
+  kTokenF1,
+  kBleu,
+  kChrf,
+  kRouge1,
+  kRouge2,
+  kRougeL,
+  kRougeLsum,
+  kLatency,
+  kParameters,
+  kStepTime,
+  kCommand
+};
+
+/// One objective. Keys that the metric does not read are errors.
+struct ObjectiveOptions {
+  Metric metric = Metric::kPerplexity;
+  std::optional<tune::Direction> direction;
+  std::vector<std::string> domains;
+  std::optional<std::string> file;
+  int64_t max_rows = 0;
+  serve::SamplingOptions generation;
+  text::BleuOptions bleu;
+  text::ChrfOptions chrf;
+  text::AnswerOptions answers;
+  bool rouge_stemmer = false;
+  bool length_normalised = false;
+  std::optional<std::string> command;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("metric", self.metric, "What is measured on the trained model.");
+    v("direction", self.direction, "Which way is better; null takes the metric's own.");
+    v("domains", self.domains,
+      "Held-out domains of the base recipe that count for perplexity and loss; empty: all.");
+    v("file", self.file,
+      "Evaluation rows (docs/data.md): choices for accuracy, prompts with references for text "
+      "metrics.");
+    v("max_rows", self.max_rows, "Rows used, the first ones; 0 uses all.", Range{0, 1e9});
+    v("generation", self.generation, "How texts are generated for text metrics.");
+    v("bleu", self.bleu, "Options of BLEU.");
+    v("chrf", self.chrf, "Options of chrF.");
+    v("answers", self.answers, "What exact_match and token_f1 overlook.");
+    v("rouge_stemmer", self.rouge_stemmer, "Whether ROUGE compares stems of English words.");
+    v("length_normalised", self.length_normalised,
+      "Whether accuracy divides each choice's log-likelihood by its bytes.");
+    v("command", self.command,
+      "Program run through the shell with the model's folder as $1; the last line it prints is the "
+      "value.");
+  }
+  void validate(Validation& v) const;
+};
+
+/// The metric's own direction, unless options.direction says otherwise.
+tune::Direction direction_of(const ObjectiveOptions& options);
+
+/// The value of perplexity or loss in an evaluation; nullopt for other metrics. Tokens are the
+/// base's (train::Score). Throws: Error if no held-out set has one of the domains.
+std::optional<double> evaluation_value(const ObjectiveOptions& options,
+                                       const train::Evaluation& evaluation);
+
+/// What one trial leaves for its objectives.
+struct TrainedTrial {
+  model::Decoder& decoder;
+  const RunTokenizer& tokenizer;
+  int64_t seed = 0;
+};
+
+/// Measures an objective; its rows are read once.
+class ObjectiveMeter {
+ public:
+  /// Throws: IoError, DataError for bad rows.
+  explicit ObjectiveMeter(ObjectiveOptions options);
+
+  /// Value of accuracy, a text metric, latency or parameters; nullopt for other metrics.
+  ///   accuracy    share of questions whose likeliest choice (log-likelihood behind the prompt,
+  ///               lm_eval's rule for tokens) is the right one
+  ///   latency     milliseconds a new token of greedy generation, batch 1, 32 tokens behind a
+  ///               prompt of 32; median of five runs
+  ///   parameters  of the model, adapters worked in
+  std::optional<double> model_value(const TrainedTrial& trial) const;
+
+  /// Runs the user's command on a saved model. Throws: Error with the end of its output if it fails
+  /// or its last line is no number.
+  double command_value(const std::string& model_folder) const;
+
+  const ObjectiveOptions& options() const { return options_; }
+
+ private:
+  double text_value(const TrainedTrial& trial) const;
+  double accuracy(const TrainedTrial& trial) const;
+
+  const ObjectiveOptions options_;
+  std::vector<data::GenerationRow> texts_;
+  std::vector<data::ChoiceRow> choices_;
+};
+
+}  // namespace hone::paths
+
+template <>
+struct hone::EnumNames<hone::paths::Metric> {
+  static constexpr std::pair<paths::Metric, const char*> values[] = {
+      {paths::Metric::kPerplexity, "perplexity"}, {paths::Metric::kLoss, "loss"},
+      {paths::Metric::kAccuracy, "accuracy"},     {paths::Metric::kExactMatch, "exact_match"},
+      {paths::Metric::kTokenF1, "token_f1"},      {paths::Metric::kBleu, "bleu"},
+      {paths::Metric::kChrf, "chrf"},             {paths::Metric::kRouge1, "rouge1"},
+      {paths::Metric::kRouge2, "rouge2"},         {paths::Metric::kRougeL, "rougeL"},
+      {paths::Metric::kRougeLsum, "rougeLsum"},   {paths::Metric::kLatency, "latency"},
+      {paths::Metric::kParameters, "parameters"}, {paths::Metric::kStepTime, "step_time"},
+      {paths::Metric::kCommand, "command"}};
+};

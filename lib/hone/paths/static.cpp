@@ -1,0 +1,315 @@
+#include "hone/paths/static.h"
+
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "hone/config/writer.h"
+#include "hone/core/error.h"
+#include "hone/core/hardware.h"
+#include "hone/core/log.h"
+#include "hone/io/run_folder.h"
+#include "hone/paths/domain_data.h"
+#include "hone/paths/static_report.h"
+#include "hone/paths/static_worker.h"
+#include "hone/train/progress.h"
+#include "hone/train/stop_signal.h"
+#include "hone/tune/samplers.h"
+#include "hone/tune/search.h"
+
+namespace hone::paths {
+namespace {
+
+constexpr const char* kSearchAttr = "hone:search";  // study attribute: what the study searches
+constexpr auto kPoll = std::chrono::milliseconds(100);
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+/// What must be the same for trials to belong together.
+Json identity(const StaticConfig& config) {
+  const Json whole = config::to_json(config);
+  return {{"base", whole.at("base")},
+          {"space", whole.at("space")},
+          {"objectives", whole.at("objectives")}};
+}
+
+/// The study of the recipe, made or found. Throws: ConfigError if it searches something else.
+std::pair<tune::Study, bool> open_study(tune::Storage& storage, const StaticConfig& config) {
+  const std::string& name = config.study.name;
+  std::optional<tune::Study> study = storage.find_study(name);
+  const bool made = !study;
+  if (made) study = storage.create_study(name, directions(config));
+  if (study->directions != directions(config)) {
+    throw ConfigError({{"/objectives", "the study \"" + name +
+                                           "\" optimises in other directions; give this search "
+                                           "another study.name or --out"}});
+  }
+  const Json mine = identity(config);
+  const auto theirs = study->user_attrs.find(kSearchAttr);
+  if (theirs == study->user_attrs.end()) {
+    storage.set_study_attr(study->id, kSearchAttr, mine);
+    return {*study, made};
+  }
+  std::vector<Problem> problems;
+  for (const Json& change : Json::diff(theirs->second, mine)) {
+    problems.push_back({change.at("path"), "differs from the search that the study \"" + name +
+                                               "\" was begun with; give this one another "
+                                               "study.name or --out"});
+  }
+  if (!problems.empty()) throw ConfigError(std::move(problems));
+  return {*study, made};
+}
+
+/// Runs `body` in a forked process that ends with this one; its log goes to `log_file`.
+pid_t spawn(const std::string& log_file, const std::function<int()>& body) {
+  const pid_t parent = getpid();
+  const pid_t child = fork();
+  if (child < 0) throw Error("fork failed: no process can be started");
+  if (child > 0) return child;
+  int code = 1;
+  try {
+    std::signal(SIGINT, SIG_IGN);  // a terminal sends it to all; the supervisor decides
+    std::signal(SIGTERM, SIG_DFL);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) _exit(1);
+    auto log = std::make_shared<std::ofstream>(log_file, std::ios::app);
+    set_log_sink([log](LogLevel level, std::string_view message) {
+      *log << getpid() << (level == LogLevel::kWarning ? " warning: " : " ") << message << std::endl;
+    });
+    code = body();
+  } catch (const std::exception& error) {
+    log_warning(std::string("worker ends: ") + error.what());
+  }
+  _exit(code);
+}
+
+/// Waits for one process, forwarding a signal that this one got. Returns its exit code.
+int wait_for(pid_t child) {
+  for (bool told = false;; std::this_thread::sleep_for(kPoll)) {
+    int status = 0;
+    if (waitpid(child, &status, WNOHANG) == child) {
+      return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
+    if (train::StopSignal::received() && !told) told = kill(child, SIGTERM) == 0;
+  }
+}
+
+class Supervisor {
+ public:
+  Supervisor(const StaticConfig& config, const RunContext& context)
+      : config_(config),
+        context_(context),
+        folder_(io::RunFolder::create(
+            context.out,
+            context.resume || std::filesystem::exists(context.out + "/" + io::kConfigFile))),
+        url_(config.study.storage.value_or("sqlite:///" + folder_.file("study.db"))),
+        begin_(now()) {}
+
+  StaticReport run();
+
+ private:
+  void prepare();
+  void start_worker();
+  /// Takes note of workers that ended. Throws: Error when they die without getting anywhere.
+  void reap();
+  void watch();
+  void tell_progress(bool all);
+  bool work_left() const;
+  int run_finals(const Json& report);
+
+  const StaticConfig& config_;
+  const RunContext& context_;
+  io::RunFolder folder_;
+  const std::string url_;
+  const double begin_;
+  RunCache cache_;
+  WorkerContext worker_;
+  std::unique_ptr<tune::Storage> storage_;
+  tune::Study study_;
+  std::map<pid_t, int> workers_;  // and the trials that had ended when each began
+  bool stopping_ = false;
+  int deaths_ = 0;     // in a row, without a trial ended between
+  int last_code_ = 0;  // of a worker that failed
+  std::map<int64_t, tune::TrialState> told_;
+};
+
+int64_t ended(const tune::StudyView& view) {
+  return std::count_if(view.trials.begin(), view.trials.end(), [](const tune::TrialPtr& trial) {
+    return tune::finished(trial->state) && !tune::refused(*trial);
+  });
+}
+
+void Supervisor::prepare() {
+  folder_.write_json(io::kConfigFile, context_.config);
+  std::filesystem::create_directories(folder_.file("trials"));
+  const HardwareReport hardware = detect_hardware();
+  const int64_t workers = config_.budget.workers;
+  worker_ = {.storage = url_,
+             .trials = folder_.file("trials"),
+             .threads = std::max<int64_t>(1, hardware.cores / workers),
+             .memory_bytes = worker_memory(config_.budget),
+             .deadline = config_.budget.hours > 0 ? begin_ + config_.budget.hours * 3600 : 0};
+  if (config_.base.threads > 0) worker_.threads = config_.base.threads;
+
+  const auto storage = tune::open_storage(url_);
+  const auto [study, made] = open_study(*storage, config_);
+  study_ = study;
+  for (int i = 0; !made && i < 100 && storage->trials(study_.id).empty(); ++i) {
+    std::this_thread::sleep_for(kPoll);  // another machine has just made it and enqueues
+  }
+  const tune::Space space(config_.space, "/space");
+  const auto choice = tune::choose_sampler(config_.sampler, space, config_.budget.trials,
+                                           config_.objectives.size());
+  log_info(fmt::format("study \"{}\" in {}: sampler {} ({})", study_.name, url_,
+                       enum_name(choice.kind), choice.reason));
+  const auto sampler = tune::make_sampler(config_.sampler, choice.kind, space);
+  tune::Search search(*storage, study_, space, *sampler, nullptr, {}, {});
+  const int64_t trials =
+      std::min(config_.budget.trials, tune::most_trials(choice.kind, space));
+  const int64_t added = search.enqueue(trials);
+  if (!made) log_info(fmt::format("the study goes on: {} of {} trials are left", added, trials));
+  if (config_.base.device == DeviceChoice::kCpu || !built_with_cuda()) {
+    warm_cache(config_, cache_);  // a CUDA context would not outlive a fork
+  }
+}
+
+void Supervisor::start_worker() {
+  storage_.reset();  // no database handle may cross a fork
+  const pid_t child = spawn(folder_.file("workers.log"),
+                            [this] { return run_worker(config_, worker_, cache_); });
+  storage_ = tune::open_storage(url_);
+  workers_[child] = static_cast<int>(ended({"", {}, storage_->trials(study_.id)}));
+}
+
+bool Supervisor::work_left() const {
+  const auto trials = storage_->trials(study_.id);
+  return (worker_.deadline == 0 || now() < worker_.deadline) &&
+         std::any_of(trials.begin(), trials.end(), [](const tune::TrialPtr& trial) {
+           return trial->state == tune::TrialState::kWaiting;
+         });
+}
+
+void Supervisor::reap() {
+  constexpr int kMostDeaths = 5;
+  int status = 0;
+  for (pid_t child; (child = waitpid(-1, &status, WNOHANG)) > 0;) {
+    const auto entry = workers_.find(child);
+    if (entry == workers_.end()) continue;
+    const int before = entry->second;
+    workers_.erase(entry);
+    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    const auto trials = storage_->trials(study_.id);
+    for (const tune::TrialPtr& trial : trials) {
+      const auto by = trial->user_attrs.find(tune::kWorker);
+      if (trial->state != tune::TrialState::kRunning || by == trial->user_attrs.end() ||
+          by->second != worker_name(child)) {
+        continue;
+      }
+      log_warning(fmt::format("the worker of trial {} died ({}); the trial is enqueued again",
+                              trial->number, code));
+      storage_->fail_and_retry(trial->id, {config_.study.grace_seconds, config_.study.max_retries});
+    }
+    if (code == 0 || stopping_) continue;
+    last_code_ = code;
+    deaths_ = ended({"", {}, trials}) > before ? 1 : deaths_ + 1;
+    if (deaths_ >= kMostDeaths || code == 1) {
+      for (const auto& [pid, since] : workers_) kill(pid, SIGTERM);
+      while (!workers_.empty() && waitpid(workers_.begin()->first, &status, 0) > 0) {
+        workers_.erase(workers_.begin());
+      }
+      throw Error(fmt::format("a worker ended with {}; the reason is the last line of {}", code,
+                              folder_.file("workers.log")));
+    }
+  }
+}
+
+void Supervisor::watch() {
+  while (!workers_.empty()) {
+    std::this_thread::sleep_for(kPoll);
+    if (train::StopSignal::received() && !stopping_) {
+      stopping_ = true;
+      log_info("stopping: running trials are given back to the study");
+      for (const auto& [pid, since] : workers_) kill(pid, SIGTERM);
+    }
+    reap();
+    tell_progress(false);
+    const auto wanted = static_cast<size_t>(config_.budget.workers);
+    while (!stopping_ && workers_.size() < wanted && work_left()) start_worker();
+  }
+}
+
+void Supervisor::tell_progress(bool all) {
+  const tune::StudyView view{study_.name, study_.directions, storage_->trials(study_.id)};
+  for (const tune::TrialPtr& trial : view.trials) {
+    tune::TrialState& told = told_.try_emplace(trial->number, tune::TrialState::kWaiting).first->second;
+    if (told == trial->state && !all) continue;
+    told = trial->state;
+    if (!all && tune::finished(trial->state)) {
+      log_info(trial_line(view, *trial, config_.budget.trials, now() - begin_));
+    }
+  }
+}
+
+/// Runs of the best trial and of the base by several seeds, in a process of their own.
+int Supervisor::run_finals(const Json& report) {
+  if (config_.final.seeds == 0 || report.at("best").is_null()) return 0;
+  log_info(fmt::format("final runs: the best trial and the base recipe by {} seeds each",
+                       config_.final.seeds));
+  storage_.reset();
+  DomainConfig best = read_best(folder_.path());
+  best.threads = detect_hardware().cores;
+  const pid_t child = spawn(folder_.file("workers.log"), [&] {
+    return run_final_seeds(config_, best, folder_.path(), cache_);
+  });
+  const int code = wait_for(child);
+  storage_ = tune::open_storage(url_);
+  return code;
+}
+
+StaticReport Supervisor::run() {
+  const train::StopSignal stop;
+  prepare();
+  storage_ = tune::open_storage(url_);
+  told_.clear();
+  for (const tune::TrialPtr& trial : storage_->trials(study_.id)) told_[trial->number] = trial->state;
+  for (int64_t i = 0; i < config_.budget.workers && work_left(); ++i) start_worker();
+  watch();
+  const tune::Study study = storage_->find_study(study_.name).value();
+  const auto write = [&] {
+    return write_static_report(config_, study, storage_->trials(study.id), folder_.path());
+  };
+  StaticReport report{.json = write()};
+  const int signal = train::StopSignal::received();
+  if (signal == 0) report.exit_code = run_finals(report.json);
+  if (signal == 0 && config_.final.seeds > 0) report.json = write();
+  if (signal != 0) report.exit_code = 128 + signal;
+  report.summary = static_summary(report.json, folder_.path());
+  return report;
+}
+
+}  // namespace
+
+StaticReport run_static(const StaticConfig& config, const RunContext& context) {
+  check_files(config.base);
+  return Supervisor(config, context).run();
+}
+
+}  // namespace hone::paths

@@ -1,0 +1,80 @@
+#include "hone/paths/static_config.h"
+
+#include <algorithm>
+
+#include "hone/core/error.h"
+#include "hone/paths/trial_config.h"
+
+namespace hone::paths {
+namespace {
+
+/// Domains that objectives name must be held out, and there must be something to score.
+void check_objectives(const StaticConfig& config, Validation& v) {
+  std::vector<std::string> known;
+  for (const auto& set : config.base.data.held_out) known.push_back(set.domain);
+  for (size_t i = 0; i < config.objectives.size(); ++i) {
+    const ObjectiveOptions& objective = config.objectives[i];
+    const std::string at = "objectives/" + std::to_string(i);
+    const bool scores = objective.metric == Metric::kPerplexity || objective.metric == Metric::kLoss;
+    if (scores && known.empty()) {
+      v.problem(at + "/metric", "needs a data set in base.data.held_out");
+    }
+    for (size_t j = 0; j < objective.domains.size(); ++j) {
+      const std::string& name = objective.domains[j];
+      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      v.problem(at + "/domains/" + std::to_string(j),
+                "no data set in base.data.held_out has the domain \"" + name + "\"" +
+                    did_you_mean(name, known));
+    }
+  }
+}
+
+}  // namespace
+
+void StudyOptions::validate(Validation& v) const {
+  if (grace_seconds < 2 * heartbeat_seconds) {
+    v.problem("grace_seconds", "must be at least twice heartbeat_seconds");
+  }
+  if (name.empty()) v.problem("name", "must not be empty");
+}
+
+void FinalOptions::validate(Validation& v) const {
+  if (seeds == 0) v.no_effect("held_out", "with seeds 0");
+}
+
+void StaticConfig::validate(Validation& v) const {
+  if (space.empty()) v.problem("space", "must hold at least one parameter");
+  if (base.train.steps == 0) v.problem("base/train/steps", "must be above 0: a trial trains");
+  if (objectives.empty()) v.problem("objectives", "must hold at least one objective");
+  check_objectives(*this, v);
+  const bool guided = !objectives.empty() && (objectives[0].metric == Metric::kPerplexity ||
+                                              objectives[0].metric == Metric::kLoss);
+  const bool pruned = pruner.kind != tune::PrunerKind::kNone || pruner.patient;
+  if (pruned && v.is_set("pruner") && (!guided || base.train.eval_every == 0)) {
+    v.problem("pruner",
+              guided ? "needs base.train.eval_every above 0 to see trials on their way"
+                     : "needs perplexity or loss as the first objective to see trials on their way");
+  }
+  try {
+    const tune::Space checked(space, "/space");
+    tune::check_sampler(sampler, checked, objectives.size());
+  } catch (const ConfigError& error) {
+    for (const Problem& problem : error.problems()) v.problem(problem.path.substr(1), problem.message);
+    return;
+  } catch (const Error&) {  // a parameter that is wrong by itself has been reported
+    return;
+  }
+  for (const Problem& problem : check_space(base, space, "space")) {
+    v.problem(problem.path, problem.message);
+  }
+}
+
+std::vector<tune::Direction> directions(const StaticConfig& config) {
+  std::vector<tune::Direction> all;
+  for (const ObjectiveOptions& objective : config.objectives) {
+    all.push_back(direction_of(objective));
+  }
+  return all;
+}
+
+}  // namespace hone::paths

@@ -1,0 +1,245 @@
+#include "hone/paths/static_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <utility>
+
+#include "hone/config/reader.h"
+#include "hone/config/writer.h"
+#include "hone/core/hash.h"
+#include "hone/core/log.h"
+#include "hone/io/atomic.h"
+#include "hone/io/run_folder.h"
+#include "hone/paths/trial.h"
+#include "hone/paths/trial_config.h"
+#include "hone/train/progress.h"
+#include "hone/tune/pareto.h"
+#include "hone/tune/samplers.h"
+#include "hone/tune/search.h"
+
+namespace hone::paths {
+namespace {
+
+constexpr const char* kBest = "best.json";
+constexpr const char* kFinal = "final.json";
+
+struct Counts {
+  int64_t complete = 0, pruned = 0, failed = 0, refused = 0, running = 0, waiting = 0;
+};
+
+Counts count(const std::vector<tune::TrialPtr>& trials) {
+  Counts counts;
+  for (const tune::TrialPtr& trial : trials) {
+    if (tune::refused(*trial)) {
+      ++counts.refused;
+      continue;
+    }
+    switch (trial->state) {
+      case tune::TrialState::kComplete: ++counts.complete; break;
+      case tune::TrialState::kPruned: ++counts.pruned; break;
+      case tune::TrialState::kFail: ++counts.failed; break;
+      case tune::TrialState::kRunning: ++counts.running; break;
+      case tune::TrialState::kWaiting: ++counts.waiting; break;
+    }
+  }
+  return counts;
+}
+
+Json counts_json(const Counts& counts) {
+  return {{"complete", counts.complete}, {"pruned", counts.pruned},
+          {"failed", counts.failed},     {"refused", counts.refused},
+          {"running", counts.running},   {"waiting", counts.waiting}};
+}
+
+std::string values_text(const std::vector<double>& values) {
+  std::string text;
+  for (const double value : values) text += fmt::format("{}{:.6g}", text.empty() ? "" : ", ", value);
+  return text;
+}
+
+Json params_json(const tune::Trial& trial) {
+  Json params = Json::object();
+  for (const tune::Param& param : trial.params) {
+    params[param.name] = tune::external_value(param.distribution, param.value);
+  }
+  return params;
+}
+
+Json trial_json(const tune::Trial& trial) {
+  return {{"number", trial.number}, {"values", trial.values}, {"params", params_json(trial)}};
+}
+
+void write_recipe(const StaticConfig& config, const tune::Trial& trial, const std::string& study,
+                  const std::string& path) {
+  Json recipe = trial_json(config.base, trial.params);
+  recipe["about"] = fmt::format(
+      "Trial {} of the study \"{}\" ({}): hone-domain --config {} --out runs/best", trial.number,
+      study, values_text(trial.values), path);
+  io::replace_file_atomically(path, recipe.dump(2) + "\n");
+}
+
+struct Summary {
+  double mean = 0, deviation = 0;
+};
+
+Summary summarise(const std::vector<double>& values) {
+  Summary s;
+  for (const double value : values) s.mean += value / static_cast<double>(values.size());
+  for (const double value : values) s.deviation += (value - s.mean) * (value - s.mean);
+  s.deviation = values.size() > 1
+                    ? std::sqrt(s.deviation / static_cast<double>(values.size() - 1))
+                    : 0;
+  return s;
+}
+
+/// First objective of the final runs: mean and deviation of both recipes, and on how many seeds the
+/// best one was better.
+Json final_json(const StaticConfig& config, const Json& runs) {
+  std::map<std::string, std::map<int64_t, double>> by;
+  for (const Json& run : runs) {
+    if (run.at("values").empty()) continue;
+    by[run.at("recipe").get<std::string>()][run.at("seed").get<int64_t>()] =
+        run.at("values")[0].get<double>();
+  }
+  Json json = {{"metric", enum_name(config.objectives[0].metric)}, {"runs", runs}};
+  for (const auto& [recipe, values] : by) {
+    std::vector<double> list;
+    for (const auto& [seed, value] : values) list.push_back(value);
+    const Summary s = summarise(list);
+    json[recipe] = {{"mean", s.mean}, {"deviation", s.deviation}, {"seeds", list.size()}};
+  }
+  int64_t better = 0;
+  for (const auto& [seed, value] : by["best"]) {
+    if (!by["base"].contains(seed)) continue;
+    const tune::Direction direction = direction_of(config.objectives[0]);
+    better += tune::loss(value, direction) < tune::loss(by["base"][seed], direction);
+  }
+  json["better_seeds"] = better;
+  return json;
+}
+
+}  // namespace
+
+std::string trial_line(const tune::StudyView& study, const tune::Trial& trial, int64_t budget,
+                       double seconds) {
+  const Counts counts = count(study.trials);
+  const int64_t done = counts.complete + counts.pruned;
+  std::string text = fmt::format("trial {} {}", trial.number,
+                                 tune::refused(trial) ? "refused" : enum_name(trial.state));
+  const auto refusal = trial.user_attrs.find(tune::kRefused);
+  const auto error = trial.user_attrs.find(kError);
+  if (refusal != trial.user_attrs.end()) text += ": " + refusal->second.get<std::string>();
+  if (error != trial.user_attrs.end()) text += ": " + error->second.get<std::string>();
+  if (!trial.values.empty()) text += ": " + values_text(trial.values);
+  if (const tune::TrialPtr best = tune::best_trial(study)) {
+    text += fmt::format("; best {} by trial {}", values_text(best->values), best->number);
+  }
+  text += fmt::format("; {} of {}", done, budget);
+  if (counts.running > 0) text += fmt::format(", {} running", counts.running);
+  if (done > 0 && done < budget) {
+    text += fmt::format(", {} left", train::format_duration(
+                                         seconds / static_cast<double>(done) *
+                                         static_cast<double>(budget - done)));
+  }
+  return text;
+}
+
+Json write_static_report(const StaticConfig& config, const tune::Study& study,
+                         const std::vector<tune::TrialPtr>& trials, const std::string& folder) {
+  const tune::StudyView view{study.name, study.directions, trials};
+  const tune::Space space(config.space, "/space");
+  const auto choice = tune::choose_sampler(config.sampler, space, config.budget.trials,
+                                           config.objectives.size());
+  Json report = {{"path", "static"},
+                 {"about", config.about},
+                 {"study", study.name},
+                 {"sampler", enum_name(choice.kind)},
+                 {"sampler_reason", choice.reason},
+                 {"trials", counts_json(count(trials))},
+                 {"best", nullptr}};
+  if (const tune::TrialPtr best = tune::best_trial(view)) {
+    report["best"] = trial_json(*best);
+    write_recipe(config, *best, study.name, folder + "/" + kBest);
+  }
+  if (study.directions.size() > 1) {
+    report["pareto"] = Json::array();
+    for (const tune::TrialPtr& trial : tune::pareto_front(view)) {
+      report["pareto"].push_back(trial_json(*trial));
+      write_recipe(config, *trial, study.name, fmt::format("{}/pareto-{}.json", folder, trial->number));
+    }
+  }
+  const std::string final = folder + "/" + kFinal;
+  if (std::filesystem::exists(final)) report["final"] = final_json(config, read_json_file(final));
+  io::replace_file_atomically(folder + "/" + io::kReportFile, report.dump(2) + "\n");
+  return report;
+}
+
+DomainConfig read_best(const std::string& folder) {
+  return config::read_config<DomainConfig>(read_json_file(folder + "/" + kBest));
+}
+
+int run_final_seeds(const StaticConfig& config, const DomainConfig& best, const std::string& folder,
+                    RunCache& cache) {
+  const std::string results = folder + "/" + kFinal;
+  Json runs = std::filesystem::exists(results) ? read_json_file(results) : Json::array();
+  TrialRunner runner(config, cache);
+  const auto known = [&](const char* recipe, int64_t seed, const std::string& hash) {
+    return std::any_of(runs.begin(), runs.end(), [&](const Json& run) {
+      return run.at("recipe") == recipe && run.at("seed") == seed && run.at("config") == hash;
+    });
+  };
+  for (int64_t i = 0; i < config.final.seeds; ++i) {
+    for (const auto& [name, recipe] : {std::pair{"best", &best}, std::pair{"base", &config.base}}) {
+      DomainConfig run = *recipe;
+      run.seed = config.base.seed + i;
+      run.threads = best.threads;
+      if (!config.final.held_out.empty()) run.data.held_out = config.final.held_out;
+      const std::string hash = hash_bytes(config::to_json(run).dump());
+      if (known(name, run.seed, hash)) continue;
+      const std::string out = fmt::format("{}/final/{}-{}", folder, name, run.seed);
+      std::filesystem::remove_all(out);
+      std::filesystem::create_directories(folder + "/final");
+      const TrialResult result = runner.run(run, out, [](int64_t, double) { return false; });
+      if (result.signal != 0) return 128 + result.signal;
+      runs.push_back({{"recipe", name}, {"seed", run.seed}, {"config", hash}, {"values", result.values}});
+      io::replace_file_atomically(results, runs.dump(2) + "\n");
+      log_info(fmt::format("final {} seed {}: {}", name, run.seed, values_text(result.values)));
+    }
+  }
+  return 0;
+}
+
+std::string static_summary(const Json& report, const std::string& folder) {
+  const Json& counts = report.at("trials");
+  std::string text = fmt::format("{} trials complete, {} pruned, {} failed, {} refused",
+                                 counts.at("complete").dump(), counts.at("pruned").dump(),
+                                 counts.at("failed").dump(), counts.at("refused").dump());
+  if (counts.at("waiting") != 0) text += fmt::format(", {} left", counts.at("waiting").dump());
+  text += "\n";
+  if (const Json& best = report.at("best"); !best.is_null()) {
+    text += fmt::format("best: trial {}, {}\n", best.at("number").dump(),
+                        values_text(best.at("values").get<std::vector<double>>()));
+    for (const auto& [name, value] : best.at("params").items()) {
+      text += fmt::format("  {:<32} {}\n", name, value.dump());
+    }
+  }
+  if (report.contains("final")) {
+    const Json& final = report.at("final");
+    for (const char* recipe : {"best", "base"}) {
+      if (!final.contains(recipe)) continue;
+      const Json& s = final.at(recipe);
+      text += fmt::format("{} recipe by {} seeds: {} {:.6g} +- {:.3g}\n", recipe,
+                          s.at("seeds").dump(), final.at("metric").get<std::string>(),
+                          s.at("mean").get<double>(), s.at("deviation").get<double>());
+    }
+    text += fmt::format("the best recipe is better on {} of {} seeds\n",
+                        final.at("better_seeds").dump(), final.at("best").at("seeds").dump());
+  }
+  return text + "see " + folder;
+}
+
+}  // namespace hone::paths

@@ -1,0 +1,35 @@
+/// One worker of a search: a process that takes trials from the study until none is left.
+#pragma once
+#include <string>
+
+#include "hone/paths/run_cache.h"
+#include "hone/paths/static_config.h"
+
+namespace hone::paths {
+
+/// "<host>:<process>", what a worker signs its trials with.
+std::string worker_name(int64_t process);
+
+/// Where and how a worker runs.
+struct WorkerContext {
+  std::string storage;      ///< URL
+  std::string trials;       ///< folder of the trials' run folders
+  int64_t threads = 1;      ///< of each trial
+  int64_t memory_bytes = 0; ///< that a trial may be predicted to need
+  double deadline = 0;      ///< seconds since the epoch after which no trial begins; 0: none
+};
+
+/// Runs trials until none waits, the deadline passes, or a signal comes. Returns the process's exit
+/// code: 0, or 128 + signal after giving the interrupted trial back to the study.
+/// A trial whose run fails is FAIL with the reason in kError; three in a row end the worker.
+/// Throws: Error after that; what the storage throws.
+int run_worker(const StaticConfig& config, const WorkerContext& context, RunCache& cache);
+
+/// Memory that each of the budget's workers may be predicted to need, of this machine's.
+int64_t worker_memory(const BudgetOptions& budget);
+
+/// Reads what every trial shares into the cache, without starting threads, so that the forks of the
+/// calling process share it.
+void warm_cache(const StaticConfig& config, RunCache& cache);
+
+}  // namespace hone::paths

@@ -1,0 +1,100 @@
+#include "hone/paths/trial.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <limits>
+
+#include "hone/config/writer.h"
+#include "hone/core/hardware.h"
+
+namespace hone::paths {
+namespace {
+
+/// Lets VmHWM begin anew, so that peak_resident_bytes() is this trial's own. Linux only; where it
+/// is refused the peak is the process's.
+void reset_peak() { std::ofstream("/proc/self/clear_refs") << "5"; }
+
+}  // namespace
+
+TrialRunner::TrialRunner(const StaticConfig& config, RunCache& cache)
+    : config_(config), cache_(cache) {
+  for (const ObjectiveOptions& objective : config.objectives) {
+    meters_.emplace_back(objective);
+    saves_model_ = saves_model_ || objective.metric == Metric::kCommand;
+  }
+}
+
+TrialResult TrialRunner::run(const DomainConfig& config, const std::string& out,
+                             const std::function<bool(int64_t, double)>& report) {
+  DomainConfig trial = config;
+  trial.train.save_every = 0;
+  const int64_t last_step =
+      trial.train.steps + (trial.vocabulary.new_tokens > 0 ? trial.vocabulary.embedding_steps : 0);
+  train::Evaluation last;
+  measured_.clear();
+  const auto evaluated = [&](const train::Evaluation& evaluation) {
+    last = evaluation;
+    const auto value = evaluation_value(config_.objectives.front(), evaluation);
+    if (!value) return true;
+    const bool stop = report(evaluation.step, *value);
+    return !stop || evaluation.step >= last_step;
+  };
+  const auto trained = [&](model::Decoder& decoder, const RunTokenizer& tokenizer) {
+    for (size_t i = 0; i < meters_.size(); ++i) {
+      const auto value = meters_[i].model_value({decoder, tokenizer, trial.seed});
+      if (value) measured_[i] = *value;
+    }
+  };
+  const TrialHooks hooks{cache_, evaluated, trained, saves_model_};
+  reset_peak();
+  const RunReport done =
+      run_domain(trial, {"hone-static", out, false, config::to_json(trial)}, &hooks);
+
+  TrialResult result;
+  const double seconds = done.json.at("seconds").get<double>();
+  result.facts = {{kSeconds, seconds},
+                  {kStepSeconds, seconds / static_cast<double>(trial.train.steps)},
+                  {kPeak, peak_resident_bytes()}};
+  switch (done.ending) {
+    case train::Ending::kSignal:
+      result.signal = done.signal;
+      return result;
+    case train::Ending::kDiverged:
+      report(done.json.at("steps").get<int64_t>(), std::numeric_limits<double>::quiet_NaN());
+      result.state = tune::TrialState::kPruned;
+      return result;
+    case train::Ending::kStopped:
+      result.state = tune::TrialState::kPruned;
+      result.guard_stopped = done.json.at("ending") != "pruned";
+      return result;
+    case train::Ending::kDone:
+      break;
+  }
+  result.values = values(last, out, result.facts);
+  result.state = tune::TrialState::kComplete;
+  if (saves_model_) std::filesystem::remove_all(out + "/model");
+  return result;
+}
+
+std::vector<double> TrialRunner::values(const train::Evaluation& last, const std::string& out,
+                                        const tune::Attributes& facts) const {
+  std::vector<double> all;
+  for (size_t i = 0; i < meters_.size(); ++i) {
+    const ObjectiveOptions& options = meters_[i].options();
+    if (const auto measured = measured_.find(i); measured != measured_.end()) {
+      all.push_back(measured->second);
+    } else if (options.metric == Metric::kStepTime) {
+      all.push_back(facts.at(kStepSeconds).get<double>());
+    } else if (options.metric == Metric::kCommand) {
+      all.push_back(meters_[i].command_value(out + "/model"));
+    } else {
+      all.push_back(evaluation_value(options, last).value());
+    }
+  }
+  return all;
+}
+
+}  // namespace hone::paths
