@@ -17,13 +17,18 @@ DevicePlan prepare_device(DeviceChoice choice, int64_t threads, uint64_t seed) {
   if (choice == DeviceChoice::kCpu) return {};
   if (torch::cuda::is_available()) return {at::Device(at::kCUDA, 0), at::kBFloat16};
   if (choice == DeviceChoice::kAuto) return {};
-#ifdef HONE_CUDA
   throw ConfigError(
-      {{"/device", "cuda was asked for, but this machine has no usable CUDA device"}});
+      {{"/device", built_with_cuda()
+                       ? "cuda was asked for, but this machine has no usable CUDA device"
+                       : "cuda was asked for, but this build has none; configure with "
+                         "-DHONE_CUDA=ON (preset cuda)"}});
+}
+
+bool built_with_cuda() {
+#ifdef HONE_CUDA
+  return true;
 #else
-  throw ConfigError({{"/device",
-                      "cuda was asked for, but this build has none; configure with "
-                      "-DHONE_CUDA=ON (preset cuda)"}});
+  return false;
 #endif
 }
 

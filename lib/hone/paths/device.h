@@ -20,4 +20,7 @@ struct DevicePlan {
 /// Throws: ConfigError if `choice` is cuda and there is none.
 DevicePlan prepare_device(DeviceChoice choice, int64_t threads, uint64_t seed);
 
+/// Whether this build can use CUDA devices at all.
+bool built_with_cuda();
+
 }  // namespace hone::paths

@@ -25,6 +25,7 @@
 #include "hone/core/hardware.h"
 #include "hone/core/log.h"
 #include "hone/io/run_folder.h"
+#include "hone/paths/device.h"
 #include "hone/paths/domain_data.h"
 #include "hone/paths/static_report.h"
 #include "hone/paths/static_worker.h"
