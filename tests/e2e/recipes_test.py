@@ -14,8 +14,8 @@ import unittest
 
 RECIPES = pathlib.Path(__file__).resolve().parents[2] / "recipes"
 # A new knob is a key of the configuration, not a flag: style.md, JSON.
-FLAGS = {"hone-domain": {"config", "set", "out", "print-config", "schema", "help", "version", "resume",
-                         "plan", "dump-data"}}
+ALL = {"config", "set", "out", "print-config", "schema", "help", "version", "resume", "plan", "dump-data"}
+FLAGS = {"hone-domain": ALL, "hone-static": ALL}
 BINARIES = None
 
 
