@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "hone/config/reader.h"
 #include "hone/config/writer.h"
 #include "hone/core/error.h"
 #include "hone/core/hardware.h"
@@ -49,7 +50,23 @@ Json identity(const StaticConfig& config) {
   const Json whole = config::to_json(config);
   return {{"base", whole.at("base")},
           {"space", whole.at("space")},
+          {"presets", whole.at("presets")},
           {"objectives", whole.at("objectives")}};
+}
+
+/// Puts the presets' parameters into the space: those of the study where it has been begun, since
+/// ranges that follow the machine must not move within a study.
+void resolve(StaticConfig& config, tune::Storage& storage, RunCache& cache) {
+  if (config.presets.empty()) return;
+  const auto study = storage.find_study(config.study.name);
+  if (!study || !study->user_attrs.contains(kSearchAttr)) return resolve_presets(config, cache);
+  const Json& begun = study->user_attrs.at(kSearchAttr);
+  if (begun.at("presets") != config::to_json(config).at("presets")) {
+    throw ConfigError({{"/presets", "differs from the search that the study was begun with"}});
+  }
+  Json json = config::to_json(config);
+  json["space"] = begun.at("space");
+  config = config::read_config<StaticConfig>(json);
 }
 
 /// The study of the recipe, made or found. Throws: ConfigError if it searches something else.
@@ -136,7 +153,7 @@ class Supervisor {
   bool work_left() const;
   int run_finals(const Json& report);
 
-  const StaticConfig& config_;
+  StaticConfig config_;  // presets resolved by prepare()
   const RunContext& context_;
   io::RunFolder folder_;
   const std::string url_;
@@ -171,6 +188,7 @@ void Supervisor::prepare() {
   if (config_.base.threads > 0) worker_.threads = config_.base.threads;
 
   const auto storage = tune::open_storage(url_);
+  resolve(config_, *storage, cache_);
   const auto [study, made] = open_study(*storage, config_);
   study_ = study;
   for (int i = 0; !made && i < 100 && storage->trials(study_.id).empty(); ++i) {

@@ -33,10 +33,10 @@ struct StaticPlan {
   bool feasible = true;  ///< whether any point of the space may run
   std::string text;
 };
-StaticPlan plan_static(const StaticConfig& config);
+StaticPlan plan_static(const StaticConfig& recipe);
 
 /// Writes every point of the space as a recipe of hone-domain, one a line. Continuous parameters
 /// need a step. Returns how many. Throws: ConfigError naming those that have none.
-int64_t write_grid(const StaticConfig& config, const std::string& path);
+int64_t write_grid(const StaticConfig& recipe, const std::string& path);
 
 }  // namespace hone::paths

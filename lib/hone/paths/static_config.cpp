@@ -43,7 +43,11 @@ void FinalOptions::validate(Validation& v) const {
 }
 
 void StaticConfig::validate(Validation& v) const {
-  if (space.empty()) v.problem("space", "must hold at least one parameter");
+  if (space.empty() && presets.empty()) v.problem("space", "must hold at least one parameter");
+  const bool adapter = std::find(presets.begin(), presets.end(), Preset::kAdapter) != presets.end();
+  if (adapter && base.tuning != Tuning::kLora) {
+    v.problem("presets", "adapter needs base.tuning lora");
+  }
   if (base.train.steps == 0) v.problem("base/train/steps", "must be above 0: a trial trains");
   if (objectives.empty()) v.problem("objectives", "must hold at least one objective");
   check_objectives(*this, v);

@@ -11,6 +11,7 @@
 #include "hone/core/names.h"
 #include "hone/paths/domain_config.h"
 #include "hone/paths/objective.h"
+#include "hone/paths/presets.h"
 #include "hone/tune/pruners.h"
 #include "hone/tune/samplers.h"
 #include "hone/tune/space.h"
@@ -87,6 +88,7 @@ struct StaticConfig {
   std::string about;
   DomainConfig base;
   tune::SpaceOptions space;
+  std::vector<Preset> presets;
   std::vector<ObjectiveOptions> objectives{ObjectiveOptions{}};
   tune::SamplerOptions sampler;
   tune::PrunerOptions pruner;
@@ -99,6 +101,9 @@ struct StaticConfig {
     v("about", self.about, "What the search shows and the command that runs it.", Required{});
     v("base", self.base, "The recipe of one trial, as hone-domain reads it.");
     v("space", self.space, "What is searched: keys of the base, as JSON pointers.");
+    v("presets", self.presets,
+      "Parameters added to the space with ranges from model and machine: learning_rate, adapter, "
+      "batch (docs/static-tuning.md).");
     v("objectives", self.objectives,
       "What is optimised; several make a Pareto front. The first guides the pruner.");
     v("sampler", self.sampler, "What chooses the points.");

@@ -34,7 +34,7 @@ struct Survey {
 
 /// Reasons differ by their figures; the words before them are the kind.
 std::string kind_of(const std::string& reason) {
-  return reason.substr(0, std::min(reason.find(" would be"), reason.find(", got")));
+  return reason.substr(0, reason.find_first_of("0123456789\n"));
 }
 
 Survey survey(const StaticConfig& config, const tune::Space& space, RunCache& cache,
@@ -64,9 +64,11 @@ Survey survey(const StaticConfig& config, const tune::Space& space, RunCache& ca
 
 }  // namespace
 
-StaticPlan plan_static(const StaticConfig& config) {
-  check_files(config.base);
+StaticPlan plan_static(const StaticConfig& recipe) {
+  check_files(recipe.base);
   RunCache cache;
+  StaticConfig config = recipe;
+  resolve_presets(config, cache);
   const tune::Space space(config.space, "/space");
   const auto choice = tune::choose_sampler(config.sampler, space, config.budget.trials,
                                            config.objectives.size());
@@ -103,7 +105,10 @@ StaticPlan plan_static(const StaticConfig& config) {
   return plan;
 }
 
-int64_t write_grid(const StaticConfig& config, const std::string& path) {
+int64_t write_grid(const StaticConfig& recipe, const std::string& path) {
+  RunCache cache;
+  StaticConfig config = recipe;
+  resolve_presets(config, cache);
   const tune::Space space(config.space, "/space");
   std::ofstream file(path);
   if (!file) throw IoError(path, "cannot be written");

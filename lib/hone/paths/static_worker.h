@@ -1,5 +1,6 @@
 /// One worker of a search: a process that takes trials from the study until none is left.
 #pragma once
+#include <cstdint>
 #include <string>
 
 #include "hone/paths/run_cache.h"

@@ -1,6 +1,7 @@
 /// Running the trials of a search, one after another in one process.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>

@@ -22,7 +22,8 @@ void put(Json& json, const std::string& pointer, const Json& value) {
   json[at] = value;
 }
 
-/// Reads `json`, dropping keys that are wrong only in that they are given, but for `kept` ones.
+/// Reads `json`, dropping keys that are wrong only in that they are given, unless one of `kept` is
+/// or lies in them.
 DomainConfig read_lenient(Json& json, const std::set<std::string>& kept) {
   for (;;) {
     try {
@@ -30,7 +31,9 @@ DomainConfig read_lenient(Json& json, const std::set<std::string>& kept) {
     } catch (const ConfigError& error) {
       const bool droppable = std::all_of(
           error.problems().begin(), error.problems().end(), [&](const Problem& problem) {
-            return problem.no_effect && !kept.contains(problem.path);
+            const auto searched = kept.lower_bound(problem.path);
+            return problem.no_effect &&
+                   (searched == kept.end() || !searched->starts_with(problem.path));
           });
       if (!droppable) throw;
       for (const Problem& problem : error.problems()) {

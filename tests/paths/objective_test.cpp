@@ -1,0 +1,65 @@
+#include "hone/paths/objective.h"
+
+#include <cmath>
+
+#include "hone/config/reader.h"
+#include "hone/core/error.h"
+#include "support/catch.h"
+
+using namespace hone;
+using namespace hone::paths;
+
+namespace {
+
+std::string refusal(Json json) {
+  try {
+    config::read_config<ObjectiveOptions>(json);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+double run(const std::string& command) {
+  return ObjectiveMeter({.metric = Metric::kCommand, .command = command}).command_value("/the model");
+}
+
+}  // namespace
+
+TEST_CASE("Perplexity and loss are over the tokens of the wanted domains") {
+  const train::Evaluation evaluation{
+      5, {{"a", "law", 10, 10, 20}, {"b", "medicine", 30, 30, 30}, {"c", "law", 10, 10, 0}}};
+  CHECK(evaluation_value({.metric = Metric::kLoss}, evaluation) == 1.0);
+  CHECK(evaluation_value({.domains = {"law"}}, evaluation) == std::exp(1.0));
+  CHECK_FALSE(evaluation_value({.metric = Metric::kLatency}, evaluation));
+  CHECK_THROWS_WITH(evaluation_value({.domains = {"x"}}, evaluation),
+                    Catch::Contains("no held-out data"));
+}
+
+TEST_CASE("Each metric has its direction") {
+  CHECK(direction_of({.metric = Metric::kPerplexity}) == tune::Direction::kMinimize);
+  CHECK(direction_of({.metric = Metric::kBleu}) == tune::Direction::kMaximize);
+  CHECK(direction_of({.metric = Metric::kAccuracy}) == tune::Direction::kMaximize);
+  CHECK(direction_of({.metric = Metric::kLatency}) == tune::Direction::kMinimize);
+  CHECK(direction_of({.metric = Metric::kLatency, .direction = tune::Direction::kMaximize}) ==
+        tune::Direction::kMaximize);
+}
+
+TEST_CASE("Keys that a metric does not read are errors, and what it needs is missed") {
+  CHECK(refusal({{"metric", "perplexity"}, {"domains", {"law"}}}).empty());
+  CHECK_THAT(refusal({{"metric", "bleu"}}), Catch::Contains("/file: is needed with metric bleu"));
+  CHECK_THAT(refusal({{"metric", "latency"}, {"file", "x"}}), Catch::Contains("/file: has no effect"));
+  CHECK_THAT(refusal({{"metric", "command"}}), Catch::Contains("/command: is needed") &&
+                                                   Catch::Contains("/direction: is needed"));
+  CHECK_THAT(refusal({{"metric", "chrf"}, {"file", "x"}, {"bleu", {{"lowercase", true}}}}),
+             Catch::Contains("/bleu: has no effect"));
+}
+
+TEST_CASE("A command's last line is its value") {
+  CHECK(run("echo noise; echo 12.5") == 12.5);
+  CHECK(run("test \"$1\" = '/the model' && echo -3e2") == -300);
+  CHECK_THROWS_WITH(run("echo twelve"), Catch::Contains("must print a number") &&
+                                            Catch::Contains("twelve"));
+  CHECK_THROWS_WITH(run("true"), Catch::Contains("must print a number"));
+  CHECK_THROWS_WITH(run("echo 1; exit 4"), Catch::Contains("exit code 4"));
+}
