@@ -49,6 +49,20 @@ class DemoData(unittest.TestCase):
                 for text in self.texts(domain, part):
                     self.assertEqual(seen.setdefault(text, (domain, part)), (domain, part), text)
 
+    def test_halves_make_the_held_out_set(self):
+        for domain in ("medicine", "law"):
+            halves = self.texts(domain, "validation") + self.texts(domain, "test")
+            self.assertEqual(sorted(halves), sorted(self.texts(domain, "held_out")))
+
+    def test_choices_have_their_own_definition(self):
+        for domain in DOMAINS:
+            held_out = set(self.texts(domain, "held_out"))
+            rows = self.rows(f"{domain}.choices.jsonl")
+            self.assertGreater(len(rows), 50)
+            for row in rows:
+                self.assertEqual(len(set(row["choices"])), 4)
+                self.assertIn(f"{row['prompt']} {row['choices'][row['answer']]}", held_out)
+
     def test_domains_hold_what_they_say(self):
         for domain, word in (("medicine", "appendicitis"), ("law", "plaintiff"), ("general", "oak")):
             found = [text for part in ("train", "held_out") for text in self.texts(domain, part)
