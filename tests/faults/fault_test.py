@@ -14,7 +14,8 @@ import sys
 import tempfile
 import unittest
 
-import support
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
+import tiny_run  # noqa: E402
 
 APP = None
 KILLS = int(os.environ.get("HONE_FAULT_KILLS", "20"))
@@ -27,15 +28,15 @@ class Faults(unittest.TestCase):
         temporary = tempfile.TemporaryDirectory()
         cls.addClassCleanup(temporary.cleanup)
         cls.folder = pathlib.Path(temporary.name)
-        support.make_data(cls.folder)
-        cls.recipe = support.base_recipe(cls.folder)
-        cls.reference = support.Run(APP, cls.recipe, cls.folder / "reference")
+        tiny_run.make_data(cls.folder)
+        cls.recipe = tiny_run.base_recipe(cls.folder)
+        cls.reference = tiny_run.Run(APP, cls.recipe, cls.folder / "reference")
         code, errors = cls.reference.finish()
         if code != 0:
             raise AssertionError(f"the reference run failed: {errors}")
 
     def run_in(self, name, recipe=None):
-        return support.Run(APP, recipe or self.recipe, self.folder / name)
+        return tiny_run.Run(APP, recipe or self.recipe, self.folder / name)
 
     def assert_same(self, run, reference):
         weights, rows = run.result()
@@ -55,7 +56,7 @@ class Faults(unittest.TestCase):
                 process.communicate()
                 done += 1
                 process = run.start(resume=True)
-            _, errors = process.communicate(timeout=support.DEADLINE)
+            _, errors = process.communicate(timeout=tiny_run.DEADLINE)
             self.assertEqual(process.returncode, 0, errors)
             yield run
 
@@ -63,7 +64,7 @@ class Faults(unittest.TestCase):
         rng = random.Random(SEED)
         for run in self.kill_and_resume("killed", self.recipe, KILLS // 2, rng):
             self.assert_same(run, self.reference)
-        recipe = support.lora_recipe(self.folder, self.reference.out / "model")
+        recipe = tiny_run.lora_recipe(self.folder, self.reference.out / "model")
         reference = self.run_in("lora-reference", recipe)
         code, errors = reference.finish()
         self.assertEqual(code, 0, errors)
@@ -76,7 +77,7 @@ class Faults(unittest.TestCase):
             process = run.start()
             self.assertTrue(run.wait_for_step(process, 7))
             process.send_signal(number)
-            _, errors = process.communicate(timeout=support.DEADLINE)
+            _, errors = process.communicate(timeout=tiny_run.DEADLINE)
             self.assertEqual(process.returncode, code, errors)
             self.assertEqual(run.newest_checkpoint().name, f"checkpoint-{run.step()}",
                              "the step that was interrupted is saved")
@@ -85,19 +86,19 @@ class Faults(unittest.TestCase):
             self.assert_same(run, self.reference)
 
     def test_a_second_signal_ends_at_once(self):
-        recipe = support.base_recipe(self.folder)
+        recipe = tiny_run.base_recipe(self.folder)
         recipe["train"]["accumulation"] = 1000000  # a step that does not end before the test does
         run = self.run_in("two-signals", recipe)
         process = run.start()
-        support.wait_until(lambda: support.catches(process.pid, signal.SIGTERM))
+        tiny_run.wait_until(lambda: tiny_run.catches(process.pid, signal.SIGTERM))
         process.send_signal(signal.SIGTERM)
-        support.wait_until(lambda: not support.catches(process.pid, signal.SIGTERM))
+        tiny_run.wait_until(lambda: not tiny_run.catches(process.pid, signal.SIGTERM))
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=support.DEADLINE)
+        process.communicate(timeout=tiny_run.DEADLINE)
         self.assertEqual(process.returncode, -signal.SIGINT)
 
     def test_a_second_run_in_the_folder_is_refused(self):
-        run = self.run_in("twice", support.base_recipe(self.folder, steps=100000))
+        run = self.run_in("twice", tiny_run.base_recipe(self.folder, steps=100000))
         process = run.start()
         try:
             self.assertTrue(run.wait_for_step(process, 1))
@@ -150,7 +151,7 @@ class Faults(unittest.TestCase):
         one = sum(path.stat().st_size for path in self.reference.newest_checkpoint().iterdir())
         disk = self.folder / "disk"
         disk.mkdir()
-        run = support.Run(APP, self.recipe, disk / "run")
+        run = tiny_run.Run(APP, self.recipe, disk / "run")
         recipe = self.folder / "disk.json"
         shutil.move(run.recipe, recipe)
         run.recipe = recipe
@@ -164,7 +165,7 @@ class Faults(unittest.TestCase):
           cp -r {disk}/run {self.folder}/after
         """
         result = subprocess.run(["unshare", "--map-root-user", "--mount", "bash", "-c", script],
-                                capture_output=True, text=True, timeout=support.DEADLINE, check=False)
+                                capture_output=True, text=True, timeout=tiny_run.DEADLINE, check=False)
         full = (self.folder / "full.log").read_text()
         self.assertIn("full 1\n", result.stdout, full)
         self.assertIn(str(disk), full.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""A tiny run of hone-domain for the fault tests: data, recipes, starting, watching and comparing."""
+"""A tiny run of hone-domain for fault and sweep tests: data, recipes, starting, watching and comparing."""
 import hashlib
 import json
 import pathlib
