@@ -138,13 +138,5 @@ TEST_CASE("smoothing starts without bias and passes gaps over") {
   CHECK(smooth.points[498].second == Approx(2));
 }
 
-TEST_CASE("numbers are short") {
-  CHECK(detail::format_number(1234567) == "1,234,567");
-  CHECK(detail::format_number(-1000) == "-1,000");
-  CHECK(detail::format_number(0.000012) == "1.2e-05");
-  CHECK(detail::format_number(3.14159) == "3.142");
-  CHECK(detail::format_number(NAN) == "–");
-}
-
 }  // namespace
 }  // namespace hone::io

@@ -6,6 +6,9 @@
 #include <cmath>
 #include <optional>
 
+#include "hone/core/axis.h"
+#include "hone/core/page.h"
+
 namespace hone::io::detail {
 namespace {
 
@@ -17,52 +20,7 @@ constexpr size_t kColours = 8;
 constexpr size_t kMaxPoints = 1200;
 constexpr double kLogSpan = 30;
 
-/// An axis: values to positions.
-struct Axis {
-  double low = 0, high = 1;   // of the values, or of their logarithms
-  double begin = 0, end = 1;  // in the drawing
-  bool logarithmic = false;
-
-  double place(double value) const {
-    const double v = logarithmic ? std::log10(value) : value;
-    return begin + (v - low) / (high - low) * (end - begin);
-  }
-};
-
 bool drawable(double y, bool logarithmic) { return std::isfinite(y) && (!logarithmic || y > 0); }
-
-/// The smallest of 1, 2, 5 times a power of ten that is at least `step`.
-double nice_step(double step) {
-  const double power = std::pow(10, std::floor(std::log10(step)));
-  for (double factor : {1.0, 2.0, 5.0}) {
-    if (factor * power >= step * (1 - 1e-9)) return factor * power;
-  }
-  return 10 * power;
-}
-
-std::vector<double> linear_ticks(double low, double high, int about) {
-  const double step = nice_step((high - low) / about);
-  std::vector<double> ticks;
-  for (double i = std::ceil(low / step - 1e-9); i * step <= high + step * 1e-9; ++i) {
-    ticks.push_back(i == 0 ? 0 : i * step);
-  }
-  return ticks;
-}
-
-/// 1, 2, 5 in every decade, or powers of ten alone where those would be too many.
-std::vector<double> log_ticks(double low, double high) {
-  const bool few = high - low < 3;
-  std::vector<double> ticks;
-  for (double power = std::floor(low); power <= high; ++power) {
-    for (double factor : few ? std::vector<double>{1, 2, 5} : std::vector<double>{1}) {
-      const double value = factor * std::pow(10, power);
-      if (std::log10(value) >= low - 1e-9 && std::log10(value) <= high + 1e-9) {
-        ticks.push_back(value);
-      }
-    }
-  }
-  return ticks;
-}
 
 /// The range of x (or y) over all points that can be drawn.
 struct Ranges {
@@ -104,14 +62,13 @@ Axis y_axis(const Ranges& r, Scale scale) {
 
 std::string render_axes(const Axis& x, const Axis& y) {
   std::string svg;
-  const auto y_ticks = y.logarithmic ? log_ticks(y.low, y.high) : linear_ticks(y.low, y.high, 5);
-  for (double tick : y_ticks) {
+  for (double tick : y.ticks(5)) {
     svg += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>",
                        kLeft, kWidth - kRight, y.place(tick), y.place(tick));
     svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>", kLeft - 7,
                        y.place(tick) + 4, format_number(tick));
   }
-  for (double tick : linear_ticks(x.low, x.high, 6)) {
+  for (double tick : x.ticks(6)) {
     svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
                        x.place(tick), kHeight - 10, format_number(tick));
   }
@@ -183,43 +140,6 @@ std::vector<size_t> colours_of(const std::vector<Series>& series) {
 }
 
 }  // namespace
-
-std::string escape_html(std::string_view text) {
-  std::string html;
-  for (char c : text) {
-    switch (c) {
-      case '&':
-        html += "&amp;";
-        break;
-      case '<':
-        html += "&lt;";
-        break;
-      case '>':
-        html += "&gt;";
-        break;
-      case '"':
-        html += "&quot;";
-        break;
-      case '\'':
-        html += "&#39;";
-        break;
-      default:
-        html += c;
-    }
-  }
-  return html;
-}
-
-std::string format_number(double value) {
-  if (!std::isfinite(value)) return "–";
-  const double size = std::abs(value);
-  if (size >= 1000 && size < 1e9) {
-    std::string digits = fmt::format("{:.0f}", size);
-    for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(at, ",");
-    return (value < 0 ? "-" : "") + digits;
-  }
-  return fmt::format("{:.4g}", value);
-}
 
 Series smoothed(const Series& raw, std::string name) {
   const double keep = 1 - 1 / std::max(1.0, static_cast<double>(raw.points.size()) / 50);

@@ -1,7 +1,6 @@
 /// Line plots as inline SVG, coloured by the page's style sheet (--s0 ... --s7).
 #pragma once
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,12 +13,6 @@ struct Series {
   bool faint =
       false;  ///< drawn thin and pale, and without a legend: the raw line under a smooth one
 };
-
-/// "&lt;" for "<" and so on; safe in text and in quoted attributes.
-std::string escape_html(std::string_view text);
-
-/// Four significant digits: "1.234", "12,345", "1.2e-05".
-std::string format_number(double value);
 
 /// Exponential moving average over about a fiftieth of the points, unbiased at the start.
 Series smoothed(const Series& raw, std::string name);

@@ -1,0 +1,20 @@
+/// Pages of HTML that people read: one file each, no network, in dark and in light.
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace hone {
+
+/// "&lt;" for "<" and so on; safe in text and in quoted attributes.
+std::string escape_html(std::string_view text);
+
+/// Four significant digits: "1.234", "12,345", "1.2e-05".
+std::string format_number(double value);
+
+/// A whole page. Its style sheet knows the colours --s0 ... --s7 (series), --ink, --soft, --rule,
+/// --card, --good, --bad, and the classes tiles, plots, card, legend, number, grid, axis, line,
+/// faint. `title` and `body` must be escaped; `style` and `script` are added.
+std::string render_page(const std::string& title, const std::string& body,
+                        const std::string& style = "", const std::string& script = "");
+
+}  // namespace hone

@@ -1,0 +1,36 @@
+#include "hone/core/page.h"
+
+#include <cmath>
+
+#include "hone/core/axis.h"
+#include "support/catch.h"
+
+using namespace hone;
+
+TEST_CASE("numbers are short") {
+  CHECK(format_number(1234567) == "1,234,567");
+  CHECK(format_number(-1000) == "-1,000");
+  CHECK(format_number(0.000012) == "1.2e-05");
+  CHECK(format_number(3.14159) == "3.142");
+  CHECK(format_number(NAN) == "–");
+}
+
+TEST_CASE("text is escaped, and pages hold what they are given") {
+  CHECK(escape_html("<a href=\"x\">'&'") == "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;");
+  const std::string page = render_page("T", "<h1>B</h1>", "p{}", "f()");
+  CHECK(page.find("<title>T</title>") != std::string::npos);
+  CHECK(page.find("p{}</style>") != std::string::npos);
+  CHECK(page.find("<main><h1>B</h1></main><script>f()</script>") != std::string::npos);
+  CHECK(render_page("T", "B").find("<script>") == std::string::npos);
+}
+
+TEST_CASE("ticks are round and few, whatever the range") {
+  CHECK(Axis{.low = -0.1, .high = 1}.ticks(5) == std::vector<double>{0, 0.5, 1});
+  CHECK(Axis{.low = 0, .high = 1.5, .logarithmic = true}.ticks(5) ==
+        std::vector<double>{1, 2, 5, 10, 20});
+  CHECK(Axis{.low = -300, .high = 300, .logarithmic = true}.ticks(5).size() <= 11);
+  CHECK(Axis{.low = 1e300, .high = std::nextafter(1e300, 2e300)}.ticks(5).size() <= 11);
+  CHECK(Axis{.low = -1e308, .high = 1e308}.ticks(5).empty());
+  CHECK(Axis{.low = 2, .high = 2}.ticks(5).size() <= 1);
+  CHECK(Axis{.low = 0, .high = 8, .begin = 10, .end = 90}.place(2) == 30);
+}
