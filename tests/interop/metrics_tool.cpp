@@ -5,8 +5,8 @@
 //       each job {"metric": name, "options": {...}} one line of JSON {"corpus", "sentences",
 //       "seconds" of CPU}, with "corpus" without the sentences
 //
-// Metrics: bleu, chrf, rouge, answers; and, of each hypothesis alone, tokens (of a BLEU tokenizer),
-// lower (Python's str.lower) and stem.
+// Metrics: bleu, chrf, ter, rouge, answers; and, of each hypothesis alone, tokens (of a BLEU
+// tokenizer), lower (Python's str.lower) and stem.
 #include <cstdio>
 #include <ctime>
 #include <iostream>
@@ -23,6 +23,7 @@
 #include "hone/text/detail/python_text.h"
 #include "hone/text/exact_match.h"
 #include "hone/text/rouge.h"
+#include "hone/text/ter.h"
 
 namespace {
 
@@ -43,6 +44,13 @@ Json to_json(const BleuScore& score) {
 
 Json to_json(const ChrfScore& score) {
   return {{"score", score.score}, {"name", score.name}, {"signature", score.signature}};
+}
+
+Json to_json(const TerScore& score) {
+  return {{"score", score.score},
+          {"num_edits", score.num_edits},
+          {"ref_length", score.ref_length},
+          {"signature", score.signature}};
 }
 
 Json to_json(const std::vector<RougeScore>& scores) {
@@ -85,6 +93,9 @@ Json run(const Segments& segments, const std::string& metric, const Json& option
   if (metric == "chrf") {
     return score<ChrfOptions>(segments, options, corpus_only, json(corpus_chrf),
                               json(sentence_chrf));
+  }
+  if (metric == "ter") {
+    return score<TerOptions>(segments, options, corpus_only, json(corpus_ter), json(sentence_ter));
   }
   if (metric == "rouge") {
     return score<RougeOptions>(segments, options, corpus_only, json(mean_rouge), json(rouge));

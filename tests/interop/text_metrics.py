@@ -24,7 +24,7 @@ import unicodedata
 import sacrebleu
 from nltk.stem.porter import PorterStemmer
 from rouge_score import rouge_scorer
-from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.metrics import BLEU, CHRF, TER
 
 SEED = 20261125
 PAIRS = 1000
@@ -178,6 +178,16 @@ def chrf_cases(hypotheses, references):
             metric, stats, lambda score: {"score": score.score, "name": score.name})
 
 
+def ter_cases(hypotheses, references):
+    for options in ({}, {"normalized": True}, {"no_punct": True, "case_sensitive": True},
+                    {"normalized": True, "asian_support": True},
+                    {"normalized": True, "no_punct": True, "asian_support": True}):
+        metric = TER(references=streams(references), **options)
+        stats = metric._extract_corpus_statistics(hypotheses, None)
+        yield options, *expected_corpus_and_sentences(
+            metric, stats, lambda score: {key: getattr(score, key) for key in ("score", "num_edits", "ref_length")})
+
+
 def rouge_cases(hypotheses, references):
     types = ["rouge1", "rouge2", "rouge3", "rouge9", "rougeL", "rougeLsum"]
     for stem in (False, True):
@@ -215,16 +225,15 @@ def answer_cases(hypotheses, references):
         yield dict(zip(keys, flags)), mean, sentences
 
 
-def compare_scores(tool, comparison, hypotheses, references):
-    cases = [(metric, *case) for metric, make in (("bleu", bleu_cases), ("chrf", chrf_cases), ("rouge", rouge_cases),
-                                                  ("answers", answer_cases)) for case in make(hypotheses, references)]
+def compare_scores(tool, comparison, hypotheses, references, makers):
+    cases = [(metric, *case) for metric, make in makers.items() for case in make(hypotheses, references)]
     for case, got in zip(cases, run(tool, hypotheses, references, [case[:2] for case in cases])):
         metric, options, corpus, sentences = case
         before = comparison.values
         comparison.check(f"{metric} {options} corpus", corpus, got["corpus"])
         comparison.check(f"{metric} {options} segment", sentences, got["sentences"])
         assert comparison.values >= before + len(hypotheses), "nothing was compared"
-    print(f"{len(cases)} sets of options on {len(hypotheses)} pairs", flush=True)
+    print(f"{', '.join(makers)}: {len(cases)} sets of options on {len(hypotheses)} pairs", flush=True)
 
 
 def compare_public_calls(tool, comparison, hypotheses, references):
@@ -288,7 +297,13 @@ def main():
     lines = glosses()
     comparison = Comparison()
     hypotheses, references = make_pairs(rng, lines)
-    compare_scores(tool, comparison, hypotheses, references)
+    compare_scores(tool, comparison, hypotheses, references,
+                   {"bleu": bleu_cases, "chrf": chrf_cases, "rouge": rouge_cases, "answers": answer_cases})
+    # sacrebleu's TER takes seconds for long texts: two of them, which reach its limit on moves tried.
+    lengths = [len(text.split()) for text in hypotheses]
+    kept = [i for i, length in enumerate(lengths) if length <= 30]
+    kept += [i for i, length in enumerate(lengths) if length > 150][:2]
+    compare_scores(tool, comparison, [hypotheses[i] for i in kept], [references[i] for i in kept], {"ter": ter_cases})
     compare_public_calls(tool, comparison, hypotheses[:300] + hypotheses[-50:], references[:300] + references[-50:])
     compare_characters(tool, comparison)
     compare_stems(tool, comparison, rng, lines)

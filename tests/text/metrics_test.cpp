@@ -10,8 +10,10 @@
 #include "hone/text/detail/ngrams.h"
 #include "hone/text/detail/porter_stemmer.h"
 #include "hone/text/detail/python_text.h"
+#include "hone/text/detail/ter_edits.h"
 #include "hone/text/exact_match.h"
 #include "hone/text/rouge.h"
+#include "hone/text/ter.h"
 
 namespace hone::text {
 namespace {
@@ -170,6 +172,43 @@ TEST_CASE("chrF and chrF++") {
         "chrF: word_order must lie between 0 and 100, got -1");
   CHECK(failure([] { sentence_chrf("a", {"a"}, {.beta = 101}); }) ==
         "chrF: beta must lie between 0 and 100, got 101");
+}
+
+TEST_CASE("TER counts words replaced, and stretches moved as one edit") {
+  const TerScore score = sentence_ter("c d a b x", {"A b c d y"});
+  CHECK(score.num_edits == 2);  // "c d" moved, x replaced
+  CHECK(score.ref_length == 5);
+  CHECK(score.score == Approx(40));
+  CHECK(score.signature == "nrefs:1|case:lc|tok:tercom|norm:no|punct:yes|asian:no|version:2.6.0");
+  CHECK(sentence_ter("A", {"a"}, {.case_sensitive = true}).num_edits == 1);
+  CHECK(sentence_ter("a b", {"a", "a b c d"}).ref_length == 2.5);
+  CHECK(sentence_ter("a b", {""}).score == 100);
+  CHECK(sentence_ter("", {""}).score == 0);
+  CHECK(sentence_ter("", {"a b"}).num_edits == 2);
+  CHECK(sentence_ter("a b c", {"c a b"}).num_edits == 1);
+  CHECK(corpus_ter({"a", "b"}, {{"a"}, {"c"}}).score == 50);
+}
+
+TEST_CASE("TER's tokenizer") {
+  const auto tokens = [](const std::string& text, const TerOptions& options) {
+    return detail::squeeze_spaces(detail::ter_tokenize(text, options));
+  };
+  CHECK(tokens("(a's b), 1,5.", {.normalized = true}) == "( a 's b ) , 1,5 .");
+  CHECK(tokens("x\n-y &quot;", {.normalized = true}) == "xy \"");
+  CHECK(tokens("中a、かな", {.normalized = true, .asian_support = true}) == "中 a 、 かな");
+  CHECK(tokens("(a), b。", {.no_punct = true}) == "a b。");
+  CHECK(tokens("(a), b。", {.no_punct = true, .asian_support = true}) == "a b");
+  CHECK(problems(TerOptions{.asian_support = true}, "/asian_support") ==
+        "/asian_support: has no effect without normalized or no_punct; remove it\n");
+  CHECK(problems(TerOptions{.no_punct = true, .asian_support = true}, "/asian_support") == "");
+}
+
+TEST_CASE("TER refuses what it cannot score") {
+  CHECK(failure([] { corpus_ter({}, {}); }) == "TER: there is no hypothesis to score");
+  CHECK(failure([] { sentence_ter("a", {}); }) == "TER: segment 0 (from 0) has no reference");
+  const std::vector<uint32_t> many(20'000, 1);
+  CHECK(failure([&] { detail::ter_edits(many, many); }) ==
+        "TER of 20000 words against 20000 needs more than 1 GiB; split the texts into segments");
 }
 
 TEST_CASE("ROUGE of n-grams and of subsequences") {

@@ -52,14 +52,7 @@ std::string normalize_answer(std::string_view text, const AnswerOptions& options
   if (options.ignore_case) out = detail::python_lower(out);
   if (options.ignore_punctuation) std::erase_if(out, is_punctuation);
   if (options.ignore_articles) out = remove_articles(out);
-  if (options.ignore_whitespace) {
-    std::string joined;
-    for (const std::string_view word : detail::python_split(out)) {
-      if (!joined.empty()) joined += ' ';
-      joined += word;
-    }
-    out = std::move(joined);
-  }
+  if (options.ignore_whitespace) out = detail::squeeze_spaces(out);
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "hone/text/bleu.h"
+#include "hone/text/ter.h"
 
 namespace hone::text::detail {
 
@@ -13,8 +14,7 @@ std::string unavailable_reason(BleuTokenizer tokenizer);
 /// Valid UTF-8 with white space between its tokens. Throws: Error if it is not available.
 std::string mt_tokenize(std::string_view text, BleuTokenizer tokenizer);
 
-/// Puts spaces around punctuation as mteval-v13a does: periods and commas stay within numbers, and
-/// a dash stays unless it follows a digit. `text` is any bytes; only ASCII counts.
-std::string separate_western(std::string_view text);
+/// The text as TER's tokenizer leaves it, case aside: white space between words.
+std::string ter_tokenize(std::string text, const TerOptions& options);
 
 }  // namespace hone::text::detail

@@ -106,6 +106,15 @@ std::vector<std::string_view> python_split(std::string_view text) {
   return words;
 }
 
+std::string squeeze_spaces(std::string_view text) {
+  std::string out;
+  for (const std::string_view word : python_split(text)) {
+    if (!out.empty()) out += ' ';
+    out += word;
+  }
+  return out;
+}
+
 std::string replace_all(std::string text, std::string_view from, std::string_view to) {
   size_t at = text.find(from);
   if (at == std::string::npos) return text;

@@ -20,6 +20,9 @@ std::string_view python_strip(std::string_view text);
 /// str.split(): the stretches without white space.
 std::vector<std::string_view> python_split(std::string_view text);
 
+/// " ".join(str.split()).
+std::string squeeze_spaces(std::string_view text);
+
 /// Puts `to` in the place of every `from`, from left to right.
 std::string replace_all(std::string text, std::string_view from, std::string_view to);
 
