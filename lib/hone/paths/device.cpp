@@ -1,6 +1,9 @@
 #include "hone/paths/device.h"
 
 #include <torch/torch.h>
+#ifdef HONE_CUDA
+#include <ATen/cuda/CUDAContext.h>
+#endif
 
 #include "hone/core/error.h"
 #include "hone/core/hardware.h"
@@ -22,6 +25,15 @@ DevicePlan prepare_device(DeviceChoice choice, int64_t threads, uint64_t seed) {
                        ? "cuda was asked for, but this machine has no usable CUDA device"
                        : "cuda was asked for, but this build has none; configure with "
                          "-DHONE_CUDA=ON (preset cuda)"}});
+}
+
+int64_t device_memory_bytes(at::Device device) {
+#ifdef HONE_CUDA
+  if (device.is_cuda()) {
+    return static_cast<int64_t>(at::cuda::getDeviceProperties(device.index())->totalGlobalMem);
+  }
+#endif
+  return detect_hardware().memory_bytes;
 }
 
 bool built_with_cuda() {

@@ -20,6 +20,9 @@ struct DevicePlan {
 /// Throws: ConfigError if `choice` is cuda and there is none.
 DevicePlan prepare_device(DeviceChoice choice, int64_t threads, uint64_t seed);
 
+/// Memory of a CUDA device; of the machine, or of its control group if less, for the CPU.
+int64_t device_memory_bytes(at::Device device);
+
 /// Whether this build can use CUDA devices at all.
 bool built_with_cuda();
 

@@ -45,9 +45,10 @@ struct DomainPlan {
   model::DecoderConfig decoder;  ///< the model that trains
   DomainData data;
   model::MemoryPlan memory;
-  int64_t process_bytes = 0;  ///< predicted peak of the whole process
   bool on_gpu = false;
-  bool fits = true;           ///< whether that fits into the machine's memory
+  int64_t process_bytes = 0;  ///< predicted peak of the whole process, on the GPU where it is on one
+  int64_t device_bytes = 0;   ///< what there is
+  bool fits = true;
   std::string text;
 };
 DomainPlan plan_domain(const DomainConfig& config, RunCache* cache = nullptr);

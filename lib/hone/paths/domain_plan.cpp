@@ -18,6 +18,9 @@ namespace {
 /// Memory of the process before any tensor: LibTorch itself (libtorch.md 13).
 constexpr int64_t kProcessBytes = int64_t{350} << 20;
 
+/// Memory of a GPU that CUDA's context and the libraries' kernels take.
+constexpr int64_t kContextBytes = int64_t{500} << 20;
+
 struct Prepared {
   RunTokenizer tokenizer;
   Json base_config;
@@ -102,11 +105,12 @@ DomainPlan plan_domain(const DomainConfig& config, RunCache* shared) {
   for (const auto& [name, bytes] : plan.memory.items()) {
     plan.text += fmt::format("{:<24}{:>12}\n", name, train::format_bytes(bytes));
   }
-  const int64_t have = detect_hardware().memory_bytes;
-  plan.process_bytes = kProcessBytes + plan.memory.peak;
   plan.on_gpu = device.device.is_cuda();
-  plan.fits = plan.on_gpu || plan.process_bytes <= have;
-  plan.text += fmt::format("this machine has {}: the run {}\n", train::format_bytes(have),
+  plan.process_bytes = plan.memory.peak + (plan.on_gpu ? kContextBytes : kProcessBytes);
+  plan.device_bytes = device_memory_bytes(device.device);
+  plan.fits = plan.process_bytes <= plan.device_bytes;
+  plan.text += fmt::format("this {} has {}: the run {}\n", plan.on_gpu ? "GPU" : "machine",
+                           train::format_bytes(plan.device_bytes),
                            plan.fits ? "fits" : "does not fit");
   return plan;
 }

@@ -104,7 +104,7 @@ TrialForecast forecast(const DomainConfig& config, RunCache& cache) {
       (2 * matmul_parameters(plan.decoder) +
        attention_flops(plan.decoder, mean_length(plan.data.held_out)));
   return {plan.decoder, plan.on_gpu, all_parameters(plan.decoder), plan.process_bytes,
-          training * steps, training * steps + scoring * evaluations(config.train)};
+          plan.device_bytes, training * steps, training * steps + scoring * evaluations(config.train)};
 }
 
 double measure_seconds_per_flop(const DomainConfig& config, RunCache& cache) {
@@ -137,8 +137,8 @@ double measure_seconds_per_flop(const DomainConfig& config, RunCache& cache) {
   return seconds[seconds.size() / 2] * kSteps / forecast(probe, cache).training_flops;
 }
 
-TrialLimits trial_limits(const BudgetOptions& budget, int64_t memory_bytes) {
-  TrialLimits limits{.memory_bytes = memory_bytes};
+TrialLimits trial_limits(const BudgetOptions& budget) {
+  TrialLimits limits{.memory_share = budget.memory_share / static_cast<double>(budget.workers)};
   if (budget.trial_hours > 0) limits.seconds = budget.trial_hours * 3600;
   if (budget.max_parameters > 0) limits.max_parameters = budget.max_parameters;
   return limits;
@@ -168,9 +168,10 @@ tune::Feasibility FeasibilityJudge::judge(const std::vector<tune::Param>& params
     result.constraints[0] = 1;
     reason(odd);
   }
-  limit(static_cast<double>(predicted.peak_bytes), static_cast<double>(limits_.memory_bytes),
+  const double memory = limits_.memory_share * static_cast<double>(predicted.device_bytes);
+  limit(static_cast<double>(predicted.peak_bytes), memory,
         over("peak memory", train::format_bytes(predicted.peak_bytes),
-             train::format_bytes(limits_.memory_bytes)));
+             train::format_bytes(static_cast<int64_t>(memory))));
   result.facts = {{kPredictedPeak, predicted.peak_bytes},
                   {kParameters, predicted.parameters},
                   {kFlops, predicted.training_flops}};

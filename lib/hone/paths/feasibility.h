@@ -12,7 +12,7 @@ namespace hone::paths {
 
 /// Bounds that a trial must keep.
 struct TrialLimits {
-  int64_t memory_bytes = 0;                 ///< of its process
+  double memory_share = 0.9;                ///< of the device's memory
   std::optional<double> seconds;            ///< of its training
   std::optional<int64_t> max_parameters;    ///< of its model
 };
@@ -22,7 +22,8 @@ struct TrialForecast {
   model::DecoderConfig decoder;
   bool on_gpu = false;
   int64_t parameters = 0;  ///< of the whole model
-  int64_t peak_bytes = 0;  ///< of the process
+  int64_t peak_bytes = 0;    ///< of the process
+  int64_t device_bytes = 0;  ///< memory of the GPU, or of the machine
   double training_flops = 0;
   double total_flops = 0;  ///< with the evaluations
 };
@@ -41,8 +42,8 @@ double step_flops(const model::DecoderConfig& config, double tokens, double leng
 double measure_seconds_per_flop(const DomainConfig& config, RunCache& cache);
 
 struct BudgetOptions;
-/// What a budget allows a trial that may need `memory_bytes`.
-TrialLimits trial_limits(const BudgetOptions& budget, int64_t memory_bytes);
+/// What a budget allows each of its workers.
+TrialLimits trial_limits(const BudgetOptions& budget);
 
 /// Judges points of a search. Constraints, in order: recipe invalid (1 or 0); predicted peak over
 /// the limit, as a share of it; and likewise seconds and parameters where they are limited.

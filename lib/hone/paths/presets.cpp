@@ -32,14 +32,16 @@ tune::ParameterOptions batch(const StaticConfig& config, RunCache& cache) {
       longest = std::max(longest, example.length());
     }
   }
-  const int64_t memory = worker_memory(config.budget);
+  const double memory =
+      trial_limits(config.budget).memory_share * static_cast<double>(plan.device_bytes);
   tune::ParameterOptions options{.type = tune::ParameterType::kCategorical};
   int64_t size = 2;
   while (size < longest) size *= 2;
   for (; size <= std::max(longest, tokens / 10); size *= 2) {
     DomainConfig larger = config.base;
     larger.data.tokens_per_batch = size;
-    if (!options.choices.empty() && forecast(larger, cache).peak_bytes > memory) break;
+    const auto peak = static_cast<double>(forecast(larger, cache).peak_bytes);
+    if (!options.choices.empty() && peak > memory) break;
     options.choices.push_back(size);
   }
   if (options.choices.empty()) options.choices.push_back(config.base.data.tokens_per_batch);

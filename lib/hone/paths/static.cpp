@@ -183,7 +183,6 @@ void Supervisor::prepare() {
   worker_ = {.storage = url_,
              .trials = folder_.file("trials"),
              .threads = std::max<int64_t>(1, hardware.cores / workers),
-             .memory_bytes = worker_memory(config_.budget),
              .deadline = config_.budget.hours > 0 ? begin_ + config_.budget.hours * 3600 : 0};
   if (config_.base.threads > 0) worker_.threads = config_.base.threads;
 

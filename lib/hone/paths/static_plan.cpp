@@ -39,8 +39,7 @@ std::string kind_of(const std::string& reason) {
 
 Survey survey(const StaticConfig& config, const tune::Space& space, RunCache& cache,
               double seconds_per_flop) {
-  const FeasibilityJudge judge(config.base, trial_limits(config.budget, worker_memory(config.budget)),
-                               cache, seconds_per_flop);
+  const FeasibilityJudge judge(config.base, trial_limits(config.budget), cache, seconds_per_flop);
   tune::RandomSampler random(static_cast<uint64_t>(config.sampler.seed));
   const tune::StudyView study{"", directions(config), {}};
   Survey result;
@@ -91,10 +90,12 @@ StaticPlan plan_static(const StaticConfig& recipe) {
   }
   if (!points.example.empty()) plan.text += "  for example: " + points.example + "\n";
   if (points.feasible == 0) return plan;
+  const int64_t have = forecast(config.base, cache).device_bytes;
+  const double share = trial_limits(config.budget).memory_share;
   plan.text += fmt::format(
-      "a worker may need {} of this machine's {}; feasible points need {} to {}\n",
-      train::format_bytes(worker_memory(config.budget)),
-      train::format_bytes(detect_hardware().memory_bytes), train::format_bytes(points.least_peak),
+      "a worker may need {} of the {} that there are; feasible points need {} to {}\n",
+      train::format_bytes(static_cast<int64_t>(share * static_cast<double>(have))),
+      train::format_bytes(have), train::format_bytes(points.least_peak),
       train::format_bytes(points.most_peak));
   const double mean = points.seconds / points.feasible;
   plan.text += fmt::format(

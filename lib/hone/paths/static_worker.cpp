@@ -116,8 +116,7 @@ class Worker {
   }
 
   tune::Feasibility judge(const std::vector<tune::Param>& params) const {
-    return FeasibilityJudge(config_.base, trial_limits(config_.budget, context_.memory_bytes),
-                            cache_, seconds_per_flop_)
+    return FeasibilityJudge(config_.base, trial_limits(config_.budget), cache_, seconds_per_flop_)
         .judge(params);
   }
 
@@ -201,12 +200,6 @@ std::string worker_name(int64_t process) {
   std::array<char, 256> host{};
   gethostname(host.data(), host.size() - 1);
   return fmt::format("{}:{}", host.data(), process);
-}
-
-int64_t worker_memory(const BudgetOptions& budget) {
-  return static_cast<int64_t>(budget.memory_share *
-                              static_cast<double>(detect_hardware().memory_bytes)) /
-         budget.workers;
 }
 
 int run_worker(const StaticConfig& config, const WorkerContext& context, RunCache& cache) {

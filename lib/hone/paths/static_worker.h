@@ -16,7 +16,6 @@ struct WorkerContext {
   std::string storage;      ///< URL
   std::string trials;       ///< folder of the trials' run folders
   int64_t threads = 1;      ///< of each trial
-  int64_t memory_bytes = 0; ///< that a trial may be predicted to need
   double deadline = 0;      ///< seconds since the epoch after which no trial begins; 0: none
 };
 
@@ -25,9 +24,6 @@ struct WorkerContext {
 /// A trial whose run fails is FAIL with the reason in kError; three in a row end the worker.
 /// Throws: Error after that; what the storage throws.
 int run_worker(const StaticConfig& config, const WorkerContext& context, RunCache& cache);
-
-/// Memory that each of the budget's workers may be predicted to need, of this machine's.
-int64_t worker_memory(const BudgetOptions& budget);
 
 /// Reads what every trial shares into the cache, without starting threads, so that the forks of the
 /// calling process share it.
