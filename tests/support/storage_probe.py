@@ -16,7 +16,11 @@ class StorageProbe:
     def __init__(self, program, url, patience=20, **popen):
         self.process = subprocess.Popen([program, url, str(patience)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         text=True, **popen)
-        self.read()
+        try:
+            self.read()
+        except StorageError:
+            self.close()
+            raise
 
     def send(self, do, **arguments):
         print(json.dumps({"do": do, **arguments}, allow_nan=False), file=self.process.stdin, flush=True)

@@ -82,6 +82,8 @@ Trial trial_of(const Json& json) {
   }
   trial.user_attrs = attributes(json.value("user_attrs", Json::object()));
   trial.system_attrs = attributes(json.value("system_attrs", Json::object()));
+  if (json.contains("start")) trial.start = json.at("start");
+  if (json.contains("complete")) trial.complete = json.at("complete");
   return trial;
 }
 

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <thread>
 
+#include "hone/core/log.h"
+
 namespace hone::tune::detail {
 namespace {
 
@@ -137,9 +139,14 @@ constexpr const char* kDefaults[][2] = {
     {"application_name", "hone"},  {"connect_timeout", "10"}, {"keepalives_idle", "30"},
     {"keepalives_interval", "10"}, {"keepalives_count", "3"}, {"tcp_user_timeout", "60000"}};
 
-std::string trimmed(std::string_view message) {
+/// libpq's messages come in lines.
+std::string one_line(std::string_view message) {
   while (message.ends_with('\n')) message.remove_suffix(1);
-  return std::string(message);
+  std::string line;
+  for (const char c : message) {
+    if (c != '\t') line += c == '\n' ? ' ' : c;
+  }
+  return line;
 }
 
 /// The URL without a password.
@@ -147,8 +154,12 @@ std::string shown(const std::string& url) {
   char* why = nullptr;
   PQconninfoOption* options = PQconninfoParse(url.c_str(), &why);
   if (!options) {
-    const std::string reason = trimmed(why ? why : "out of memory");
+    std::string reason = one_line(why ? why : "out of memory");
     PQfreemem(why);
+    // It may quote the URL, which may hold a password.
+    if (const size_t at = reason.find(url); at != std::string::npos) {
+      reason.replace(at, url.size(), "...");
+    }
     throw IoError("postgresql://", reason + "; expected postgresql://user@host/database");
   }
   const auto value = [&](std::string_view key) {
@@ -223,7 +234,7 @@ void PostgresConnection::connect() {
   values.insert(values.end(), {url_.c_str(), "UTF8", nullptr});
   session_ = PQconnectdbParams(keys.data(), values.data(), 1);
   if (PQstatus(session_) != CONNECTION_OK) {
-    const std::string why = trimmed(PQerrorMessage(session_));
+    const std::string why = one_line(PQerrorMessage(session_));
     close();
     const bool full = why.find("too many") != std::string::npos ||
                       why.find("connection slots") != std::string::npos;
@@ -232,6 +243,8 @@ void PostgresConnection::connect() {
     throw IoError(name_, why + "; the server must run and the database exist");
   }
   was_connected_ = true;
+  PQsetNoticeProcessor(
+      session_, [](void*, const char* text) { log_info(one_line(text)); }, nullptr);
   const int64_t patience_ms = std::max<int64_t>(1, std::llround(patience_ * 1000));
   // A process that is stopped within a transaction does not keep its locks for ever.
   execute(
@@ -256,7 +269,7 @@ void PostgresConnection::fail(const PGresult* result) {
   };
   const std::string state = field(PG_DIAG_SQLSTATE);
   std::string why = field(PG_DIAG_MESSAGE_PRIMARY);
-  if (why.empty()) why = trimmed(PQerrorMessage(session_));
+  if (why.empty()) why = one_line(PQerrorMessage(session_));
   if (const std::string detail = field(PG_DIAG_MESSAGE_DETAIL); !detail.empty()) {
     why += " (" + detail + ")";
   }

@@ -393,18 +393,18 @@ std::optional<Trial> SqlStorage::claim_waiting(int64_t study_id) {
   int64_t& first = caches_[study_id].first_waiting;
   // Mostly nothing waits: that is seen without a lock. A trial never waits again, and ids appear
   // in ascending order, so what lies before the first waiting one need not be looked at again.
-  const bool any = read([&] {
-    const Rows newest =
-        connection_->query("SELECT MAX(trial_id) FROM trials WHERE study_id = $1", {study_id});
-    if (newest.null(0, 0)) return false;
-    const Rows oldest = connection_->query(
-        "SELECT trial_id FROM trials WHERE study_id = $1 AND trial_id >= $2 AND state = 'WAITING' "
-        "ORDER BY trial_id LIMIT 1",
+  const Rows seen = persist([&](const Deadline&) {
+    return connection_->query(
+        "SELECT (SELECT trial_id FROM trials WHERE study_id = $1 AND trial_id >= $2 AND "
+        "state = 'WAITING' ORDER BY trial_id LIMIT 1) AS oldest, "
+        "(SELECT MAX(trial_id) FROM trials WHERE study_id = $1) AS newest",
         {study_id, first});
-    first = oldest.empty() ? newest.integer(0, 0) + 1 : oldest.integer(0, 0);
-    return !oldest.empty();
   });
-  if (!any) return std::nullopt;
+  if (seen.null(0, 0)) {
+    if (!seen.null(0, 1)) first = seen.integer(0, 1) + 1;
+    return std::nullopt;
+  }
+  first = seen.integer(0, 0);
   return write([&]() -> std::optional<Trial> {
     const Rows rows = connection_->query(
         "UPDATE trials SET state = 'RUNNING', datetime_start = $1 WHERE state = 'WAITING' AND "

@@ -174,9 +174,7 @@ void SqliteConnection::fail(int code) {
   const int primary = code & 0xff;
   std::string why = sqlite3_errmsg(db_);
   const int error = sqlite3_system_errno(db_);
-  if ((primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN) && error != 0) {
-    why += fmt::format(" ({})", std::strerror(error));
-  }
+  if (primary == SQLITE_CANTOPEN && error != 0) why += fmt::format(" ({})", std::strerror(error));
   switch (primary) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -192,6 +190,12 @@ void SqliteConnection::fail(int code) {
       throw IoError(name_,
                     "the disk is full: this write was not stored, all earlier ones are; "
                     "make room and go on");
+    case SQLITE_IOERR:
+      throw IoError(name_,
+                    fmt::format("{} (SQLite code {}): this write was not stored, all earlier "
+                                "ones are; look for a quota or a limit on file sizes, or a "
+                                "broken disk",
+                                why, code));
     case SQLITE_READONLY:
       throw IoError(name_, why + "; the file and its folder must be writable");
     default:
