@@ -16,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -148,8 +149,12 @@ class Supervisor {
   void start_worker();
   /// Takes note of workers that ended. Throws: Error when they die without getting anywhere.
   void reap();
+  /// Until no worker runs and no trial waits.
   void watch();
-  void tell_progress(bool all);
+  /// Whether a worker died between claiming a trial and signing it: only silence tells of it.
+  bool orphans() const;
+  /// Says how each trial ended that had not when last asked.
+  void tell_progress();
   bool work_left() const;
   int run_finals(const Json& report);
 
@@ -165,8 +170,7 @@ class Supervisor {
   std::map<pid_t, int> workers_;  // and the trials that had ended when each began
   bool stopping_ = false;
   int deaths_ = 0;     // in a row, without a trial ended between
-  int last_code_ = 0;  // of a worker that failed
-  std::map<int64_t, tune::TrialState> told_;
+  std::set<int64_t> told_;  // trials whose end has been said
 };
 
 int64_t ended(const tune::StudyView& view) {
@@ -246,7 +250,6 @@ void Supervisor::reap() {
       storage_->fail_and_retry(trial->id, {config_.study.grace_seconds, config_.study.max_retries});
     }
     if (code == 0 || stopping_) continue;
-    last_code_ = code;
     deaths_ = ended({"", {}, trials}) > before ? 1 : deaths_ + 1;
     if (deaths_ >= kMostDeaths || code == 1) {
       for (const auto& [pid, since] : workers_) kill(pid, SIGTERM);
@@ -268,19 +271,23 @@ void Supervisor::watch() {
       for (const auto& [pid, since] : workers_) kill(pid, SIGTERM);
     }
     reap();
-    tell_progress(false);
+    tell_progress();
     const auto wanted = static_cast<size_t>(config_.budget.workers);
     while (!stopping_ && workers_.size() < wanted && work_left()) start_worker();
   }
 }
 
-void Supervisor::tell_progress(bool all) {
+bool Supervisor::orphans() const {
+  const auto trials = storage_->trials(study_.id);
+  return std::any_of(trials.begin(), trials.end(), [](const tune::TrialPtr& trial) {
+    return trial->state == tune::TrialState::kRunning && !trial->user_attrs.contains(tune::kWorker);
+  });
+}
+
+void Supervisor::tell_progress() {
   const tune::StudyView view{study_.name, study_.directions, storage_->trials(study_.id)};
   for (const tune::TrialPtr& trial : view.trials) {
-    tune::TrialState& told = told_.try_emplace(trial->number, tune::TrialState::kWaiting).first->second;
-    if (told == trial->state && !all) continue;
-    told = trial->state;
-    if (!all && tune::finished(trial->state)) {
+    if (tune::finished(trial->state) && told_.insert(trial->number).second) {
       log_info(trial_line(view, *trial, config_.budget.trials, now() - begin_));
     }
   }
@@ -306,10 +313,17 @@ StaticReport Supervisor::run() {
   const train::StopSignal stop;
   prepare();
   storage_ = tune::open_storage(url_);
-  told_.clear();
-  for (const tune::TrialPtr& trial : storage_->trials(study_.id)) told_[trial->number] = trial->state;
+  for (const tune::TrialPtr& trial : storage_->trials(study_.id)) {
+    if (tune::finished(trial->state)) told_.insert(trial->number);
+  }
   for (int64_t i = 0; i < config_.budget.workers && work_left(); ++i) start_worker();
   watch();
+  while (!stopping_ && orphans() && !train::StopSignal::received()) {
+    std::this_thread::sleep_for(kPoll);
+    storage_->fail_stale(study_.id, {config_.study.grace_seconds, config_.study.max_retries});
+    if (work_left()) start_worker();
+    watch();
+  }
   const tune::Study study = storage_->find_study(study_.name).value();
   const auto write = [&] {
     return write_static_report(config_, study, storage_->trials(study.id), folder_.path());

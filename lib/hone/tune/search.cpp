@@ -58,6 +58,8 @@ std::optional<Trial> Search::ask() {
   std::optional<Trial> trial = storage_.claim_waiting(study_.id);
   if (!trial) return std::nullopt;
   storage_.heartbeat(trial->id);
+  storage_.set_trial_attrs(trial->id, {{kWorker, options_.worker}});
+  trial->user_attrs[kWorker] = options_.worker;
   draw(*trial);
   return trial;
 }
@@ -80,7 +82,6 @@ void Search::draw(Trial& trial) {
       if (!feasibility.constraints.empty()) {
         trial.system_attrs[kConstraints] = feasibility.constraints;
       }
-      feasibility.facts[kWorker] = options_.worker;
       storage_.set_trial_attrs(trial.id, feasibility.facts);
       for (auto& [key, value] : feasibility.facts) trial.user_attrs[key] = value;
       store_new_attrs(trial, before);
