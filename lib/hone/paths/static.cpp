@@ -75,7 +75,14 @@ std::pair<tune::Study, bool> open_study(tune::Storage& storage, const StaticConf
   const std::string& name = config.study.name;
   std::optional<tune::Study> study = storage.find_study(name);
   const bool made = !study;
-  if (made) study = storage.create_study(name, directions(config));
+  if (made) {
+    try {
+      study = storage.create_study(name, directions(config));
+    } catch (const Error&) {  // another machine was faster
+      study = storage.find_study(name);
+      if (!study) throw;
+    }
+  }
   if (study->directions != directions(config)) {
     throw ConfigError({{"/objectives", "the study \"" + name +
                                            "\" optimises in other directions; give this search "
@@ -120,6 +127,17 @@ pid_t spawn(const std::string& log_file, const std::function<int()>& body) {
   _exit(code);
 }
 
+/// Why a process that spawn() made ended: what it said last, or where it might have.
+std::string last_words(const std::string& log_file, pid_t child) {
+  const std::string begin = fmt::format("{} warning: worker ends: ", child);
+  std::string words = "see " + log_file;
+  std::ifstream log(log_file);
+  for (std::string line; std::getline(log, line);) {
+    if (line.starts_with(begin)) words = line.substr(begin.size());
+  }
+  return words;
+}
+
 /// Waits for one process, forwarding a signal that this one got. Returns its exit code.
 int wait_for(pid_t child) {
   for (bool told = false;; std::this_thread::sleep_for(kPoll)) {
@@ -147,12 +165,12 @@ class Supervisor {
  private:
   void prepare();
   void start_worker();
-  /// Takes note of workers that ended. Throws: Error when they die without getting anywhere.
+  /// Takes note of workers that ended; stops the search when they get nowhere.
   void reap();
-  /// Until no worker runs and no trial waits.
+  void stop();
+  /// Until no worker runs, no trial waits, and none runs elsewhere.
   void watch();
-  /// Whether a worker died between claiming a trial and signing it: only silence tells of it.
-  bool orphans() const;
+  bool others_run();
   /// Says how each trial ended that had not when last asked.
   void tell_progress();
   bool work_left() const;
@@ -169,7 +187,10 @@ class Supervisor {
   tune::Study study_;
   std::map<pid_t, int> workers_;  // and the trials that had ended when each began
   bool stopping_ = false;
-  int deaths_ = 0;     // in a row, without a trial ended between
+  int deaths_ = 0;          // in a row, without a trial ended between
+  std::string failure_;     // that stopped the search
+  double idle_since_ = 0;   // when none of the workers was left; 0 while some are
+  int64_t others_ = 0;      // trials of other processes that it waits for
   std::set<int64_t> told_;  // trials whose end has been said
 };
 
@@ -194,9 +215,6 @@ void Supervisor::prepare() {
   resolve(config_, *storage, cache_);
   const auto [study, made] = open_study(*storage, config_);
   study_ = study;
-  for (int i = 0; !made && i < 100 && storage->trials(study_.id).empty(); ++i) {
-    std::this_thread::sleep_for(kPoll);  // another machine has just made it and enqueues
-  }
   const tune::Space space(config_.space, "/space");
   const auto choice = tune::choose_sampler(config_.sampler, space, config_.budget.trials,
                                            config_.objectives.size());
@@ -251,37 +269,52 @@ void Supervisor::reap() {
     }
     if (code == 0 || stopping_) continue;
     deaths_ = ended({"", {}, trials}) > before ? 1 : deaths_ + 1;
-    if (deaths_ >= kMostDeaths || code == 1) {
-      for (const auto& [pid, since] : workers_) kill(pid, SIGTERM);
-      while (!workers_.empty() && waitpid(workers_.begin()->first, &status, 0) > 0) {
-        workers_.erase(workers_.begin());
-      }
-      throw Error(fmt::format("a worker ended with {}; the reason is the last line of {}", code,
-                              folder_.file("workers.log")));
-    }
+    if (deaths_ < kMostDeaths && code != 1) continue;
+    failure_ = fmt::format("a worker ended with {}: {}", code,
+                           last_words(folder_.file("workers.log"), child));
+    stop();
   }
+}
+
+void Supervisor::stop() {
+  stopping_ = true;
+  for (const auto& [pid, since] : workers_) kill(pid, SIGTERM);
+}
+
+/// Whether trials run that none of this process's workers has: on other machines, or left by a
+/// process that died, which shows after the grace. Their ends are part of the report.
+bool Supervisor::others_run() {
+  if (idle_since_ == 0) idle_since_ = now();
+  storage_->fail_stale(study_.id, {config_.study.grace_seconds, config_.study.max_retries});
+  int64_t running = 0;
+  for (const tune::TrialPtr& trial : storage_->trials(study_.id)) {
+    if (trial->state == tune::TrialState::kWaiting && work_left()) return true;
+    if (trial->state != tune::TrialState::kRunning) continue;
+    // One that is not of hone may never end, nor be missed.
+    running += trial->user_attrs.contains(tune::kWorker) ||
+               now() < idle_since_ + config_.study.grace_seconds;
+  }
+  if (running > 0 && running != others_) {
+    log_info(fmt::format("waiting for {} trials that other processes run, or ran", running));
+  }
+  others_ = running;
+  return running > 0;
 }
 
 void Supervisor::watch() {
-  while (!workers_.empty()) {
+  for (;;) {
+    const auto wanted = static_cast<size_t>(config_.budget.workers);
+    while (!stopping_ && workers_.size() < wanted && work_left()) start_worker();
+    if (!workers_.empty()) idle_since_ = 0;
+    if (workers_.empty() && (stopping_ || !others_run())) return;
     std::this_thread::sleep_for(kPoll);
     if (train::StopSignal::received() && !stopping_) {
-      stopping_ = true;
       log_info("stopping: running trials are given back to the study");
-      for (const auto& [pid, since] : workers_) kill(pid, SIGTERM);
+      stop();
     }
     reap();
     tell_progress();
-    const auto wanted = static_cast<size_t>(config_.budget.workers);
-    while (!stopping_ && workers_.size() < wanted && work_left()) start_worker();
   }
-}
-
-bool Supervisor::orphans() const {
-  const auto trials = storage_->trials(study_.id);
-  return std::any_of(trials.begin(), trials.end(), [](const tune::TrialPtr& trial) {
-    return trial->state == tune::TrialState::kRunning && !trial->user_attrs.contains(tune::kWorker);
-  });
 }
 
 void Supervisor::tell_progress() {
@@ -316,19 +349,13 @@ StaticReport Supervisor::run() {
   for (const tune::TrialPtr& trial : storage_->trials(study_.id)) {
     if (tune::finished(trial->state)) told_.insert(trial->number);
   }
-  for (int64_t i = 0; i < config_.budget.workers && work_left(); ++i) start_worker();
   watch();
-  while (!stopping_ && orphans() && !train::StopSignal::received()) {
-    std::this_thread::sleep_for(kPoll);
-    storage_->fail_stale(study_.id, {config_.study.grace_seconds, config_.study.max_retries});
-    if (work_left()) start_worker();
-    watch();
-  }
   const tune::Study study = storage_->find_study(study_.name).value();
   const auto write = [&] {
     return write_static_report(config_, study, storage_->trials(study.id), folder_.path());
   };
   StaticReport report{.json = write()};
+  if (!failure_.empty()) throw Error(failure_);
   const int signal = train::StopSignal::received();
   if (signal == 0) report.exit_code = run_finals(report.json);
   if (signal == 0 && config_.final.seeds > 0) report.json = write();
@@ -340,7 +367,7 @@ StaticReport Supervisor::run() {
 }  // namespace
 
 StaticReport run_static(const StaticConfig& config, const RunContext& context) {
-  check_files(config.base);
+  check_files(config);
   return Supervisor(config, context).run();
 }
 

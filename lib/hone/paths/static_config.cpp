@@ -1,8 +1,10 @@
 #include "hone/paths/static_config.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "hone/core/error.h"
+#include "hone/paths/domain_data.h"
 #include "hone/paths/trial_config.h"
 
 namespace hone::paths {
@@ -71,6 +73,31 @@ void StaticConfig::validate(Validation& v) const {
   for (const Problem& problem : check_space(base, space, "space")) {
     v.problem(problem.path, problem.message);
   }
+}
+
+void check_files(const StaticConfig& config) {
+  std::vector<Problem> problems;
+  const auto check = [&](const std::string& path, const std::string& file) {
+    if (!std::filesystem::exists(file)) problems.push_back({path, "there is no file " + file});
+  };
+  try {
+    check_files(config.base);
+  } catch (const ConfigError& error) {
+    for (const Problem& problem : error.problems()) {
+      problems.push_back({"/base" + problem.path, problem.message});
+    }
+  }
+  for (size_t i = 0; i < config.objectives.size(); ++i) {
+    const auto& file = config.objectives[i].file;
+    if (file) check("/objectives/" + std::to_string(i) + "/file", *file);
+  }
+  for (size_t i = 0; i < config.final.held_out.size(); ++i) {
+    const auto& files = config.final.held_out[i].files;
+    for (size_t j = 0; j < files.size(); ++j) {
+      check("/final/held_out/" + std::to_string(i) + "/files/" + std::to_string(j), files[j]);
+    }
+  }
+  if (!problems.empty()) throw ConfigError(std::move(problems));
 }
 
 std::vector<tune::Direction> directions(const StaticConfig& config) {

@@ -115,6 +115,9 @@ struct StaticConfig {
   void validate(Validation& v) const;
 };
 
+/// Throws: ConfigError naming every file of the recipe that is not there.
+void check_files(const StaticConfig& config);
+
 /// The study's directions.
 std::vector<tune::Direction> directions(const StaticConfig& config);
 

@@ -64,7 +64,7 @@ Survey survey(const StaticConfig& config, const tune::Space& space, RunCache& ca
 }  // namespace
 
 StaticPlan plan_static(const StaticConfig& recipe) {
-  check_files(recipe.base);
+  check_files(recipe);
   RunCache cache;
   StaticConfig config = recipe;
   resolve_presets(config, cache);

@@ -105,7 +105,11 @@ class Worker {
       calibrate();
       std::optional<tune::Trial> trial = search_.ask();
       if (!trial) break;
-      if (const int signal = run_trial(*trial)) return 128 + signal;
+      try {
+        if (const int signal = run_trial(*trial)) return 128 + signal;
+      } catch (const tune::TrialFinished& error) {
+        log_warning(error.what());
+      }
     }
     return 0;
   }
@@ -162,9 +166,8 @@ int Worker::run_trial(tune::Trial& trial) {
                          [&](int64_t step, double value) {
                            return search_.report(trial, step, value);
                          });
-  } catch (const tune::TrialFinished& error) {
-    log_warning(fmt::format("trial {} was given to another worker: {}", trial.number, error.what()));
-    return 0;
+  } catch (const tune::TrialFinished&) {
+    throw;
   } catch (const std::exception& error) {
     fail(trial, error.what());
     return 0;

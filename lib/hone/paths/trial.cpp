@@ -76,6 +76,15 @@ TrialResult TrialRunner::run(const DomainConfig& config, const std::string& out,
   result.values = values(last, out, result.facts);
   result.state = tune::TrialState::kComplete;
   if (saves_model_) std::filesystem::remove_all(out + "/model");
+  for (size_t i = 0; i < result.values.size(); ++i) {
+    if (!std::isnan(result.values[i])) continue;
+    const ObjectiveOptions& options = config_.objectives[i];
+    if (!evaluation_value(options, last)) {
+      throw Error("the objective " + enum_name(options.metric) + " is not a number");
+    }
+    result.state = tune::TrialState::kPruned;  // the last step diverged
+  }
+  if (result.state == tune::TrialState::kPruned) result.values.clear();
   return result;
 }
 

@@ -1,6 +1,7 @@
 #include "hone/paths/trial_config.h"
 
 #include <algorithm>
+#include <numbers>
 #include <set>
 
 #include "hone/config/reader.h"
@@ -19,7 +20,11 @@ void put(Json& json, const std::string& pointer, const Json& value) {
        parent = parent.parent_pointer()) {
     if (json.contains(parent) && json.at(parent).is_null()) json[parent] = Json::object();
   }
-  json[at] = value;
+  if (json.at(at.parent_pointer()).is_array()) {
+    json.at(at) = value;  // a list gets no new entries
+  } else {
+    json[at] = value;
+  }
 }
 
 /// Reads `json`, dropping keys that are wrong only in that they are given, unless one of `kept` is
@@ -58,9 +63,13 @@ std::set<std::string> names(const std::vector<tune::Param>& params) {
   return all;
 }
 
-/// Values that show whether a key takes the parameter at all: its ends, or all its choices.
+/// Values that show whether a key takes the parameter at all: its ends and, of a real one, a value
+/// between that is hardly an integer; or all its choices.
 std::vector<double> samples(const tune::Distribution& distribution) {
-  if (const auto* d = std::get_if<tune::FloatDistribution>(&distribution)) return {d->low, d->high};
+  if (const auto* d = std::get_if<tune::FloatDistribution>(&distribution)) {
+    const double between = d->low + d->step.value_or((d->high - d->low) / std::numbers::pi);
+    return {d->low, std::min(between, d->high), d->high};
+  }
   if (const auto* d = std::get_if<tune::IntDistribution>(&distribution)) {
     return {static_cast<double>(d->low), static_cast<double>(d->high)};
   }

@@ -43,23 +43,15 @@ Search::Search(Storage& storage, const Study& study, const Space& space, Sampler
 StudyView Search::view() { return {study_.name, study_.directions, storage_.trials(study_.id)}; }
 
 int64_t Search::enqueue(int64_t trials) {
-  int64_t have = 0;
-  for (const TrialPtr& trial : storage_.trials(study_.id)) {
-    have += trial->state != TrialState::kFail && !refused(*trial);
-  }
-  Trial waiting;
-  waiting.state = TrialState::kWaiting;
-  for (int64_t i = have; i < trials; ++i) storage_.create_trial(study_.id, &waiting);
-  return std::max<int64_t>(0, trials - have);
+  return storage_.enqueue(study_.id, trials, kRefused);
 }
 
 std::optional<Trial> Search::ask() {
   storage_.fail_stale(study_.id, options_.retry);
   std::optional<Trial> trial = storage_.claim_waiting(study_.id);
   if (!trial) return std::nullopt;
-  storage_.heartbeat(trial->id);
+  trial->user_attrs[kWorker] = options_.worker;  // before the draw, which may take long or die
   storage_.set_trial_attrs(trial->id, {{kWorker, options_.worker}});
-  trial->user_attrs[kWorker] = options_.worker;
   draw(*trial);
   return trial;
 }

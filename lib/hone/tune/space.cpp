@@ -35,7 +35,8 @@ double grid_value(const Distribution& distribution, int64_t i) {
 
 Distribution ParameterOptions::distribution() const {
   if (type == ParameterType::kCategorical) return validated(CategoricalDistribution{choices});
-  const double from = low.value(), to = high.value();
+  if (!low || !high) throw Error("a range needs low and high");
+  const double from = *low, to = *high;
   if (type == ParameterType::kFloat) return validated(FloatDistribution{from, to, log, step});
   return validated(IntDistribution{whole(from, "low"), whole(to, "high"), log,
                                    step ? whole(*step, "step") : 1});

@@ -55,7 +55,8 @@ class Storage {
   /// A new RUNNING trial that starts now; or one that is as `copy` in all but id and number
   /// (WAITING to enqueue it; a finished one to record it).
   virtual Trial create_trial(int64_t study_id, const Trial* copy = nullptr) = 0;
-  /// The oldest WAITING trial, now RUNNING and the caller's alone; nullopt if there is none.
+  /// The oldest WAITING trial, now RUNNING, with a first heartbeat, and the caller's alone; nullopt
+  /// if there is none.
   virtual std::optional<Trial> claim_waiting(int64_t study_id) = 0;
 
   /// Throw: TrialFinished; Error if a parameter's distribution is incompatible with the study's.
@@ -76,6 +77,11 @@ class Storage {
   virtual std::vector<Trial> fail_stale(int64_t study_id, const RetryOptions& options) = 0;
   /// The same for one RUNNING trial whose worker is known to be dead. Throws: TrialFinished.
   virtual void fail_and_retry(int64_t trial_id, const RetryOptions& options) = 0;
+
+  /// Makes WAITING trials until the study has `trials`, in one transaction, so that several callers
+  /// make no more. Failed trials and those with the user attribute `uncounted` do not count.
+  /// Returns how many were made.
+  virtual int64_t enqueue(int64_t study_id, int64_t trials, const std::string& uncounted) = 0;
 };
 
 struct StorageOptions {

@@ -413,7 +413,23 @@ std::optional<Trial> SqlStorage::claim_waiting(int64_t study_id) {
             connection_->skip_locked() + ") RETURNING trial_id",
         {time_text(now()), study_id, first});
     if (rows.empty()) return std::nullopt;
+    beat(rows.integer(0, 0));  // so that it is missed if the claimer dies at once
     return read_trial(rows.integer(0, 0));
+  });
+}
+
+int64_t SqlStorage::enqueue(int64_t study_id, int64_t trials, const std::string& uncounted) {
+  return write([&] {
+    lock_study(study_id);
+    const Rows rows = connection_->query(
+        "SELECT COUNT(*) FROM trials t WHERE study_id = $1 AND state <> 'FAIL' AND NOT EXISTS ("
+        "SELECT 1 FROM trial_user_attributes a WHERE a.trial_id = t.trial_id AND a.key = $2)",
+        {study_id, uncounted});
+    const int64_t missing = std::max<int64_t>(0, trials - rows.integer(0, 0));
+    Trial waiting;
+    waiting.state = TrialState::kWaiting;
+    for (int64_t i = 0; i < missing; ++i) insert_trial(study_id, waiting);
+    return missing;
   });
 }
 
@@ -538,12 +554,16 @@ TrialState SqlStorage::finish(int64_t trial_id, TrialState state,
 bool SqlStorage::heartbeat(int64_t trial_id) {
   return write([&] {
     if (finished(lock_trial(trial_id).state)) return false;
-    connection_->query(
-        "INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES ($1, CURRENT_TIMESTAMP) "
-        "ON CONFLICT (trial_id) DO UPDATE SET heartbeat = excluded.heartbeat",
-        {trial_id});
+    beat(trial_id);
     return true;
   });
+}
+
+void SqlStorage::beat(int64_t trial_id) {
+  connection_->query(
+      "INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES ($1, CURRENT_TIMESTAMP) "
+      "ON CONFLICT (trial_id) DO UPDATE SET heartbeat = excluded.heartbeat",
+      {trial_id});
 }
 
 /// Ends a RUNNING trial as FAIL and enqueues it again, with what Optuna's

@@ -38,6 +38,7 @@ class SqlStorage : public Storage {
   bool heartbeat(int64_t trial_id) override;
   std::vector<Trial> fail_stale(int64_t study_id, const RetryOptions& options) override;
   void fail_and_retry(int64_t trial_id, const RetryOptions& options) override;
+  int64_t enqueue(int64_t study_id, int64_t trials, const std::string& uncounted) override;
 
  private:
   /// What is known of a study without asking the database.
@@ -72,6 +73,7 @@ class SqlStorage : public Storage {
   int64_t study_of(int64_t trial_id);
   LockedTrial lock_trial(int64_t trial_id);
   LockedTrial lock_unfinished(int64_t trial_id);
+  void beat(int64_t trial_id);
 
   std::vector<Study> read_studies(const std::string& condition,
                                   const std::vector<Value>& parameters);
