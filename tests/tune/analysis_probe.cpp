@@ -1,5 +1,7 @@
-// Computes what tests/interop/tune_pareto.py compares with Optuna.
+// Computes what tests/interop/tune_pareto.py and tune_importance.py compare with Optuna.
+#include "hone/tune/export.h"
 #include "hone/tune/hypervolume.h"
+#include "hone/tune/importance.h"
 #include "probe.h"
 
 using namespace hone;
@@ -16,6 +18,18 @@ Json answer(const Json& ask) {
     }
     return numbers;
   }
+  if (what == "importance") {
+    Json result = Json::array();
+    for (const auto& [name, importance] : importances(
+             probe::study(ask.at("study")), {.target_quantile = ask.at("target").get<double>(),
+                                            .region_quantile = ask.at("region").get<double>(),
+                                            .evaluate_on_local = ask.at("local").get<bool>(),
+                                            .normalize = ask.at("normalize").get<bool>()})) {
+      result.push_back({name, importance});
+    }
+    return result;
+  }
+  if (what == "csv") return trials_csv(probe::study(ask.at("study")));
   const Losses rows = probe::matrix(ask.at("rows"));
   if (what == "ranks") return domination_ranks(rows, ask.at("at_least").get<size_t>());
   if (what == "constrained_ranks") {

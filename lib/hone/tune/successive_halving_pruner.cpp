@@ -19,6 +19,14 @@ double within_json(double value) {
   return std::clamp(value, -kMost, kMost);
 }
 
+/// What was written at a rung, also by Optuna: its infinities are read as strings.
+std::optional<double> rung_value(const Json& json) {
+  if (json.is_number()) return within_json(json.get<double>());
+  if (json == "Infinity") return within_json(INFINITY);
+  if (json == "-Infinity") return within_json(-INFINITY);
+  return std::nullopt;
+}
+
 /// A hundredth of the longest complete trial's steps.
 std::optional<int64_t> estimated_min_resource(const StudyView& study) {
   std::optional<int64_t> longest;
@@ -37,8 +45,8 @@ std::vector<double> competitors(const StudyView& study, const Trial& trial, cons
   for (const TrialPtr& other : study.trials) {
     const auto found = other->system_attrs.find(key);
     if (other->number == trial.number || found == other->system_attrs.end()) continue;
-    if (!found->second.is_number()) continue;
-    all.push_back(loss(within_json(found->second.get<double>()), study.directions[0]));
+    const std::optional<double> value = rung_value(found->second);
+    if (value) all.push_back(loss(*value, study.directions[0]));
   }
   return all;
 }

@@ -1,0 +1,59 @@
+#include "hone/tune/detail/format.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <optional>
+
+#include "hone/core/page.h"
+#include "hone/tune/search.h"
+
+namespace hone::tune::detail {
+namespace {
+
+bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }
+
+}  // namespace
+
+std::string format_duration(double seconds) {
+  if (!std::isfinite(seconds)) return "–";
+  if (seconds < 59.95) return fmt::format("{:.1f} s", seconds);
+  const auto whole = static_cast<int64_t>(std::min(std::round(seconds), 9e15));
+  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  if (whole < 86400) return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
+  return fmt::format("{} d {:02} h", whole / 86400, whole / 3600 % 24);
+}
+
+size_t columns_of(std::string_view text) {
+  size_t columns = 0;
+  for (const char c : text) columns += begins_character(c);
+  return columns;
+}
+
+std::string shortened(std::string_view text, size_t columns) {
+  if (columns_of(text) <= columns) return std::string(text);
+  if (columns == 0) return "";
+  size_t end = 0;
+  for (size_t seen = 0; end < text.size(); ++end) {
+    if (begins_character(text[end]) && ++seen == columns) break;
+  }
+  return std::string(text.substr(0, end)) + "…";
+}
+
+std::string value_text(const Distribution& distribution, double internal) {
+  if (std::holds_alternative<FloatDistribution>(distribution)) return format_number(internal);
+  if (!contains(distribution, internal)) return fmt::format("{}", internal);
+  const Json value = external_value(distribution, internal);
+  return value.is_string() ? value.get<std::string>()
+                           : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+bool ran(const Trial& trial) { return !refused(trial) && trial.state != TrialState::kWaiting; }
+
+std::optional<double> duration(const Trial& trial, std::optional<Time> now) {
+  const std::optional<Time> end = trial.complete ? trial.complete : now;
+  if (!trial.start || !end) return std::nullopt;
+  return std::max(0.0, (static_cast<double>(*end) - static_cast<double>(*trial.start)) / 1e6);
+}
+
+}  // namespace hone::tune::detail
