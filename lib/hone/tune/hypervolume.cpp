@@ -13,7 +13,7 @@
 namespace hone::tune {
 namespace {
 
-using detail::Rows;
+using detail::FlatRows;
 using Point = std::vector<double>;
 
 void check(const Losses& losses, const Point& reference) {
@@ -38,15 +38,15 @@ double box(const double* row, const Point& reference) {
 }
 
 /// Rows [begin, end) moved back to where `row` dominates them.
-Rows limited(const Rows& rows, size_t begin, size_t end, const double* row) {
-  Rows result{rows.width};
+FlatRows limited(const FlatRows& rows, size_t begin, size_t end, const double* row) {
+  FlatRows result{rows.width};
   for (size_t i = begin; i < end; ++i) {
     for (size_t k = 0; k < rows.width; ++k) result.data.push_back(std::max(rows[i][k], row[k]));
   }
   return result;
 }
 
-double volume_2d(const Rows& front, const Point& reference) {
+double volume_2d(const FlatRows& front, const Point& reference) {
   double volume = 0, top = reference[1];
   for (size_t i = 0; i < front.size(); ++i) {
     volume += (reference[0] - front[i][0]) * (top - front[i][1]);
@@ -56,7 +56,7 @@ double volume_2d(const Rows& front, const Point& reference) {
 }
 
 /// Sums, between one row's first column and the next one's, the area that the rows so far cover.
-double volume_3d(const Rows& rows, const Point& reference) {
+double volume_3d(const FlatRows& rows, const Point& reference) {
   const size_t n = rows.size();
   const std::vector<size_t> by_second =
       detail::sorted_order(n, [&](size_t a, size_t b) { return rows[a][1] < rows[b][1]; });
@@ -76,7 +76,7 @@ double volume_3d(const Rows& rows, const Point& reference) {
   return volume;
 }
 
-double volume_wfg(const Rows& rows, const Point& reference) {
+double volume_wfg(const FlatRows& rows, const Point& reference) {
   const size_t n = rows.size();
   if (n == 1) return box(rows[0], reference);
   if (n == 2) {
@@ -85,7 +85,7 @@ double volume_wfg(const Rows& rows, const Point& reference) {
   }
   double sum = 0;
   for (size_t i = 0; i + 1 < n; ++i) {
-    Rows others = limited(rows, i + 1, n, rows[i]);
+    FlatRows others = limited(rows, i + 1, n, rows[i]);
     if (others.size() > 3) others = detail::marked(others, detail::front_of_sorted(others));
     sum += box(rows[i], reference) - volume_wfg(others, reference);
   }
@@ -93,7 +93,7 @@ double volume_wfg(const Rows& rows, const Point& reference) {
 }
 
 /// Of rows that ascend by their first column; two columns need a front.
-double volume(const Rows& rows, const Point& reference) {
+double volume(const FlatRows& rows, const Point& reference) {
   const double result = rows.width == 2   ? volume_2d(rows, reference)
                         : rows.width == 3 ? volume_3d(rows, reference)
                                           : volume_wfg(rows, reference);
@@ -101,12 +101,12 @@ double volume(const Rows& rows, const Point& reference) {
 }
 
 double volume(const Losses& losses, const Point& reference) {
-  const Rows rows = detail::sort_rows(losses, reference.size()).rows;
+  const FlatRows rows = detail::sort_rows(losses, reference.size()).rows;
   return volume(detail::marked(rows, detail::front_of_sorted(rows)), reference);
 }
 
-Rows by_first_column(const Losses& losses) {
-  Rows rows{losses[0].size()};
+FlatRows by_first_column(const Losses& losses) {
+  FlatRows rows{losses[0].size()};
   for (const size_t i : detail::sorted_order(
            losses.size(), [&](size_t a, size_t b) { return losses[a][0] < losses[b][0]; })) {
     rows.push(losses[i].data());
@@ -131,7 +131,7 @@ void erase_at(std::vector<T>& values, size_t i) {
 
 /// Of distinct rows in lexicographic order. Along a two-dimensional front a chosen row only cuts
 /// the boxes before it in the first column and those after it in the second.
-std::vector<size_t> choose_2d(Rows rows, size_t count, const Point& reference) {
+std::vector<size_t> choose_2d(FlatRows rows, size_t count, const Point& reference) {
   std::vector<size_t> indices(rows.size()), chosen;
   std::iota(indices.begin(), indices.end(), size_t{0});
   std::vector<Point> corners(rows.size(), reference);
@@ -157,7 +157,7 @@ std::vector<size_t> choose_2d(Rows rows, size_t count, const Point& reference) {
 /// whose last known gain is below the best new one need no update.
 class GreedyChoice {
  public:
-  GreedyChoice(const Rows& rows, const Point& reference) : reference_(reference) {
+  GreedyChoice(const FlatRows& rows, const Point& reference) : reference_(reference) {
     for (size_t i = 0; i < rows.size(); ++i) {
       left_.emplace_back(rows[i], rows[i] + rows.width);
       indices_.push_back(i);

@@ -98,7 +98,7 @@ std::vector<int64_t> domination_ranks(const Losses& losses, std::optional<size_t
     std::iota(ranks.begin(), ranks.end(), int64_t{0});
     left.clear();
   }
-  for (detail::Rows rows = sorted.rows; distinct - left.size() < wanted; ++rank) {
+  for (detail::FlatRows rows = sorted.rows; distinct - left.size() < wanted; ++rank) {
     std::vector<bool> front = detail::front_of_sorted(rows);
     std::vector<size_t> behind;
     for (size_t i = 0; i < left.size(); ++i) {

@@ -131,12 +131,23 @@ std::string header(const ReportData& data, const std::vector<std::string>& names
   for (const std::string& name : names) {
     html += fmt::format("<th class=\"number\">{}</th>", escape_html(name));
   }
-  if (whole) html += "<th class=\"number\">duration</th><th>refused because</th>";
+  if (whole) html += "<th class=\"number\">duration</th><th>note</th>";
   return html + "</tr></thead>";
 }
 
+std::string note_of(const Trial& trial, const std::vector<std::string>& notes) {
+  for (const std::string& key : notes) {
+    const auto found = trial.user_attrs.find(key);
+    if (found != trial.user_attrs.end() && found->second.is_string()) {
+      return found->second.get<std::string>();
+    }
+  }
+  return "";
+}
+
+/// `whole`: with state, duration and `note`.
 std::string row(const ReportData& data, const Trial& trial, const std::vector<std::string>& names,
-                bool whole) {
+                bool whole, const std::string& note = "") {
   std::string html =
       "<tr>" + number_cell(static_cast<double>(trial.number), fmt::format("{}", trial.number));
   if (whole) {
@@ -164,11 +175,7 @@ std::string row(const ReportData& data, const Trial& trial, const std::vector<st
   if (whole) {
     const auto seconds = detail::duration(trial);
     html += seconds ? number_cell(*seconds, format_duration(*seconds)) : "<td></td>";
-    const auto reason = trial.user_attrs.find(kRefused);
-    html +=
-        fmt::format("<td>{}</td>", reason != trial.user_attrs.end() && reason->second.is_string()
-                                       ? escape_html(reason->second.get<std::string>())
-                                       : "");
+    html += "<td>" + escape_html(note) + "</td>";
   }
   return html + "</tr>";
 }
@@ -200,7 +207,8 @@ std::string render_best(const ReportData& data) {
       several ? "The Pareto front" : "The best trial", cut, header(data, names, false), html);
 }
 
-std::string render_table(const ReportData& data, size_t max_rows) {
+std::string render_table(const ReportData& data, const ReportOptions& options) {
+  const size_t max_rows = options.max_rows;
   std::vector<TrialPtr> trials = data.study.trials;
   std::string note = "click a column's name to sort";
   if (trials.size() > max_rows) {
@@ -214,7 +222,9 @@ std::string render_table(const ReportData& data, size_t max_rows) {
   }
   const std::vector<std::string> names = parameter_names(data);
   std::string html;
-  for (const TrialPtr& trial : trials) html += row(data, *trial, names, true) + "\n";
+  for (const TrialPtr& trial : trials) {
+    html += row(data, *trial, names, true, note_of(*trial, options.notes)) + "\n";
+  }
   return fmt::format(
       "<h2>Trials <small>{}</small></h2><div class=\"card\"><table id=\"trials\">{}<tbody>{}"
       "</tbody></table></div>\n",
@@ -256,8 +266,7 @@ std::string render_study_report(const StudyView& study, const ReportOptions& opt
   return render_page(title,
                      "<h1>" + title + "</h1>" + subtitle(data) + render_tiles(data) +
                          render_best(data) + "<h2>Course of the search</h2>" + grid(overview) +
-                         slices + detail::contour_figures(data) +
-                         render_table(data, options.max_rows),
+                         slices + detail::contour_figures(data) + render_table(data, options),
                      kReportStyle, kReportScript);
 }
 

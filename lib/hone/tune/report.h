@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "hone/tune/search.h"
 #include "hone/tune/trial.h"
 
 namespace hone::tune {
@@ -12,6 +13,8 @@ struct ReportOptions {
   std::string title;                    ///< else the study's name
   std::vector<std::string> objectives;  ///< names for people; else "value", or "value 1", ...
   size_t max_rows = 1000;               ///< of the table of trials: the best ones are shown
+  /// User attributes of which the table's last column shows the first that a trial has, as text.
+  std::vector<std::string> notes{kRefused};
 };
 
 /// A page of HTML that needs no network: figures, the best trial or the Pareto front, optimisation

@@ -19,7 +19,7 @@ SortedRows sort_rows(const std::vector<std::vector<double>>& rows, size_t width)
   return sorted;
 }
 
-std::vector<bool> front_of_sorted(const Rows& rows) {
+std::vector<bool> front_of_sorted(const FlatRows& rows) {
   const size_t n = rows.size(), width = rows.width;
   std::vector<bool> front(n, false);
   if (width <= 2) {
@@ -44,8 +44,8 @@ std::vector<bool> front_of_sorted(const Rows& rows) {
   return front;
 }
 
-Rows marked(const Rows& rows, const std::vector<bool>& keep) {
-  Rows kept{rows.width};
+FlatRows marked(const FlatRows& rows, const std::vector<bool>& keep) {
+  FlatRows kept{rows.width};
   for (size_t i = 0; i < rows.size(); ++i) {
     if (keep[i]) kept.push(rows[i]);
   }

@@ -6,7 +6,7 @@
 namespace hone::tune::detail {
 
 /// Rows of `width` numbers, one after the other.
-struct Rows {
+struct FlatRows {
   size_t width;
   std::vector<double> data = {};
 
@@ -18,7 +18,7 @@ struct Rows {
 
 /// The distinct rows of a matrix in lexicographic order, and where each row went.
 struct SortedRows {
-  Rows rows;
+  FlatRows rows;
   std::vector<size_t> first;  ///< for each distinct row the first row that is equal to it
   std::vector<size_t> place;  ///< for each row its distinct row
 };
@@ -28,9 +28,9 @@ SortedRows sort_rows(const std::vector<std::vector<double>>& rows, size_t width)
 
 /// Whether each row is on the front of these, which ascend by their first column at least. Rows
 /// that are equal to or dominated by an earlier one are not.
-std::vector<bool> front_of_sorted(const Rows& rows);
+std::vector<bool> front_of_sorted(const FlatRows& rows);
 
 /// The rows that are marked.
-Rows marked(const Rows& rows, const std::vector<bool>& keep);
+FlatRows marked(const FlatRows& rows, const std::vector<bool>& keep);
 
 }  // namespace hone::tune::detail
