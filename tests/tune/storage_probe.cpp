@@ -127,6 +127,18 @@ void work(Storage& storage, int64_t study) {
   say("ended", trial->number);
 }
 
+/// Trials as a search writes them: three parameters, five reports, an end.
+void bench(Storage& storage, int64_t study, int64_t trials) {
+  for (int64_t i = 0; i < trials; ++i) {
+    const int64_t id = storage.create_trial(study).id;
+    storage.set_params(id, {{"x", 0.5, FloatDistribution{0, 1}},
+                            {"lr", 1e-3, FloatDistribution{1e-5, 1e-1, true}},
+                            {"n", 4, IntDistribution{1, 8}}});
+    for (int64_t step = 0; step < 5; ++step) storage.report(id, step, 0.5);
+    storage.finish(id, TrialState::kComplete, {0.5});
+  }
+}
+
 Json answer(Storage& storage, const Json& c) {
   const std::string what = c.at("do");
   const auto study = [&] { return c.at("study").get<int64_t>(); };
@@ -157,6 +169,7 @@ Json answer(Storage& storage, const Json& c) {
     for (const TrialPtr& t : storage.trials(study())) all.push_back(trial_json(*t));
     return all;
   }
+  if (what == "count_trials") return storage.trials(study()).size();
   if (what == "trial") return trial_json(storage.trial(trial()));
   if (what == "create_trial") {
     if (!c.contains("copy")) return trial_json(storage.create_trial(study()));
@@ -189,6 +202,7 @@ Json answer(Storage& storage, const Json& c) {
   if (what == "fail_and_retry") {
     return storage.fail_and_retry(trial(), retry_options(c)), Json();
   }
+  if (what == "bench") return bench(storage, study(), c.at("trials")), Json();
   if (what == "claim_all") return claim_all(storage, study());
   if (what == "work") {
     for (int64_t i = 0; i < c.at("trials").get<int64_t>(); ++i) work(storage, study());

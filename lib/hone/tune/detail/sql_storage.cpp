@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <thread>
+#include <utility>
 
 #include "hone/core/log.h"
 #include "hone/tune/detail/sql_codec.h"
@@ -15,11 +16,6 @@
 
 namespace hone::tune::detail {
 namespace {
-
-Trial only_trial(std::vector<Trial> trials, int64_t trial_id) {
-  if (trials.empty()) throw Error(fmt::format("there is no trial with id {}", trial_id));
-  return std::move(trials.front());
-}
 
 bool has_nan(const std::vector<double>& values) {
   return std::any_of(values.begin(), values.end(), [](double v) { return std::isnan(v); });
@@ -83,9 +79,9 @@ auto SqlStorage::persist(Body body) {
         throw IoError(connection_->name(),
                       fmt::format("{}; gave up after {} s", error.what(), options_.patience));
       }
-      if (!warned)
+      if (!std::exchange(warned, true)) {
         log_warning(fmt::format("{}: {}; trying again", connection_->name(), error.what()));
-      warned = true;
+      }
     } catch (...) {
       connection_->rollback();
       throw;
@@ -246,8 +242,9 @@ size_t SqlStorage::objectives(int64_t study_id) {
 
 Trial SqlStorage::read_trial(int64_t trial_id) {
   std::vector<Trial> found = read_trial_rows(*connection_, "trial_id = $1", {trial_id});
+  if (found.empty()) throw Error(fmt::format("there is no trial with id {}", trial_id));
   read_details(*connection_, found);
-  return only_trial(std::move(found), trial_id);
+  return std::move(found.front());
 }
 
 Trial SqlStorage::trial(int64_t trial_id) {
