@@ -21,6 +21,7 @@
 #include "hone/core/error.h"
 #include "hone/core/json.h"
 #include "hone/tune/cma_es_sampler.h"
+#include "hone/tune/gp_sampler.h"
 #include "hone/tune/random_sampler.h"
 #include "hone/tune/sampler.h"
 
@@ -35,6 +36,10 @@ const std::map<std::string, Make> kSamplers = {
     {"cma_es",
      [](const Json& options, uint64_t seed) {
        return make_cma_es_sampler(config::read_config<CmaEsOptions>(options), seed);
+     }},
+    {"gp",
+     [](const Json& options, uint64_t seed) {
+       return make_gp_sampler(config::read_config<GpOptions>(options), seed);
      }},
     {"random", [](const Json&, uint64_t seed) { return make_random_sampler(seed); }},
 };

@@ -62,10 +62,11 @@ GaussianProcess::GaussianProcess(MatrixXd x, VectorXd y, std::vector<bool> categ
   set({VectorXd::Ones(x_.cols())});
 }
 
-ArrayXd GaussianProcess::squared_distances(const VectorXd& point, const VectorXd& weights) const {
-  ArrayXd sum = ArrayXd::Zero(x_.rows());
-  for (Eigen::Index k = 0; k < x_.cols(); ++k) {
-    sum += weights[k] * axis_distances(x_, k, point[k], categorical_[k]);
+ArrayXd GaussianProcess::squared_distances(const MatrixXd& others, const VectorXd& point,
+                                           const VectorXd& weights) const {
+  ArrayXd sum = ArrayXd::Zero(others.rows());
+  for (Eigen::Index k = 0; k < others.cols(); ++k) {
+    sum += weights[k] * axis_distances(others, k, point[k], categorical_[k]);
   }
   return sum;
 }
@@ -77,7 +78,7 @@ double GaussianProcess::loss(const VectorXd& raw, VectorXd& gradient) const {
 
   MatrixXd kernel(n, n), slope(n, n);  // slope: derivative of kernel by the squared distance
   for (Eigen::Index i = 0; i < n; ++i) {
-    const ArrayXd distances = squared_distances(x_.row(i), lengths);
+    const ArrayXd distances = squared_distances(x_, x_.row(i), lengths);
     kernel.col(i) = scale * matern(distances);
     slope.col(i) = scale * matern_derivative(distances);
   }
@@ -123,38 +124,30 @@ void GaussianProcess::fit() {
 void GaussianProcess::set(const KernelParams& params) {
   params_ = params;
   MatrixXd covariance(x_.rows(), x_.rows());
-  for (Eigen::Index i = 0; i < x_.rows(); ++i) covariance.col(i) = kernel(VectorXd(x_.row(i)));
+  for (Eigen::Index i = 0; i < x_.rows(); ++i) covariance.col(i) = kernel(x_, x_.row(i));
   covariance.diagonal().array() += params_.noise;
   factor_ = factorise(std::move(covariance));
   weights_ = factor_.solve(y_);
 }
 
-VectorXd GaussianProcess::kernel(const VectorXd& point, MatrixXd* derivative) const {
-  const ArrayXd distances = squared_distances(point, params_.inverse_squared_lengths);
+VectorXd GaussianProcess::kernel(const MatrixXd& others, const VectorXd& point,
+                                 MatrixXd* derivative) const {
+  const ArrayXd distances = squared_distances(others, point, params_.inverse_squared_lengths);
   if (derivative != nullptr) {
-    derivative->setZero(x_.rows(), x_.cols());
+    derivative->setZero(others.rows(), others.cols());
     const ArrayXd slope = 2 * params_.scale * matern_derivative(distances);
-    for (Eigen::Index k = 0; k < x_.cols(); ++k) {
+    for (Eigen::Index k = 0; k < others.cols(); ++k) {
       if (categorical_[k]) continue;
       derivative->col(k) =
-          slope * params_.inverse_squared_lengths[k] * (point[k] - x_.col(k).array());
+          slope * params_.inverse_squared_lengths[k] * (point[k] - others.col(k).array());
     }
   }
   return params_.scale * matern(distances);
 }
 
-double GaussianProcess::kernel(const VectorXd& a, const VectorXd& b) const {
-  ArrayXd distance = ArrayXd::Zero(1);
-  for (Eigen::Index k = 0; k < a.size(); ++k) {
-    const double gap = a[k] - b[k];
-    distance[0] += params_.inverse_squared_lengths[k] * (categorical_[k] ? gap != 0 : gap * gap);
-  }
-  return params_.scale * matern(distance)[0];
-}
-
 Prediction GaussianProcess::predict(const VectorXd& point, bool gradients) const {
   MatrixXd derivative;
-  const VectorXd k = kernel(point, gradients ? &derivative : nullptr);
+  const VectorXd k = kernel(x_, point, gradients ? &derivative : nullptr);
   const VectorXd solved = solve(k);
   Prediction prediction{k.dot(weights_), std::max(0.0, params_.scale - k.dot(solved)), {}, {}};
   if (gradients) {
@@ -166,7 +159,7 @@ Prediction GaussianProcess::predict(const VectorXd& point, bool gradients) const
 
 void GaussianProcess::predict(const MatrixXd& points, VectorXd& mean, VectorXd& variance) const {
   MatrixXd k(x_.rows(), points.rows());
-  for (Eigen::Index i = 0; i < points.rows(); ++i) k.col(i) = kernel(VectorXd(points.row(i)));
+  for (Eigen::Index i = 0; i < points.rows(); ++i) k.col(i) = kernel(x_, points.row(i));
   mean = k.transpose() * weights_;
   factor_.matrixL().solveInPlace(k);
   variance = (params_.scale - k.colwise().squaredNorm().transpose().array()).cwiseMax(0);
@@ -176,10 +169,8 @@ MatrixXd GaussianProcess::covariance(const MatrixXd& points) const {
   const Eigen::Index m = points.rows();
   MatrixXd k(x_.rows(), m), prior(m, m);
   for (Eigen::Index i = 0; i < m; ++i) {
-    k.col(i) = kernel(VectorXd(points.row(i)));
-    for (Eigen::Index j = 0; j < m; ++j) {
-      prior(i, j) = kernel(VectorXd(points.row(i)), VectorXd(points.row(j)));
-    }
+    k.col(i) = kernel(x_, points.row(i));
+    prior.col(i) = kernel(points, points.row(i));
   }
   factor_.matrixL().solveInPlace(k);
   return prior - k.transpose() * k;

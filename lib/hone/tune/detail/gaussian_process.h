@@ -59,18 +59,17 @@ class GaussianProcess {
   /// Posterior covariance [m, m] of the function at points [m, d].
   Eigen::MatrixXd covariance(const Eigen::MatrixXd& points) const;
 
-  /// k(point, X) [n] and, where asked for, its derivative by the point's axes [n, d].
-  Eigen::VectorXd kernel(const Eigen::VectorXd& point, Eigen::MatrixXd* derivative = nullptr) const;
+  /// k(point, others) [m] for others [m, d] and, where asked for, its derivative by the point's
+  /// axes [m, d].
+  Eigen::VectorXd kernel(const Eigen::MatrixXd& others, const Eigen::VectorXd& point,
+                         Eigen::MatrixXd* derivative = nullptr) const;
   /// (k(X, X) + noise I)^-1 v.
-  Eigen::VectorXd solve(const Eigen::VectorXd& v) const { return factor_.solve(v); }
-  /// k(a, b).
-  double kernel(const Eigen::VectorXd& a, const Eigen::VectorXd& b) const;
+  Eigen::MatrixXd solve(const Eigen::MatrixXd& v) const { return factor_.solve(v); }
 
   const Eigen::MatrixXd& x() const { return x_; }
-  const std::vector<bool>& categorical() const { return categorical_; }
 
  private:
-  Eigen::ArrayXd squared_distances(const Eigen::VectorXd& point,
+  Eigen::ArrayXd squared_distances(const Eigen::MatrixXd& others, const Eigen::VectorXd& point,
                                    const Eigen::VectorXd& weights) const;
 
   Eigen::MatrixXd x_;
