@@ -74,5 +74,25 @@ TEST_CASE("cuda: adapters, token rows and merging") {
   CHECK(loaded->hf_tensors()[0].second.is_cuda());
 }
 
+TEST_CASE("cuda: cached steps equal the CPU's pass over the whole, and nearly so in bfloat16") {
+  if (no_device()) return;
+  const std::vector<std::vector<int64_t>> whole = {{1, 2, 3, 4, 5, 6}, {7, 8, 9, 10}};
+  Decoder cpu = decoder_on(at::kCPU, at::kFloat);
+  const torch::NoGradGuard no_grad;
+  const at::Tensor all = cpu->hidden(make_input(whole, at::kCPU));
+  const at::Tensor wanted = at::stack({all[5], all[9]});
+  for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 1e-4}, {at::kBFloat16, 0.1}}) {
+    Decoder gpu = decoder_on(kCuda, dtype);
+    gpu->eval();
+    KvCache cache(gpu->config(), at::TensorOptions().device(kCuda).dtype(dtype));
+    gpu->hidden(make_input(std::vector<std::vector<int64_t>>{{1, 2, 3}, {7}}, kCuda), cache, 0);
+    const auto add = [&](const std::vector<std::vector<int64_t>>& documents) {
+      return gpu->hidden(make_input(documents, kCuda, cache.lengths()), cache, 0);
+    };
+    add({{4, 5}, {8, 9}});  // several behind a past, then one each
+    CHECK(relative_difference(add({{6}, {10}}), wanted) < tolerance);
+  }
+}
+
 }  // namespace
 }  // namespace hone::model
