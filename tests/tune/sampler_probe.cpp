@@ -1,19 +1,13 @@
-// Lets Python drive hone's samplers trial by trial (tests/interop/tune_samplers.py). Reads one JSON
-// request a line and answers each with one line; numbers that JSON lacks travel as the strings
-// "nan", "inf" and "-inf".
+// Lets Python drive hone's samplers trial by trial (tests/interop/tune_samplers.py).
 //
 //   {"op": "new", "sampler": NAME, "seed": N, "options": {...}, "directions": ["minimize"]}
-//   {"op": "trial", "number": N, "state": "complete", "values": [...], "params": [[name, internal
-//    value, distribution text], ...], "intermediate": {"step": value}, "system_attrs": {...}}
-//       sets or replaces a trial of the study
+//   {"op": "trial", "number": N, ...}  sets or replaces a trial of the study, written as probe.h
+//   says
 //   {"op": "relative", "number": N}             -> {"values": {name: internal}, "attrs": {...}}
 //   {"op": "independent", "number": N, "name": NAME, "distribution": text} -> {"value": internal}
 //       both for a running trial, which they add to the study if it is not there
 //   {"op": "exhausted"}                                                    -> {"value": bool}
-#include <cmath>
-#include <fstream>
 #include <functional>
-#include <iostream>
 #include <map>
 #include <memory>
 
@@ -22,8 +16,12 @@
 #include "hone/core/json.h"
 #include "hone/tune/cma_es_sampler.h"
 #include "hone/tune/gp_sampler.h"
+#include "hone/tune/grid_sampler.h"
+#include "hone/tune/quasi_random_sampler.h"
 #include "hone/tune/random_sampler.h"
 #include "hone/tune/sampler.h"
+#include "hone/tune/tpe_sampler.h"
+#include "probe.h"
 
 namespace {
 
@@ -41,17 +39,19 @@ const std::map<std::string, Make> kSamplers = {
      [](const Json& options, uint64_t seed) {
        return make_gp_sampler(config::read_config<GpOptions>(options), seed);
      }},
+    {"grid",
+     [](const Json& options, uint64_t seed) {
+       Grid grid;
+       for (const auto& [name, values] : options.items()) grid[name] = values;
+       return make_grid_sampler(grid, seed);
+     }},
+    {"quasi_random", [](const Json&, uint64_t seed) { return make_quasi_random_sampler(seed); }},
     {"random", [](const Json&, uint64_t seed) { return make_random_sampler(seed); }},
+    {"tpe",
+     [](const Json& options, uint64_t seed) {
+       return make_tpe_sampler(config::read_config<TpeOptions>(options), seed);
+     }},
 };
-
-double number(const Json& json) {
-  return json.is_string() ? std::stod(json.get<std::string>()) : json.get<double>();
-}
-
-Json number_json(double value) {
-  if (std::isfinite(value)) return value;
-  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
-}
 
 class Session {
  public:
@@ -73,7 +73,7 @@ class Session {
     sampler_ = found->second(request.value("options", Json::object()), request.at("seed"));
     study_ = {.name = "probe"};
     for (const Json& name : request.at("directions")) {
-      study_.directions.push_back(name == "maximize" ? Direction::kMaximize : Direction::kMinimize);
+      study_.directions.push_back(enum_from_name<Direction>(name.get<std::string>()).value());
     }
     return Json::object();
   }
@@ -86,41 +86,19 @@ class Session {
   }
 
   Json set_trial(const Json& request) {
-    Trial trial;
-    trial.number = trial.id = request.at("number");
-    const std::string state = request.at("state");
-    for (const auto& [value, name] : EnumNames<TrialState>::values) {
-      if (name == state) trial.state = value;
-    }
-    for (const Json& value : request.value("values", Json::array())) {
-      trial.values.push_back(number(value));
-    }
-    for (const Json& p : request.value("params", Json::array())) {
-      trial.params.push_back(
-          {p.at(0), number(p.at(1)), parse_distribution(p.at(2).get<std::string>())});
-    }
-    // items() refers to what it is called on, so that must outlive the loop.
-    const Json intermediate = request.value("intermediate", Json::object());
-    const Json attrs = request.value("system_attrs", Json::object());
-    for (const auto& [step, value] : intermediate.items()) {
-      trial.intermediate[std::stoll(step)] = number(value);
-    }
-    for (const auto& [key, value] : attrs.items()) {
-      trial.system_attrs[key] = value;
-    }
-    store(std::move(trial));
+    store(probe::trial(request));
     return Json::object();
   }
 
   Trial running(int64_t at) {
-    if (at == static_cast<int64_t>(study_.trials.size())) store({.id = at, .number = at});
+    if (at == static_cast<int64_t>(study_.trials.size())) store({.id = at + 1, .number = at});
     return *study_.trials.at(at);
   }
 
   Json relative(Trial trial) {
     Json values = Json::object(), attrs = Json::object();
     for (const auto& [name, value] : sampler_->sample_relative(study_, trial)) {
-      values[name] = number_json(value);
+      values[name] = probe::number(value);
     }
     for (const auto& [key, value] : trial.system_attrs) attrs[key] = value;
     store(std::move(trial));
@@ -133,7 +111,7 @@ class Session {
         parse_distribution(request.at("distribution").get<std::string>());
     const double value = sampler_->sample_independent(study_, trial, name, distribution);
     store(std::move(trial));
-    return {{"value", number_json(value)}};
+    return {{"value", probe::number(value)}};
   }
 
   std::unique_ptr<Sampler> sampler_;
@@ -143,15 +121,12 @@ class Session {
 }  // namespace
 
 int main() {
-  std::ios::sync_with_stdio(false);
   Session session;
-  for (std::string line; std::getline(std::cin, line);) {
-    Json answer;
+  return probe::serve([&](const Json& request) -> Json {
     try {
-      answer = session.answer(parse_json(line, "request"));
-    } catch (const std::exception& error) {
-      answer = {{"error", error.what()}};
+      return session.answer(request);
+    } catch (const Error& error) {
+      return {{"error", error.what()}};
     }
-    std::cout << answer.dump() << "\n" << std::flush;
-  }
+  });
 }

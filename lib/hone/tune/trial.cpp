@@ -5,11 +5,17 @@
 namespace hone::tune {
 
 std::optional<double> violation(const Trial& trial) {
-  const auto found = trial.system_attrs.find(kConstraints);
-  if (found == trial.system_attrs.end() || !found->second.is_array()) return std::nullopt;
-  double sum = 0;
-  for (const Json& value : found->second) {
-    if (value.is_number()) sum += std::max(0.0, value.get<double>());
+  const std::string prefix = std::string(kConstraints) + ":";
+  std::optional<double> sum;
+  const auto add = [&](const Json& value) {
+    sum = sum.value_or(0) + (value.is_number() ? std::max(0.0, value.get<double>()) : 0);
+  };
+  for (const auto& [key, value] : trial.system_attrs) {
+    if (key.starts_with(prefix)) add(value);
+    if (key == kConstraints && value.is_array()) {
+      sum = sum.value_or(0);
+      for (const Json& one : value) add(one);
+    }
   }
   return sum;
 }

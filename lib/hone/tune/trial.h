@@ -56,7 +56,8 @@ struct Trial {
 /// Finished trials never change, so that all readers share them.
 using TrialPtr = std::shared_ptr<const Trial>;
 
-/// System attribute of the constraint values, a list: a trial is feasible if all are <= 0.
+/// System attribute of the constraint values, a list: a trial is feasible if all are <= 0. Optuna 5
+/// also writes each by itself, as "constraints:<name>".
 inline constexpr const char* kConstraints = "constraints";
 
 /// Sum of the positive constraint values; 0 for a feasible trial; nullopt if none were recorded.
