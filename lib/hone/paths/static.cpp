@@ -112,8 +112,8 @@ pid_t spawn(const std::string& log_file, const std::function<int()>& body) {
   if (child > 0) return child;
   int code = 1;
   try {
+    const train::StopSignal stop;  // of the whole process: none is lost between trials
     std::signal(SIGINT, SIG_IGN);  // a terminal sends it to all; the supervisor decides
-    std::signal(SIGTERM, SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) _exit(1);
     auto log = std::make_shared<std::ofstream>(log_file, std::ios::app);

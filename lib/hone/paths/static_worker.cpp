@@ -17,6 +17,7 @@
 #include "hone/paths/feasibility.h"
 #include "hone/paths/trial.h"
 #include "hone/paths/trial_config.h"
+#include "hone/train/stop_signal.h"
 #include "hone/tune/pruners.h"
 #include "hone/tune/samplers.h"
 #include "hone/tune/search.h"
@@ -102,6 +103,7 @@ class Worker {
 
   int run() {
     while (context_.deadline == 0 || now() < context_.deadline) {
+      if (const int signal = train::StopSignal::received()) return 128 + signal;
       calibrate();
       std::optional<tune::Trial> trial = search_.ask();
       if (!trial) break;

@@ -13,18 +13,18 @@ namespace {
 
 using Pointer = Json::json_pointer;
 
-/// Puts a value at a pointer, making the objects on the way.
+/// Puts a value at a pointer, making the objects on the way, but no entries of lists.
 void put(Json& json, const std::string& pointer, const Json& value) {
   Json::json_pointer at(pointer);
   for (Json::json_pointer parent = at.parent_pointer(); !parent.empty();
        parent = parent.parent_pointer()) {
     if (json.contains(parent) && json.at(parent).is_null()) json[parent] = Json::object();
   }
-  if (json.at(at.parent_pointer()).is_array()) {
-    json.at(at) = value;  // a list gets no new entries
-  } else {
-    json[at] = value;
+  for (Pointer child = at; !child.empty(); child = child.parent_pointer()) {
+    const Pointer parent = child.parent_pointer();
+    if (json.contains(parent) && json.at(parent).is_array()) json.at(child);  // which throws
   }
+  json[at] = value;
 }
 
 /// Reads `json`, dropping keys that are wrong only in that they are given, unless one of `kept` is

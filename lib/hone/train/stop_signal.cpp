@@ -1,6 +1,7 @@
 #include "hone/train/stop_signal.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <initializer_list>
 
@@ -8,6 +9,8 @@ namespace hone::train {
 namespace {
 
 volatile sig_atomic_t received_signal = 0;
+int alive = 0;    // of this process
+pid_t owner = 0;  // the process that `alive` counts; a fork begins anew
 
 void handle(int signal, void (*handler)(int), int flags) {
   struct sigaction action = {};
@@ -24,11 +27,15 @@ void note(int signal) {
 }  // namespace
 
 StopSignal::StopSignal() {
+  if (owner != getpid()) alive = 0;
+  owner = getpid();
+  if (++alive > 1) return;
   received_signal = 0;
   for (int signal : {SIGINT, SIGTERM}) handle(signal, note, SA_RESTART);
 }
 
 StopSignal::~StopSignal() {
+  if (--alive > 0) return;
   for (int signal : {SIGINT, SIGTERM}) handle(signal, SIG_DFL, 0);
 }
 

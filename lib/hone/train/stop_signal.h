@@ -5,7 +5,7 @@ namespace hone::train {
 
 /// While it lives, the first SIGINT or SIGTERM only sets a flag, which the training loop reads
 /// between steps; a second one ends the process as if nothing had been installed.
-/// One at a time per process.
+/// One within another shares the outer one's flag, so that no signal is lost between loops.
 class StopSignal {
  public:
   StopSignal();
