@@ -26,6 +26,7 @@
 #include "hone/core/error.h"
 #include "hone/core/hardware.h"
 #include "hone/core/log.h"
+#include "hone/core/random.h"
 #include "hone/io/run_folder.h"
 #include "hone/paths/device.h"
 #include "hone/paths/domain_data.h"
@@ -40,6 +41,7 @@ namespace hone::paths {
 namespace {
 
 constexpr const char* kSearchAttr = "hone:search";  // study attribute: what the study searches
+constexpr double kTableSeconds = 10;
 constexpr auto kPoll = std::chrono::milliseconds(100);
 
 double now() {
@@ -102,6 +104,14 @@ std::pair<tune::Study, bool> open_study(tune::Storage& storage, const StaticConf
   }
   if (!problems.empty()) throw ConfigError(std::move(problems));
   return {*study, made};
+}
+
+/// The grid's points in an order that the seed decides, so that a part of it is spread over it.
+std::vector<std::vector<tune::Param>> shuffled_grid(const StaticConfig& config,
+                                                    const tune::Space& space) {
+  std::vector<std::vector<tune::Param>> points = tune::grid(space, "/space");
+  Random(derive_seed(static_cast<uint64_t>(config.sampler.seed), "grid")).shuffle(points);
+  return points;
 }
 
 /// Runs `body` in a forked process that ends with this one; its log goes to `log_file`.
@@ -171,7 +181,7 @@ class Supervisor {
   /// Until no worker runs, no trial waits, and none runs elsewhere.
   void watch();
   bool others_run();
-  /// Says how each trial ended that had not when last asked.
+  /// Says how each trial ended that had not when last asked, and now and then how the search stands.
   void tell_progress();
   bool work_left() const;
   int run_finals(const Json& report);
@@ -191,6 +201,7 @@ class Supervisor {
   std::string failure_;     // that stopped the search
   double idle_since_ = 0;   // when none of the workers was left; 0 while some are
   int64_t others_ = 0;      // trials of other processes that it waits for
+  double next_table_ = 0;   // when the search's state is due to be told
   std::set<int64_t> told_;  // trials whose end has been said
 };
 
@@ -216,16 +227,16 @@ void Supervisor::prepare() {
   const auto [study, made] = open_study(*storage, config_);
   study_ = study;
   const tune::Space space(config_.space, "/space");
-  const auto choice = tune::choose_sampler(config_.sampler, space, config_.budget.trials,
-                                           config_.objectives.size());
+  const auto choice = sampler_choice(config_, space);
   log_info(fmt::format("study \"{}\" in {}: sampler {} ({})", study_.name, url_,
                        enum_name(choice.kind), choice.reason));
   const auto sampler = tune::make_sampler(config_.sampler, choice.kind, space);
   tune::Search search(*storage, study_, space, *sampler, nullptr, {}, {});
-  const int64_t trials =
-      std::min(config_.budget.trials, tune::most_trials(choice.kind, space));
-  const int64_t added = search.enqueue(trials);
-  if (!made) log_info(fmt::format("the study goes on: {} of {} trials are left", added, trials));
+  const int64_t added = choice.kind == tune::SamplerKind::kGrid
+                            ? search.enqueue_points(shuffled_grid(config_, space),
+                                                    config_.budget.trials)
+                            : search.enqueue(config_.budget.trials);
+  if (!made) log_info(fmt::format("the study goes on: {} trials are added", added));
   if (config_.base.device == DeviceChoice::kCpu || !built_with_cuda()) {
     warm_cache(config_, cache_);  // a CUDA context would not outlive a fork
   }
@@ -319,11 +330,15 @@ void Supervisor::watch() {
 
 void Supervisor::tell_progress() {
   const tune::StudyView view{study_.name, study_.directions, storage_->trials(study_.id)};
+  bool news = false;
   for (const tune::TrialPtr& trial : view.trials) {
-    if (tune::finished(trial->state) && told_.insert(trial->number).second) {
-      log_info(trial_line(view, *trial, config_.budget.trials, now() - begin_));
-    }
+    if (!tune::finished(trial->state) || !told_.insert(trial->number).second) continue;
+    log_info(trial_line(*trial));
+    news = true;
   }
+  if (!news || now() < next_table_) return;
+  log_info(search_table(config_, view, static_cast<tune::Time>(now() * 1e6)));
+  next_table_ = now() + kTableSeconds;
 }
 
 /// Runs of the best trial and of the base by several seeds, in a process of their own.

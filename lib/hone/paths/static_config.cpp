@@ -108,4 +108,11 @@ std::vector<tune::Direction> directions(const StaticConfig& config) {
   return all;
 }
 
+tune::SamplerChoice sampler_choice(const StaticConfig& config, const tune::Space& space) {
+  return tune::choose_sampler(
+      config.sampler, space,
+      {config.budget.trials, config.objectives.size(),
+       config.pruner.kind != tune::PrunerKind::kNone && config.base.train.eval_every > 0});
+}
+
 }  // namespace hone::paths

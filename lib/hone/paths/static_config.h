@@ -121,4 +121,7 @@ void check_files(const StaticConfig& config);
 /// The study's directions.
 std::vector<tune::Direction> directions(const StaticConfig& config);
 
+/// The sampler that the search takes, and why.
+tune::SamplerChoice sampler_choice(const StaticConfig& config, const tune::Space& space);
+
 }  // namespace hone::paths

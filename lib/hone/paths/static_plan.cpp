@@ -69,14 +69,16 @@ StaticPlan plan_static(const StaticConfig& recipe) {
   StaticConfig config = recipe;
   resolve_presets(config, cache);
   const tune::Space space(config.space, "/space");
-  const auto choice = tune::choose_sampler(config.sampler, space, config.budget.trials,
-                                           config.objectives.size());
+  const auto choice = sampler_choice(config, space);
   DomainConfig base = config.base;
   const int64_t workers = config.budget.workers;
   if (base.threads == 0) base.threads = std::max<int64_t>(1, detect_hardware().cores / workers);
   const double seconds_per_flop = measure_seconds_per_flop(base, cache);
   const Survey points = survey(config, space, cache, seconds_per_flop);
-  const int64_t trials = std::min(config.budget.trials, tune::most_trials(choice.kind, space));
+  int64_t trials = config.budget.trials;
+  if (choice.kind == tune::SamplerKind::kGrid) {
+    trials = std::min<int64_t>(trials, tune::grid(space, "/space").size());
+  }
 
   StaticPlan plan{.feasible = points.feasible > 0};
   plan.text = fmt::format("sampler {}: {}\n", enum_name(choice.kind), choice.reason);

@@ -16,8 +16,11 @@
 #include "hone/io/run_folder.h"
 #include "hone/paths/trial.h"
 #include "hone/paths/trial_config.h"
-#include "hone/train/progress.h"
+#include "hone/tune/export.h"
+#include "hone/tune/importance.h"
+#include "hone/tune/live_table.h"
 #include "hone/tune/pareto.h"
+#include "hone/tune/report.h"
 #include "hone/tune/samplers.h"
 #include "hone/tune/search.h"
 
@@ -82,6 +85,14 @@ void write_recipe(const StaticConfig& config, const tune::Trial& trial, const st
   io::replace_file_atomically(path, recipe.dump(2) + "\n");
 }
 
+std::vector<std::string> metric_names(const StaticConfig& config) {
+  std::vector<std::string> names;
+  for (const ObjectiveOptions& objective : config.objectives) {
+    names.push_back(enum_name(objective.metric));
+  }
+  return names;
+}
+
 struct Summary {
   double mean = 0, deviation = 0;
 };
@@ -124,36 +135,29 @@ Json final_json(const StaticConfig& config, const Json& runs) {
 
 }  // namespace
 
-std::string trial_line(const tune::StudyView& study, const tune::Trial& trial, int64_t budget,
-                       double seconds) {
-  const Counts counts = count(study.trials);
-  const int64_t done = counts.complete + counts.pruned;
+std::string trial_line(const tune::Trial& trial) {
   std::string text = fmt::format("trial {} {}", trial.number,
                                  tune::refused(trial) ? "refused" : enum_name(trial.state));
-  const auto refusal = trial.user_attrs.find(tune::kRefused);
-  const auto error = trial.user_attrs.find(kError);
-  if (refusal != trial.user_attrs.end()) text += ": " + refusal->second.get<std::string>();
-  if (error != trial.user_attrs.end()) text += ": " + error->second.get<std::string>();
+  for (const char* why : {tune::kRefused, kError}) {
+    const auto found = trial.user_attrs.find(why);
+    if (found != trial.user_attrs.end()) text += ": " + found->second.get<std::string>();
+  }
   if (!trial.values.empty()) text += ": " + values_text(trial.values);
-  if (const tune::TrialPtr best = tune::best_trial(study)) {
-    text += fmt::format("; best {} by trial {}", values_text(best->values), best->number);
-  }
-  text += fmt::format("; {} of {}", done, budget);
-  if (counts.running > 0) text += fmt::format(", {} running", counts.running);
-  if (done > 0 && done < budget) {
-    text += fmt::format(", {} left", train::format_duration(
-                                         seconds / static_cast<double>(done) *
-                                         static_cast<double>(budget - done)));
-  }
   return text;
+}
+
+std::string search_table(const StaticConfig& config, const tune::StudyView& study,
+                         tune::Time now) {
+  return tune::live_table(study, now, {.trials = config.budget.trials,
+                                       .workers = config.budget.workers,
+                                       .objectives = metric_names(config)});
 }
 
 Json write_static_report(const StaticConfig& config, const tune::Study& study,
                          const std::vector<tune::TrialPtr>& trials, const std::string& folder) {
   const tune::StudyView view{study.name, study.directions, trials};
   const tune::Space space(config.space, "/space");
-  const auto choice = tune::choose_sampler(config.sampler, space, config.budget.trials,
-                                           config.objectives.size());
+  const auto choice = sampler_choice(config, space);
   Json report = {{"path", "static"},
                  {"about", config.about},
                  {"study", study.name},
@@ -172,6 +176,18 @@ Json write_static_report(const StaticConfig& config, const tune::Study& study,
       write_recipe(config, *trial, study.name, fmt::format("{}/pareto-{}.json", folder, trial->number));
     }
   }
+  if (count(trials).complete > 1) {
+    report["importance"] = Json::object();
+    for (const auto& [name, share] : tune::importances(view)) report["importance"][name] = share;
+  }
+  const auto write = [&](const char* name, const std::string& text) {
+    io::replace_file_atomically(folder + "/" + name, text);
+  };
+  write("trials.csv", tune::trials_csv(view));
+  write("trials.jsonl", tune::trials_jsonl(view));
+  write("report.html", tune::render_study_report(view, {.title = config.about,
+                                                        .objectives = metric_names(config),
+                                                        .notes = {tune::kRefused, kError}}));
   const std::string final = folder + "/" + kFinal;
   if (std::filesystem::exists(final)) report["final"] = final_json(config, read_json_file(final));
   io::replace_file_atomically(folder + "/" + io::kReportFile, report.dump(2) + "\n");
@@ -239,7 +255,14 @@ std::string static_summary(const Json& report, const std::string& folder) {
     text += fmt::format("the best recipe is better on {} of {} seeds\n",
                         final.at("better_seeds").dump(), final.at("best").at("seeds").dump());
   }
-  return text + "see " + folder;
+  if (report.contains("importance")) {
+    text += "importance:";
+    for (const auto& [name, share] : report.at("importance").items()) {
+      text += fmt::format(" {} {:.2f}", name, share.get<double>());
+    }
+    text += "\n";
+  }
+  return text + "see " + folder + "/report.html";
 }
 
 }  // namespace hone::paths

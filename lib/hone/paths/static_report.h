@@ -11,10 +11,11 @@
 
 namespace hone::paths {
 
-/// "trial 7 complete: 134.2; best 130.1 by trial 3; 8 of 30, 2 running, 3m left", or its kin for the
-/// other endings, `seconds` after the search began.
-std::string trial_line(const tune::StudyView& study, const tune::Trial& trial, int64_t budget,
-                       double seconds);
+/// "trial 7 complete: 134.2", or its kin for other endings, with the reason of a refusal or failure.
+std::string trial_line(const tune::Trial& trial);
+
+/// What is done, the best trial, the running ones and the time left (tune/live_table.h).
+std::string search_table(const StaticConfig& config, const tune::StudyView& study, tune::Time now);
 
 /// Writes the best recipes, trials.csv, trials.jsonl, report.json and report.html; returns the
 /// report: {"path", "about", "study", "sampler", "trials": counts, "best": trial or null, "pareto"?,

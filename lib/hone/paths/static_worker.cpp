@@ -89,8 +89,7 @@ class Worker {
         space_(config.space, "/space"),
         sampler_(tune::make_sampler(
             config.sampler,
-            tune::choose_sampler(config.sampler, space_, config.budget.trials,
-                                 config.objectives.size())
+            sampler_choice(config, space_)
                 .kind,
             space_)),
         pruner_(tune::make_pruner(config.pruner)),

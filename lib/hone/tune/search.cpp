@@ -1,10 +1,12 @@
 #include "hone/tune/search.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "hone/core/error.h"
 #include "hone/core/random.h"
+#include "hone/tune/random_sampler.h"
 
 namespace hone::tune {
 namespace {
@@ -12,12 +14,25 @@ namespace {
 /// Refused points recorded for one trial: enough for the sampler to learn from, too few to flood
 /// the study.
 constexpr int kRecordedRefusals = 5;
+/// Draws after which the sampler, whose optimum may lie where nothing can run, gives way to chance.
+constexpr int kSamplerDraws = 25;
+
+/// System attribute of the values that an enqueued trial must take, as Optuna has it.
+constexpr const char* kFixedParams = "fixed_params";
+
+Json external(const std::vector<Param>& params) {
+  Json values = Json::object();
+  for (const Param& param : params) {
+    values[param.name] = external_value(param.distribution, param.value);
+  }
+  return values;
+}
 
 /// Values that a person or optuna gave an enqueued trial, as internal ones.
 Suggestion fixed_params(const Trial& trial, const Space& space) {
   Suggestion fixed;
   for (const Param& param : trial.params) fixed[param.name] = param.value;
-  const auto given = trial.system_attrs.find("fixed_params");
+  const auto given = trial.system_attrs.find(kFixedParams);
   if (given == trial.system_attrs.end() || !given->second.is_object()) return fixed;
   for (const auto& [name, value] : given->second.items()) {
     if (!space.distributions().contains(name)) continue;
@@ -46,40 +61,58 @@ int64_t Search::enqueue(int64_t trials) {
   return storage_.enqueue(study_.id, trials, kRefused);
 }
 
-std::optional<Trial> Search::ask() {
-  storage_.fail_stale(study_.id, options_.retry);
-  std::optional<Trial> trial = storage_.claim_waiting(study_.id);
-  if (!trial) return std::nullopt;
-  trial->user_attrs[kWorker] = options_.worker;  // before the draw, which may take long or die
-  storage_.set_trial_attrs(trial->id, {{kWorker, options_.worker}});
-  draw(*trial);
-  return trial;
+int64_t Search::enqueue_points(const std::vector<std::vector<Param>>& points, int64_t most) {
+  std::set<std::string> tried;
+  for (const TrialPtr& trial : storage_.trials(study_.id)) {
+    if (trial->state == TrialState::kFail) continue;
+    const auto fixed = trial->system_attrs.find(kFixedParams);
+    tried.insert(fixed == trial->system_attrs.end() ? external(trial->params).dump()
+                                                    : fixed->second.dump());
+  }
+  int64_t added = 0;
+  for (size_t i = 0; i < points.size() && static_cast<int64_t>(tried.size()) < most; ++i) {
+    Trial waiting;
+    waiting.state = TrialState::kWaiting;
+    waiting.system_attrs[kFixedParams] = external(points[i]);
+    if (!tried.insert(waiting.system_attrs[kFixedParams].dump()).second) continue;
+    storage_.create_trial(study_.id, &waiting);
+    ++added;
+  }
+  return added;
 }
 
-void Search::draw(Trial& trial) {
+std::optional<Trial> Search::ask() {
+  storage_.fail_stale(study_.id, options_.retry);
+  while (std::optional<Trial> trial = storage_.claim_waiting(study_.id)) {
+    trial->user_attrs[kWorker] = options_.worker;  // before the draw, which may take long or die
+    storage_.set_trial_attrs(trial->id, {{kWorker, options_.worker}});
+    if (draw(*trial)) return trial;
+  }
+  return std::nullopt;
+}
+
+bool Search::draw(Trial& trial) {
   sampler_.reseed(derive_seed(options_.seed, "trial " + std::to_string(trial.number)));
+  const Suggestion fixed = fixed_params(trial, space_);
   const Attributes before = trial.system_attrs;
-  Suggestion fixed = fixed_params(trial, space_);
+  RandomSampler blind(derive_seed(options_.seed, "blind " + std::to_string(trial.number)));
   Feasibility feasibility;
   for (int64_t i = 0; i < options_.max_draws; ++i) {
     const StudyView study = view();
     trial.system_attrs = before;
-    const std::vector<Param> params =
-        suggest(space_, sampler_, pruner_ ? pruner_->sampler_view(study, trial) : study, trial,
-                fixed);
+    Sampler& sampler = i < kSamplerDraws ? sampler_ : blind;
+    const std::vector<Param> params = suggest(
+        space_, sampler, pruner_ ? pruner_->sampler_view(study, trial) : study, trial, fixed);
     feasibility = check_ ? check_(params) : Feasibility{};
     if (feasibility.feasible()) {
-      trial.params = params;
-      storage_.set_params(trial.id, params);
-      if (!feasibility.constraints.empty()) {
-        trial.system_attrs[kConstraints] = feasibility.constraints;
-      }
-      storage_.set_trial_attrs(trial.id, feasibility.facts);
-      for (auto& [key, value] : feasibility.facts) trial.user_attrs[key] = value;
+      accept(trial, params, feasibility);
       store_new_attrs(trial, before);
-      return;
+      return true;
     }
-    fixed.clear();
+    if (!fixed.empty()) {
+      refuse_enqueued(trial, params, feasibility);
+      return false;
+    }
     if (i < kRecordedRefusals) refuse(params, feasibility);
   }
   Trial waiting;
@@ -88,6 +121,17 @@ void Search::draw(Trial& trial) {
   storage_.finish(trial.id, TrialState::kFail);
   throw Error("no feasible point in " + std::to_string(options_.max_draws) +
               " draws of the space; the last was refused: " + feasibility.reason);
+}
+
+void Search::accept(Trial& trial, const std::vector<Param>& params,
+                    const Feasibility& feasibility) {
+  trial.params = params;
+  storage_.set_params(trial.id, params);
+  if (!feasibility.constraints.empty()) {
+    trial.system_attrs[kConstraints] = feasibility.constraints;
+  }
+  if (!feasibility.facts.empty()) storage_.set_trial_attrs(trial.id, feasibility.facts);
+  for (const auto& [key, value] : feasibility.facts) trial.user_attrs[key] = value;
 }
 
 void Search::refuse(const std::vector<Param>& params, const Feasibility& feasibility) {
@@ -99,6 +143,16 @@ void Search::refuse(const std::vector<Param>& params, const Feasibility& feasibi
   trial.user_attrs[kWorker] = options_.worker;
   trial.system_attrs[kConstraints] = feasibility.constraints;
   storage_.create_trial(study_.id, &trial);
+}
+
+void Search::refuse_enqueued(const Trial& trial, const std::vector<Param>& params,
+                             const Feasibility& feasibility) {
+  storage_.set_params(trial.id, params);
+  Attributes facts = feasibility.facts;
+  facts[kRefused] = feasibility.reason;
+  storage_.set_trial_attrs(trial.id, facts);
+  storage_.set_trial_attrs(trial.id, {{kConstraints, feasibility.constraints}}, /*system=*/true);
+  storage_.finish(trial.id, TrialState::kPruned);
 }
 
 void Search::store_new_attrs(const Trial& trial, const Attributes& before) {

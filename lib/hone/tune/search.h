@@ -45,8 +45,12 @@ class Search {
   /// again, and refused ones, do not count. Returns how many were added.
   int64_t enqueue(int64_t trials);
 
+  /// Makes those of `points` wait that no trial tries yet, the first `most`; returns how many.
+  int64_t enqueue_points(const std::vector<std::vector<Param>>& points, int64_t most);
+
   /// The next trial, running and with its parameters stored; nullopt if none waits. Points that are
-  /// not feasible are recorded as PRUNED trials with their constraints and reason, and drawn again.
+  /// not feasible are recorded as PRUNED trials with their constraints and reason, and drawn again;
+  /// enqueued points that are not feasible end so themselves.
   /// Throws: Error naming the last refusal if max_draws points in a row were infeasible; the trial
   /// waits again.
   std::optional<Trial> ask();
@@ -60,8 +64,12 @@ class Search {
   StudyView view();
 
  private:
-  void draw(Trial& trial);
+  /// False if the trial was an enqueued point and has been refused.
+  bool draw(Trial& trial);
+  void accept(Trial& trial, const std::vector<Param>& params, const Feasibility& feasibility);
   void refuse(const std::vector<Param>& params, const Feasibility& feasibility);
+  void refuse_enqueued(const Trial& trial, const std::vector<Param>& params,
+                       const Feasibility& feasibility);
   void store_new_attrs(const Trial& trial, const Attributes& before);
 
   Storage& storage_;
