@@ -87,18 +87,16 @@ class Worker {
         storage_(tune::open_storage(context.storage)),
         study_(storage_->find_study(config.study.name).value()),
         space_(config.space, "/space"),
-        sampler_(tune::make_sampler(
-            config.sampler,
-            sampler_choice(config, space_)
-                .kind,
-            space_)),
+        kind_(sampler_choice(config, space_).kind),
+        sampler_(tune::make_sampler(config.sampler, kind_, space_)),
         pruner_(tune::make_pruner(config.pruner)),
         runner_(config, cache),
         search_(*storage_, study_, space_, *sampler_, pruner_.get(),
                 [this](const std::vector<tune::Param>& params) { return judge(params); },
                 {.seed = static_cast<uint64_t>(config.sampler.seed),
                  .worker = worker_name(getpid()),
-                 .retry = retry()}) {}
+                 .retry = retry(),
+                 .ask_candidates = kind_ == tune::SamplerKind::kTpe}) {}
 
   int run() {
     while (context_.deadline == 0 || now() < context_.deadline) {
@@ -148,6 +146,7 @@ class Worker {
   const std::unique_ptr<tune::Storage> storage_;
   const tune::Study study_;
   const tune::Space space_;
+  const tune::SamplerKind kind_;
   const std::unique_ptr<tune::Sampler> sampler_;
   const std::unique_ptr<tune::Pruner> pruner_;
   TrialRunner runner_;

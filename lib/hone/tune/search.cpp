@@ -53,7 +53,18 @@ Search::Search(Storage& storage, const Study& study, const Space& space, Sampler
       sampler_(sampler),
       pruner_(pruner),
       check_(std::move(check)),
-      options_(std::move(options)) {}
+      options_(std::move(options)) {
+  if (!check_ || !options_.ask_candidates) return;
+  sampler_.may_try = [this](const Suggestion& candidate) {
+    std::vector<Param> params;
+    for (const std::string& name : space_.names()) {
+      const auto found = candidate.find(name);
+      if (found == candidate.end() || !space_.active(name, params)) continue;
+      params.push_back({name, found->second, space_.distribution(name)});
+    }
+    return check_(params).feasible();
+  };
+}
 
 StudyView Search::view() { return {study_.name, study_.directions, storage_.trials(study_.id)}; }
 

@@ -29,7 +29,10 @@ struct SearchOptions {
   uint64_t seed = 0;
   std::string worker;       ///< value of kWorker
   RetryOptions retry;       ///< of trials whose workers died
-  int64_t max_draws = 1000; ///< infeasible draws of one trial before the search gives up
+  /// Whether the sampler asks of each candidate whether it may run (Sampler::may_try), where the
+  /// check is cheap beside what the sampler does.
+  bool ask_candidates = false;
+  int64_t max_draws = 1000;  ///< infeasible draws of one trial before the search gives up
 };
 
 /// One worker's side of a study. Trials wait in the study (enqueue), each worker claims the next
