@@ -63,7 +63,7 @@ TEST_CASE("A space's names and values are checked against the recipe") {
   CHECK_THAT(problems({{"/train/steps", {.low = 1, .high = 9.5}}}),
              Catch::Contains("give the parameter type int"));
   CHECK_THAT(problems({{"/train/lr", {.low = 0, .high = 100}}}),
-             Catch::Contains("100.0 cannot be tried: must be in [0, 10]"));
+             Catch::Contains("cannot be tried: must be in [0, 10]"));
   CHECK_THAT(problems({{"/train/decay",
                         {.type = tune::ParameterType::kCategorical, .choices = {"cosin"}}}}),
              Catch::Contains("expected one of"));

@@ -1,5 +1,6 @@
 /// Exhaustive search.
 #pragma once
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>

@@ -1,7 +1,9 @@
 /// Quasi-random search.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "hone/tune/detail/sobol.h"
 #include "hone/tune/random_sampler.h"

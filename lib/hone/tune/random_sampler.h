@@ -1,6 +1,8 @@
 /// Uniform random search.
 #pragma once
+#include <cstdint>
 #include <memory>
+#include <string>
 
 #include "hone/tune/detail/random_state.h"
 #include "hone/tune/sampler.h"

@@ -1,7 +1,10 @@
 /// Tree-structured Parzen estimators.
 #pragma once
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "hone/core/field.h"
