@@ -91,6 +91,13 @@ TEST_CASE("Rungs are kept in Optuna's attributes and halve the field") {
   CHECK(reach(4, {{2, NAN}}));
   CHECK(reach(5, {{2, INFINITY}}));
   CHECK(study.trials[5]->system_attrs.at("completed_rung_0").dump() == "1.7976931348623157e+308");
+  // Optuna writes infinities that are read as strings.
+  for (int i = 0; i < 4; ++i) {
+    auto other = std::make_shared<Trial>(trial_of(6, {}));
+    other->system_attrs["completed_rung_0"] = "-Infinity";
+    study.trials.push_back(other);
+  }
+  CHECK(reach(7, {{2, 4.5}}));  // the sixth of nine; of five it would be the second
 }
 
 TEST_CASE("An open first rung is a hundredth of the longest complete trial") {

@@ -45,7 +45,7 @@ class Grid {
   int64_t size() const { return size_; }
   size_t cell(double value) const {
     const double at = std::ceil((scaled(value) - low_) / cell_ - 0.5);
-    return static_cast<size_t>(std::clamp(at, 0.0, static_cast<double>(size_ - 1)));
+    return at > 0 ? static_cast<size_t>(std::min(at, static_cast<double>(size_ - 1))) : 0;
   }
 
  private:

@@ -59,9 +59,13 @@ std::string draw_x_ticks(const Frame& frame, const Ticks& ticks, std::string_vie
   std::string svg =
       fmt::format("<line class=\"axis\" x1=\"{:.0f}\" x2=\"{:.0f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>",
                   frame.left, frame.x_end(), frame.y_end(), frame.y_end());
+  double gap = frame.width;  // between neighbours, so that labels do not meet
+  for (size_t i = 1; i < ticks.size(); ++i)
+    gap = std::min(gap, ticks[i].first - ticks[i - 1].first);
+  const size_t columns = std::clamp<size_t>(static_cast<size_t>(gap / 7), 3, kLabelColumns);
   for (const auto& [at, label] : ticks) {
     svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>", at,
-                       frame.y_end() + 16, escape_html(shortened(label, kLabelColumns)));
+                       frame.y_end() + 16, escape_html(shortened(label, columns)));
   }
   return svg +
          fmt::format("<text class=\"name\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>",

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <optional>
 
 #include "hone/core/page.h"
 #include "hone/tune/search.h"

@@ -1,6 +1,7 @@
 /// Texts for people, shared by the live table and the report.
 #pragma once
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 

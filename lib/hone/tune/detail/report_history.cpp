@@ -88,6 +88,7 @@ std::string history_figure(const ReportData& data, size_t objective) {
   const auto failed = of_state(data, TrialState::kFail, false);
   const auto refused_ones = of_state(data, TrialState::kPruned, true);
   for (const size_t i : spread(pruned.size(), kMostDots / 2)) {
+    if (std::isnan(pruned_value(*pruned[i], objective))) continue;
     dots += draw_dot(at(*pruned[i]), placed(y, pruned_value(*pruned[i], objective)), 3.2, "pruned",
                      trial_title(*pruned[i], data));
   }
