@@ -292,7 +292,7 @@ def run(study, objective, trials, batch):
 def tpe_case(program, objective, seed, directions, trials, batch, options):
     """(differences, trials that differ, values)"""
     theirs = optuna.samplers.TPESampler(seed=seed, **options)
-    ours = Probe(program, "tpe", seed, directions, **options)
+    ours = Probe(program, "tpe", seed, directions, choice_prior_weight=1, **options)
     differences, counted = beside(theirs, ours)
     run(optuna.create_study(directions=directions, sampler=theirs), objective, trials, batch)
     ours.close()

@@ -78,7 +78,7 @@ TEST_CASE("Old trials weigh less") {
 
 TEST_CASE("Kernels are as wide as the gap to the farther neighbour, within limits") {
   const Observations three{kUnit, {.5, .1, .55}, {1, 0, 2}};
-  const ParzenEstimator estimator({&three, 1}, {1, 1, 1}, 1);
+  const ParzenEstimator estimator({&three, 1}, {1, 1, 1}, 1, 1);
   const auto sigma = estimator.sigmas(0);
   REQUIRE(sigma.size() == 4);
   CHECK(sigma[0] == .4);
@@ -88,12 +88,12 @@ TEST_CASE("Kernels are as wide as the gap to the farther neighbour, within limit
   CHECK(estimator.mus(0)[3] == .5);
   CHECK(estimator.weights()[3] == .25);
   const Observations single{kUnit, {.2}, {0}};
-  CHECK(ParzenEstimator({&single, 1}, {1}, 1).sigmas(0)[0] == .8);
+  CHECK(ParzenEstimator({&single, 1}, {1}, 1, 1).sigmas(0)[0] == .8);
 }
 
 TEST_CASE("Densities integrate to one") {
   const Observations real{kUnit, {.5, .1, .55}, {1, 0, 2}};
-  const ParzenEstimator density({&real, 1}, {1, 1, .5}, 1);
+  const ParzenEstimator density({&real, 1}, {1, 1, .5}, 1, 1);
   double area = 0;
   for (int i = 0; i < 1000; ++i) area += std::exp(density.log_pdf({{(i + .5) / 1000}})[0]) / 1000;
   CHECK(area == Approx(1).epsilon(1e-5));
@@ -101,7 +101,7 @@ TEST_CASE("Densities integrate to one") {
        {Observations{kSteps, {1, 4, 4}, {0, 1, 2}}, Observations{kChoices, {0, 2, 2}, {}},
         Observations{kChoices, {}, {}}, Observations{kSteps, {}, {}},
         Observations{IntDistribution{1, 9, true}, {0, std::log(3.)}, {0, 1}}}) {
-    const ParzenEstimator mass({&o, 1}, std::vector<double>(o.values.size(), 1), 1);
+    const ParzenEstimator mass({&o, 1}, std::vector<double>(o.values.size(), 1), 1, 1);
     double sum = 0;
     for (int i = 0; i < 10; ++i) {
       if (contains(o.distribution, i)) sum += std::exp(mass.log_pdf({{double(i)}})[0]);
@@ -110,9 +110,18 @@ TEST_CASE("Densities integrate to one") {
   }
 }
 
+TEST_CASE("The choices' prior has a weight of its own") {
+  const Observations o{kChoices, {0}, {}};
+  const auto other = [&](double weight) {
+    return std::exp(ParzenEstimator({&o, 1}, {1}, 0, weight).log_pdf({{2.0}})[0]);
+  };
+  CHECK(other(1) == Approx(0.5 / 2.5));
+  CHECK(other(3) == Approx(1.5 / 5.5));
+}
+
 TEST_CASE("Draws follow the density") {
   const Observations o[] = {{kChoices, {0, 2, 2}, {}}, {kSteps, {1, 4, 4}, {0, 1, 2}}};
-  const ParzenEstimator density(o, {1, 1, 1}, 1);
+  const ParzenEstimator density(o, {1, 1, 1}, 1, 1);
   detail::RandomState random(1);
   const auto points = density.sample(random, 20000);
   for (double c = 0; c < 3; ++c) {

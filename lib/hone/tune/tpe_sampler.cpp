@@ -110,7 +110,8 @@ void TpeSampler::split(const StudyView& study) {
   }
 }
 
-ParzenEstimator TpeSampler::estimator(const SearchSpace& space, Side side) {
+ParzenEstimator TpeSampler::estimator(const SearchSpace& space, Side side,
+                                      double choice_prior_weight) {
   constexpr uint32_t kOut = ~uint32_t{0};
   std::vector<const TrialTable::Column*> columns;
   for (const auto& [name, distribution] : space) columns.push_back(table_.column(name));
@@ -143,24 +144,23 @@ ParzenEstimator TpeSampler::estimator(const SearchSpace& space, Side side) {
   }
   auto weights = side == kBelow && several_objectives_ ? std::vector<double>(rows.size(), 1.0)
                                                        : detail::recency_weights(rows.size());
-  return ParzenEstimator(parameters, std::move(weights), options_.prior_weight);
+  return ParzenEstimator(parameters, std::move(weights), options_.prior_weight,
+                         choice_prior_weight);
 }
 
-Suggestion TpeSampler::draw(const SearchSpace& space, bool joint, const Suggestion& so_far) {
-  const ParzenEstimator below = estimator(space, kBelow), above = estimator(space, kAbove);
+Suggestion TpeSampler::draw(const SearchSpace& space, double choice_prior_weight,
+                            const std::function<bool(const Suggestion&)>& may) {
+  const ParzenEstimator below = estimator(space, kBelow, choice_prior_weight);
+  const ParzenEstimator above = estimator(space, kAbove, choice_prior_weight);
   const auto points = below.sample(random_, static_cast<size_t>(options_.candidates));
   std::vector<double> scores = below.log_pdf(points);
   const std::vector<double> others = above.log_pdf(points);
   for (size_t i = 0; i < scores.size(); ++i) scores[i] -= others[i];
   const std::vector<size_t> order = detail::sorted_order(
       scores.size(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
-  if (joint && may_try) {
-    for (const size_t i : order) {
-      Suggestion whole = suggestion(space, points[i]);
-      const Suggestion own = whole;
-      whole.insert(so_far.begin(), so_far.end());
-      if (may_try(whole)) return own;
-    }
+  for (const size_t i : order) {
+    Suggestion candidate = suggestion(space, points[i]);
+    if (!may || may(candidate)) return candidate;
   }
   return suggestion(space, points[order.front()]);
 }
@@ -179,7 +179,14 @@ Suggestion TpeSampler::sample_relative(const StudyView& study, Trial& trial) {
   Suggestion values;
   SearchSpace whole;
   for (const SearchSpace& space : spaces) {
-    values.merge(draw(space, &space == &spaces.back(), values));
+    // Only the last block makes a suggestion whole.
+    const auto may = [&](Suggestion candidate) {
+      candidate.insert(values.begin(), values.end());
+      return may_try(candidate);
+    };
+    const bool ask = may_try && &space == &spaces.back();
+    values.merge(draw(space, options_.choice_prior_weight,
+                      ask ? std::function<bool(const Suggestion&)>(may) : nullptr));
     whole.insert(space.begin(), space.end());
   }
   if (options_.constant_liar && !values.empty()) {
@@ -195,7 +202,7 @@ double TpeSampler::sample_independent(const StudyView& study, Trial& trial, cons
     return startup_.sample_independent(study, trial, name, distribution);
   }
   split(study);
-  return draw({{name, distribution}}, false, {}).at(name);
+  return draw({{name, distribution}}, options_.prior_weight, nullptr).at(name);
 }
 
 std::unique_ptr<Sampler> make_tpe_sampler(const TpeOptions& options, uint64_t seed) {

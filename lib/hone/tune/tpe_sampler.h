@@ -23,6 +23,7 @@ struct TpeOptions {
   bool group = false;
   bool constant_liar = true;
   double prior_weight = 1;
+  double choice_prior_weight = 3;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
@@ -37,6 +38,9 @@ struct TpeOptions {
     v("constant_liar", self.constant_liar,
       "Whether running trials count as bad ones, which keeps parallel workers apart.");
     v("prior_weight", self.prior_weight, "Weight of the prior, in trials.", Range{0, 1e6});
+    v("choice_prior_weight", self.choice_prior_weight,
+      "The same for choices that are drawn jointly: more leaves a choice sooner; Optuna has 1.",
+      Range{0, 1e6});
   }
 
   void validate(Validation& v) const;
@@ -71,9 +75,11 @@ class TpeSampler final : public Sampler {
   void update(const StudyView& study, const Trial& trial);
   void split(const StudyView& study);
   Rows best(const StudyView& study, size_t count) const;
-  detail::ParzenEstimator estimator(const SearchSpace& space, Side side);
-  /// `joint`: whether the drawn values with those of `so_far` make up a joint suggestion.
-  Suggestion draw(const SearchSpace& space, bool joint, const Suggestion& so_far);
+  detail::ParzenEstimator estimator(const SearchSpace& space, Side side,
+                                    double choice_prior_weight);
+  /// `may`: whether a candidate may be tried; null, all may.
+  Suggestion draw(const SearchSpace& space, double choice_prior_weight,
+                  const std::function<bool(const Suggestion&)>& may);
 
   /// Normalisers of one parameter's kernels, by row, for one distribution.
   struct Known {

@@ -121,13 +121,15 @@ ParzenEstimator::Kernels ParzenEstimator::numeric(const Observations& o) {
 }
 
 ParzenEstimator::ParzenEstimator(std::span<const Observations> parameters,
-                                 std::vector<double> weights, double prior_weight)
+                                 std::vector<double> weights, double prior_weight,
+                                 double choice_prior_weight)
     : weights_(std::move(weights)) {
   weights_.push_back(weights_.empty() ? 1.0 : prior_weight);
   const double sum = pairwise_sum(weights_);
   for (double& weight : weights_) weight /= sum;
   for (const Observations& o : parameters) {
-    kernels_.push_back(num_choices(o.distribution) ? categorical(o, prior_weight) : numeric(o));
+    kernels_.push_back(num_choices(o.distribution) ? categorical(o, choice_prior_weight)
+                                                   : numeric(o));
   }
 }
 

@@ -37,8 +37,10 @@ std::vector<double> recency_weights(size_t n);
 class ParzenEstimator {
  public:
   /// `weights`: one an observation, before normalising. All parameters have equally many.
+  /// `choice_prior_weight`: what smooths the indicators, spread over the observations; Optuna takes
+  /// the prior weight.
   ParzenEstimator(std::span<const Observations> parameters, std::vector<double> weights,
-                  double prior_weight);
+                  double prior_weight, double choice_prior_weight);
 
   /// `n` points, internal values, [n][parameters].
   std::vector<std::vector<double>> sample(RandomState& random, size_t n) const;
