@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "hone/kernels/detail/dot.h"
 #include "hone/kernels/detail/rows.h"
 #include "hone/kernels/parallel.h"
 #include "hone/kernels/varlen_attention.h"
@@ -13,22 +14,6 @@
 // to, H query and K key heads, G = H / K, E head width.
 namespace hone::kernels {
 namespace {
-
-constexpr int64_t kDotLanes = 16;
-
-template <class T>
-T dot(const T* a, const T* b, int64_t count) {
-  T lanes[kDotLanes] = {};
-  int64_t i = 0;
-  for (; i + kDotLanes <= count; i += kDotLanes) {
-    for (int64_t lane = 0; lane < kDotLanes; ++lane) lanes[lane] += a[i + lane] * b[i + lane];
-  }
-  for (int64_t lane = 0; i < count; ++i, ++lane) lanes[lane] += a[i] * b[i];
-  for (int64_t width = kDotLanes / 2; width > 0; width /= 2) {
-    for (int64_t lane = 0; lane < width; ++lane) lanes[lane] += lanes[lane + width];
-  }
-  return lanes[0];
-}
 
 template <class T>
 void softmax_row(T* x, int64_t count) {
@@ -46,7 +31,7 @@ void attend_head(const T* q, const T* keys, const T* values, int64_t group, int6
                  int64_t length, int64_t stride, T scale, T* scores, T* __restrict out) {
   for (int64_t s = 0; s < length; ++s) {
     for (int64_t g = 0; g < group; ++g) {
-      scores[g * length + s] = scale * dot(q + g * width, keys + s * stride, width);
+      scores[g * length + s] = scale * detail::dot(q + g * width, keys + s * stride, width);
     }
   }
   for (int64_t g = 0; g < group; ++g) softmax_row(scores + g * length, length);

@@ -3,6 +3,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <torch/torch.h>
 
+#include "hone/kernels/projection.h"
 #include "hone/nn/checkpointing.h"
 
 namespace hone::model {
@@ -108,7 +109,7 @@ at::Tensor DecoderImpl::lm_weight() const {
 }
 
 at::Tensor DecoderImpl::logits(const at::Tensor& hidden) const {
-  return at::linear(hidden, lm_weight());
+  return kernels::project(hidden, lm_weight());
 }
 
 void DecoderImpl::initialise(uint64_t seed) {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "hone/core/error.h"
+#include "hone/kernels/projection.h"
 
 namespace hone::nn {
 namespace {
@@ -26,7 +27,7 @@ LinearImpl::LinearImpl(const LinearOptions& options, const at::TensorOptions& te
 at::Tensor LinearImpl::forward(const at::Tensor& x) {
   TORCH_CHECK_VALUE(x.dim() == 2 && x.size(1) == options.in, "Linear: x must be [T, ", options.in,
                     "], got ", x.sizes());
-  if (!has_lora()) return at::linear(x, weight, bias);
+  if (!has_lora()) return kernels::project(x, weight, bias);
   const bool drops = is_training() && lora_.dropout > 0;
   const at::Tensor input = drops ? at::dropout(x, lora_.dropout, true) : x;
   const auto add_adapter = [&](const at::Tensor& base) {
