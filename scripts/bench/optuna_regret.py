@@ -18,7 +18,7 @@ from tune_functions import FUNCTIONS
 FIXTURE = ROOT / "tests/interop/tune_regret.json"
 # Trials and seeds of each sampler.
 SAMPLERS = {"gp": (optuna.samplers.GPSampler, 50, 20),
-            "cma_es": (optuna.samplers.CmaEsSampler, 200, 40)}
+            "cma_es": (optuna.samplers.CmaEsSampler, 200, 20)}
 
 
 def regret(sampler, function, seed, trials):
