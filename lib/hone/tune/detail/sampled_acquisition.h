@@ -38,9 +38,9 @@ using LogUtility =
 
 /// log mean_s max(u_s(f_s(x)), max over running trials of u_s(f_s)), u_s the log utility plus
 /// log sigmoid((f_c - threshold_c) / 0.01) for each constraint: a candidate is worth what it adds
-/// to the trials that are running. Parity: Optuna 5.0.0's qLogEI, qLogCEI, LogEHVI and qLogEHVI on
-/// the same normal numbers
-///   (tests/interop/tune_models.py).
+/// to the trials that are running.
+/// The functions of Optuna 5.0.0's qLogEI, qLogCEI, LogEHVI and qLogEHVI, but that all models take
+/// their normal numbers from one sequence.
 /// Source: Ament et al., 2023, equation 10; Daulton et al., "Differentiable Expected Hypervolume
 ///   Improvement", 2020.
 class SampledAcquisition : public Acquisition {
