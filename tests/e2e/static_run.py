@@ -122,7 +122,7 @@ class StaticRun(unittest.TestCase):
     def test_an_interrupted_sweep_goes_on_where_it_stopped(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             with self.subTest(signal=number.name):
-                config = sweeps.recipe(self.folder, budget={"trials": 12, "workers": 2})
+                config = sweeps.recipe(self.folder, budget={"trials": 60, "workers": 2})
                 sweep = self.sweep(f"interrupted-{number.name}", config)
                 process = sweep.start()
                 tiny_run.wait_until(lambda: len(sweep.finished()) >= 3 or process.poll() is not None)
@@ -135,7 +135,7 @@ class StaticRun(unittest.TestCase):
                 self.finish(sweep)
                 counts = sweeps.counted(sweep.trials())
                 counts.pop("FAIL", None)  # what was interrupted, and enqueued again
-                self.assertEqual(counts, {"COMPLETE": 12})
+                self.assertEqual(counts, {"COMPLETE": 60})
 
     def test_a_larger_budget_goes_on(self):
         sweep = self.done("larger", sweeps.recipe(self.folder, trials=3))

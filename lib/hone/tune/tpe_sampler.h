@@ -1,6 +1,7 @@
 /// Tree-structured Parzen estimators.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>

@@ -201,6 +201,12 @@ Value cell(const PGresult* result, int row, int column) {
   }
 }
 
+/// A field of a result's error; "" where there is none.
+std::string error_field(const PGresult* result, int code) {
+  const char* text = result ? PQresultErrorField(result, code) : nullptr;
+  return text ? text : "";
+}
+
 }  // namespace
 
 std::string PostgresConnection::schema() const { return kSchema; }
@@ -262,18 +268,23 @@ void PostgresConnection::reconnect() {
   connect();
 }
 
+bool PostgresConnection::lost(const PGresult* result) const {
+  const std::string state = error_field(result, PG_DIAG_SQLSTATE);
+  return PQstatus(session_) != CONNECTION_OK || state.empty() || state.starts_with("08") ||
+         state.starts_with("57P");
+}
+
 void PostgresConnection::fail(const PGresult* result) {
-  const auto field = [&](int code) {
-    const char* text = result ? PQresultErrorField(result, code) : nullptr;
-    return std::string(text ? text : "");
-  };
-  const std::string state = field(PG_DIAG_SQLSTATE);
-  std::string why = field(PG_DIAG_MESSAGE_PRIMARY);
+  const std::string state = error_field(result, PG_DIAG_SQLSTATE);
+  std::string why = error_field(result, PG_DIAG_MESSAGE_PRIMARY);
   if (why.empty()) why = one_line(PQerrorMessage(session_));
-  if (const std::string detail = field(PG_DIAG_MESSAGE_DETAIL); !detail.empty()) {
+  if (const std::string detail = error_field(result, PG_DIAG_MESSAGE_DETAIL); !detail.empty()) {
     why += " (" + detail + ")";
   }
-  if (PQstatus(session_) != CONNECTION_OK) throw Transient("lost the connection: " + why);
+  if (lost(result)) {
+    close();
+    throw Transient("lost the connection: " + why);
+  }
   const bool deadlock = state == "40001" || state == "40P01";
   // Another client, not hone, has made the same row or table between a look and the write.
   const bool raced = state == "23505" || state == "42P07" || state == "42710";
@@ -344,7 +355,8 @@ void PostgresConnection::commit(const Deadline& deadline) {
     if (PQcmdStatus(result.get()) == std::string_view("COMMIT")) return;
     throw Transient("the server rolled the transaction back");
   }
-  if (PQstatus(session_) == CONNECTION_OK) fail(result.get());
+  if (!lost(result.get())) fail(result.get());
+  close();
   for (;; std::this_thread::sleep_for(200ms)) {
     try {
       reconnect();

@@ -56,6 +56,9 @@ class PostgresConnection : public Connection {
   void connect();
   void close() noexcept;
   Result run(PGresult* result);
+  /// Whether an error is of the connection, not of the statement: libpq's own errors have no state,
+  /// and a server that shuts down says so before the session is closed.
+  bool lost(const PGresult* result) const;
   [[noreturn]] void fail(const PGresult* result);
   /// The server's name for the statement.
   const std::string& prepared(const std::string& sql);
