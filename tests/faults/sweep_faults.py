@@ -34,6 +34,10 @@ def children(pid):
         return []
 
 
+def complete(sweep):
+    return sum(row["state"] == "COMPLETE" for row in sweep.trials())
+
+
 class SweepFaults(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -77,8 +81,8 @@ class SweepFaults(unittest.TestCase):
                 time.sleep(rng.uniform(0.02, 0.4))
                 # Five deaths without a finished trial between would rightly end the sweep.
                 if kills - done >= 3:
-                    tiny_run.wait_until(lambda: len(sweep.finished()) > ended or process.poll() is not None)
-                    ended, done = len(sweep.finished()), kills
+                    tiny_run.wait_until(lambda: complete(sweep) > ended or process.poll() is not None)
+                    ended, done = complete(sweep), kills
                 workers = children(process.pid)
                 if not workers:
                     continue

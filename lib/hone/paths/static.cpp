@@ -13,7 +13,6 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -195,9 +194,10 @@ class Supervisor {
   WorkerContext worker_;
   std::unique_ptr<tune::Storage> storage_;
   tune::Study study_;
-  std::map<pid_t, int> workers_;  // and the trials that had ended when each began
+  std::set<pid_t> workers_;
   bool stopping_ = false;
   int deaths_ = 0;          // in a row, without a trial ended between
+  int64_t ended_at_death_ = 0;
   std::string failure_;     // that stopped the search
   double idle_since_ = 0;   // when none of the workers was left; 0 while some are
   int64_t others_ = 0;      // trials of other processes that it waits for
@@ -205,9 +205,11 @@ class Supervisor {
   std::set<int64_t> told_;  // trials whose end has been said
 };
 
-int64_t ended(const tune::StudyView& view) {
-  return std::count_if(view.trials.begin(), view.trials.end(), [](const tune::TrialPtr& trial) {
-    return tune::finished(trial->state) && !tune::refused(*trial);
+/// Trials that a worker has brought to an end.
+int64_t ended(const std::vector<tune::TrialPtr>& trials) {
+  return std::count_if(trials.begin(), trials.end(), [](const tune::TrialPtr& trial) {
+    return tune::finished(trial->state) && trial->state != tune::TrialState::kFail &&
+           !tune::refused(*trial);
   });
 }
 
@@ -247,7 +249,7 @@ void Supervisor::start_worker() {
   const pid_t child = spawn(folder_.file("workers.log"),
                             [this] { return run_worker(config_, worker_, cache_); });
   storage_ = tune::open_storage(url_);
-  workers_[child] = static_cast<int>(ended({"", {}, storage_->trials(study_.id)}));
+  workers_.insert(child);
 }
 
 bool Supervisor::work_left() const {
@@ -262,10 +264,7 @@ void Supervisor::reap() {
   constexpr int kMostDeaths = 5;
   int status = 0;
   for (pid_t child; (child = waitpid(-1, &status, WNOHANG)) > 0;) {
-    const auto entry = workers_.find(child);
-    if (entry == workers_.end()) continue;
-    const int before = entry->second;
-    workers_.erase(entry);
+    if (workers_.erase(child) == 0) continue;
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     const auto trials = storage_->trials(study_.id);
     for (const tune::TrialPtr& trial : trials) {
@@ -279,7 +278,8 @@ void Supervisor::reap() {
       storage_->fail_and_retry(trial->id, {config_.study.grace_seconds, config_.study.max_retries});
     }
     if (code == 0 || stopping_) continue;
-    deaths_ = ended({"", {}, trials}) > before ? 1 : deaths_ + 1;
+    const int64_t ended_now = ended(trials);
+    deaths_ = ended_now > std::exchange(ended_at_death_, ended_now) ? 1 : deaths_ + 1;
     if (deaths_ < kMostDeaths && code != 1) continue;
     failure_ = fmt::format("a worker ended with {}: {}", code,
                            last_words(folder_.file("workers.log"), child));
@@ -289,7 +289,7 @@ void Supervisor::reap() {
 
 void Supervisor::stop() {
   stopping_ = true;
-  for (const auto& [pid, since] : workers_) kill(pid, SIGTERM);
+  for (const pid_t pid : workers_) kill(pid, SIGTERM);
 }
 
 /// Whether trials run that none of this process's workers has: on other machines, or left by a

@@ -360,7 +360,11 @@ void PostgresConnection::commit(const Deadline& deadline) {
   for (;; std::this_thread::sleep_for(200ms)) {
     try {
       reconnect();
-      const Rows rows = query("SELECT txid_status($1::bigint)", {Value(std::stoll(transaction_))});
+      // A server that crashed before the transaction was written has not even its number.
+      const Rows rows = query(
+          "SELECT CASE WHEN $1::bigint >= txid_snapshot_xmax(txid_current_snapshot()) "
+          "THEN 'aborted' ELSE txid_status($1::bigint) END",
+          {Value(std::stoll(transaction_))});
       const std::string status = rows.null(0, 0) ? "" : rows.text(0, 0);
       if (status == "committed") return;
       if (status == "aborted") throw Transient("lost the connection at the commit");
