@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -84,7 +83,7 @@ std::string odd_width(const model::DecoderConfig& c) {
 }  // namespace
 
 double step_flops(const model::DecoderConfig& config, double tokens, double length,
-                  const std::optional<nn::LoraOptions>& lora, int64_t checkpoint_every) {
+                  bool lora, int64_t checkpoint_every) {
   const double forward = 2 * matmul_parameters(config) + attention_flops(config, length);
   double passes = lora ? 2 : 3;
   if (checkpoint_every > 0) passes += 1.0 / static_cast<double>(checkpoint_every);
@@ -93,11 +92,11 @@ double step_flops(const model::DecoderConfig& config, double tokens, double leng
 
 TrialForecast forecast(const DomainConfig& config, RunCache& cache) {
   const DomainPlan plan = plan_domain(config, &cache);
-  const auto lora = config.tuning == Tuning::kLora ? std::optional(config.lora) : std::nullopt;
   const double tokens =
       static_cast<double>(config.data.tokens_per_batch * config.train.accumulation);
   const double steps = static_cast<double>(config.train.steps);
-  const double training = step_flops(plan.decoder, tokens, mean_length(plan.data.train), lora,
+  const double training = step_flops(plan.decoder, tokens, mean_length(plan.data.train),
+                                     config.tuning == Tuning::kLora,
                                      config.memory.checkpoint_every);
   const double scoring =
       scored_tokens(plan.data.held_out) *

@@ -36,7 +36,7 @@ TrialForecast forecast(const DomainConfig& config, RunCache& cache);
 /// weights, 2 more forward for recomputed blocks; attention scores over documents of `length`.
 /// Source: Kaplan et al. 2020, section 2.1, with the frozen base's weight gradients left out.
 double step_flops(const model::DecoderConfig& config, double tokens, double length,
-                  const std::optional<nn::LoraOptions>& lora, int64_t checkpoint_every);
+                  bool lora, int64_t checkpoint_every);
 
 /// Seconds that the recipe's training takes a FLOP, measured on a few steps (their median).
 double measure_seconds_per_flop(const DomainConfig& config, RunCache& cache);

@@ -90,7 +90,6 @@ std::optional<double> evaluation_value(const ObjectiveOptions& options,
 struct TrainedTrial {
   model::Decoder& decoder;
   const RunTokenizer& tokenizer;
-  int64_t seed = 0;
 };
 
 /// Measures an objective; its rows are read once.

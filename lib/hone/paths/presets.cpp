@@ -6,7 +6,6 @@
 #include "hone/core/error.h"
 #include "hone/paths/feasibility.h"
 #include "hone/paths/static_config.h"
-#include "hone/paths/static_worker.h"
 
 namespace hone::paths {
 namespace {

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -31,7 +30,6 @@
 #include "hone/paths/domain_data.h"
 #include "hone/paths/static_report.h"
 #include "hone/paths/static_worker.h"
-#include "hone/train/progress.h"
 #include "hone/train/stop_signal.h"
 #include "hone/tune/samplers.h"
 #include "hone/tune/search.h"
@@ -42,10 +40,6 @@ namespace {
 constexpr const char* kSearchAttr = "hone:search";  // study attribute: what the study searches
 constexpr double kTableSeconds = 10;
 constexpr auto kPoll = std::chrono::milliseconds(100);
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 /// What must be the same for trials to belong together.
 Json identity(const StaticConfig& config) {
@@ -63,10 +57,10 @@ void resolve(StaticConfig& config, tune::Storage& storage, RunCache& cache) {
   const auto study = storage.find_study(config.study.name);
   if (!study || !study->user_attrs.contains(kSearchAttr)) return resolve_presets(config, cache);
   const Json& begun = study->user_attrs.at(kSearchAttr);
-  if (begun.at("presets") != config::to_json(config).at("presets")) {
+  Json json = config::to_json(config);
+  if (begun.at("presets") != json.at("presets")) {
     throw ConfigError({{"/presets", "differs from the search that the study was begun with"}});
   }
-  Json json = config::to_json(config);
   json["space"] = begun.at("space");
   config = config::read_config<StaticConfig>(json);
 }
@@ -147,13 +141,14 @@ std::string last_words(const std::string& log_file, pid_t child) {
   return words;
 }
 
+/// The exit code of a process that ended: its own, or 128 + signal.
+int code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+
 /// Waits for one process, forwarding a signal that this one got. Returns its exit code.
 int wait_for(pid_t child) {
   for (bool told = false;; std::this_thread::sleep_for(kPoll)) {
     int status = 0;
-    if (waitpid(child, &status, WNOHANG) == child) {
-      return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    }
+    if (waitpid(child, &status, WNOHANG) == child) return code_of(status);
     if (train::StopSignal::received() && !told) told = kill(child, SIGTERM) == 0;
   }
 }
@@ -216,13 +211,10 @@ int64_t ended(const std::vector<tune::TrialPtr>& trials) {
 void Supervisor::prepare() {
   folder_.write_json(io::kConfigFile, context_.config);
   std::filesystem::create_directories(folder_.file("trials"));
-  const HardwareReport hardware = detect_hardware();
-  const int64_t workers = config_.budget.workers;
   worker_ = {.storage = url_,
              .trials = folder_.file("trials"),
-             .threads = std::max<int64_t>(1, hardware.cores / workers),
+             .threads = worker_threads(config_),
              .deadline = config_.budget.hours > 0 ? begin_ + config_.budget.hours * 3600 : 0};
-  if (config_.base.threads > 0) worker_.threads = config_.base.threads;
 
   const auto storage = tune::open_storage(url_);
   resolve(config_, *storage, cache_);
@@ -265,7 +257,7 @@ void Supervisor::reap() {
   int status = 0;
   for (pid_t child; (child = waitpid(-1, &status, WNOHANG)) > 0;) {
     if (workers_.erase(child) == 0) continue;
-    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    const int code = code_of(status);
     const auto trials = storage_->trials(study_.id);
     for (const tune::TrialPtr& trial : trials) {
       const auto by = trial->user_attrs.find(tune::kWorker);
@@ -275,7 +267,7 @@ void Supervisor::reap() {
       }
       log_warning(fmt::format("the worker of trial {} died ({}); the trial is enqueued again",
                               trial->number, code));
-      storage_->fail_and_retry(trial->id, {config_.study.grace_seconds, config_.study.max_retries});
+      storage_->fail_and_retry(trial->id, retry_options(config_.study));
     }
     if (code == 0 || stopping_) continue;
     const int64_t ended_now = ended(trials);
@@ -296,7 +288,7 @@ void Supervisor::stop() {
 /// process that died, which shows after the grace. Their ends are part of the report.
 bool Supervisor::others_run() {
   if (idle_since_ == 0) idle_since_ = now();
-  storage_->fail_stale(study_.id, {config_.study.grace_seconds, config_.study.max_retries});
+  storage_->fail_stale(study_.id, retry_options(config_.study));
   int64_t running = 0;
   for (const tune::TrialPtr& trial : storage_->trials(study_.id)) {
     if (trial->state == tune::TrialState::kWaiting && work_left()) return true;

@@ -100,6 +100,10 @@ void check_files(const StaticConfig& config) {
   if (!problems.empty()) throw ConfigError(std::move(problems));
 }
 
+tune::RetryOptions retry_options(const StudyOptions& study) {
+  return {study.grace_seconds, study.max_retries};
+}
+
 std::vector<tune::Direction> directions(const StaticConfig& config) {
   std::vector<tune::Direction> all;
   for (const ObjectiveOptions& objective : config.objectives) {

@@ -15,6 +15,7 @@
 #include "hone/tune/pruners.h"
 #include "hone/tune/samplers.h"
 #include "hone/tune/space.h"
+#include "hone/tune/storage.h"
 
 namespace hone::paths {
 
@@ -117,6 +118,9 @@ struct StaticConfig {
 
 /// Throws: ConfigError naming every file of the recipe that is not there.
 void check_files(const StaticConfig& config);
+
+/// How trials of dead workers are treated.
+tune::RetryOptions retry_options(const StudyOptions& study);
 
 /// The study's directions.
 std::vector<tune::Direction> directions(const StaticConfig& config);

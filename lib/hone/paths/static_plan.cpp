@@ -2,14 +2,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <fstream>
 #include <map>
 #include <optional>
 
 #include "hone/config/writer.h"
-#include "hone/core/hardware.h"
-#include "hone/paths/domain_data.h"
 #include "hone/paths/feasibility.h"
 #include "hone/paths/static.h"
 #include "hone/paths/static_worker.h"
@@ -72,7 +69,7 @@ StaticPlan plan_static(const StaticConfig& recipe) {
   const auto choice = sampler_choice(config, space);
   DomainConfig base = config.base;
   const int64_t workers = config.budget.workers;
-  if (base.threads == 0) base.threads = std::max<int64_t>(1, detect_hardware().cores / workers);
+  base.threads = worker_threads(config);
   const double seconds_per_flop = measure_seconds_per_flop(base, cache);
   const Survey points = survey(config, space, cache, seconds_per_flop);
   int64_t trials = config.budget.trials;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <condition_variable>
@@ -24,10 +25,6 @@
 
 namespace hone::paths {
 namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 /// Beats for one trial on a thread and a connection of its own.
 class Heartbeat {
@@ -95,7 +92,7 @@ class Worker {
                 [this](const std::vector<tune::Param>& params) { return judge(params); },
                 {.seed = static_cast<uint64_t>(config.sampler.seed),
                  .worker = worker_name(getpid()),
-                 .retry = retry(),
+                 .retry = retry_options(config.study),
                  .ask_candidates = kind_ == tune::SamplerKind::kTpe}) {}
 
   int run() {
@@ -114,10 +111,6 @@ class Worker {
   }
 
  private:
-  tune::RetryOptions retry() const {
-    return {config_.study.grace_seconds, config_.study.max_retries};
-  }
-
   tune::Feasibility judge(const std::vector<tune::Param>& params) const {
     return FeasibilityJudge(config_.base, trial_limits(config_.budget), cache_, seconds_per_flop_)
         .judge(params);
@@ -205,6 +198,15 @@ std::string worker_name(int64_t process) {
   return fmt::format("{}:{}", host.data(), process);
 }
 
+double now() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+int64_t worker_threads(const StaticConfig& config) {
+  if (config.base.threads > 0) return config.base.threads;
+  return std::max<int64_t>(1, detect_hardware().cores / config.budget.workers);
+}
+
 int run_worker(const StaticConfig& config, const WorkerContext& context, RunCache& cache) {
   return Worker(config, context, cache).run();
 }
@@ -212,7 +214,6 @@ int run_worker(const StaticConfig& config, const WorkerContext& context, RunCach
 void warm_cache(const StaticConfig& config, RunCache& cache) {
   DomainConfig base = config.base;
   base.threads = 1;  // OpenMP's threads would be missing in the forks
-  check_files(base);
   const RunTokenizer tokenizer = cache.tokenizer(base);
   load_domain_data(base, tokenizer, cache);
   cache.release(cache.base(base, tokenizer.text,

@@ -11,6 +11,12 @@ namespace hone::paths {
 /// "<host>:<process>", what a worker signs its trials with.
 std::string worker_name(int64_t process);
 
+/// Seconds since the epoch, the clock of deadlines.
+double now();
+
+/// CPU threads of a trial: the base recipe's, or a worker's share of the cores.
+int64_t worker_threads(const StaticConfig& config);
+
 /// Where and how a worker runs.
 struct WorkerContext {
   std::string storage;      ///< URL

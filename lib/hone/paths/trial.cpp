@@ -1,6 +1,5 @@
 #include "hone/paths/trial.h"
 
-#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -44,7 +43,7 @@ TrialResult TrialRunner::run(const DomainConfig& config, const std::string& out,
   };
   const auto trained = [&](model::Decoder& decoder, const RunTokenizer& tokenizer) {
     for (size_t i = 0; i < meters_.size(); ++i) {
-      const auto value = meters_[i].model_value({decoder, tokenizer, trial.seed});
+      const auto value = meters_[i].model_value({decoder, tokenizer});
       if (value) measured_[i] = *value;
     }
   };

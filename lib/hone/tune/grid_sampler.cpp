@@ -13,8 +13,6 @@ namespace {
 
 constexpr const char* kId = "grid_id";
 constexpr const char* kSpace = "search_space";
-/// What a trial that was enqueued has.
-constexpr const char* kFixed = "fixed_params";
 constexpr int64_t kMostPoints = 10'000'000;
 
 std::vector<Json> values_of(const Distribution& distribution, int64_t points) {
@@ -101,7 +99,7 @@ std::vector<int64_t> GridSampler::unvisited(const StudyView& study) const {
 }
 
 Suggestion GridSampler::sample_relative(const StudyView& study, Trial& trial) {
-  if (trial.system_attrs.contains(kId) || trial.system_attrs.contains(kFixed)) return {};
+  if (trial.system_attrs.contains(kId) || trial.system_attrs.contains(kFixedParams)) return {};
   int64_t point = trial.number;
   if (point >= static_cast<int64_t>(points_.size())) {
     const auto left = unvisited(study);

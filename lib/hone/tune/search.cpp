@@ -17,9 +17,6 @@ constexpr int kRecordedRefusals = 5;
 /// Draws after which the sampler, whose optimum may lie where nothing can run, gives way to chance.
 constexpr int kSamplerDraws = 25;
 
-/// System attribute of the values that an enqueued trial must take, as Optuna has it.
-constexpr const char* kFixedParams = "fixed_params";
-
 Json external(const std::vector<Param>& params) {
   Json values = Json::object();
   for (const Param& param : params) {

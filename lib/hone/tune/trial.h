@@ -60,6 +60,9 @@ using TrialPtr = std::shared_ptr<const Trial>;
 /// also writes each by itself, as "constraints:<name>".
 inline constexpr const char* kConstraints = "constraints";
 
+/// System attribute of the values that an enqueued trial must take.
+inline constexpr const char* kFixedParams = "fixed_params";
+
 /// Sum of the positive constraint values; 0 for a feasible trial; nullopt if none were recorded.
 std::optional<double> violation(const Trial& trial);
 
