@@ -10,10 +10,10 @@ Then every assigned code point in small contexts (lower case, tokenizers, word b
 of WordNet's words and of random ones.
 """
 import collections
-import glob
 import itertools
 import json
 import logging
+import pathlib
 import random
 import re
 import string
@@ -21,10 +21,13 @@ import subprocess
 import sys
 import unicodedata
 
-import sacrebleu
-from nltk.stem.porter import PorterStemmer
-from rouge_score import rouge_scorer
-from sacrebleu.metrics import BLEU, CHRF, TER
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "support"))
+
+import sacrebleu  # noqa: E402
+from nltk.stem.porter import PorterStemmer  # noqa: E402
+from rouge_score import rouge_scorer  # noqa: E402
+from sacrebleu.metrics import BLEU, CHRF, TER  # noqa: E402
+from wordnet import glosses  # noqa: E402
 
 SEED = 20261125
 PAIRS = 1000
@@ -42,16 +45,6 @@ PIECES = [
     "The", "a", "AN", "the-", "_the_", "thé", "running", "skies", "dying", "happily", "relational", "agreed"]
 ODD = ["", " ", "\n", " \n\t ", ".", "...", "-", "!", "a", "é", "好", "\u0301", "😀", "A\n\nB", "\n.\n", "1.", ".1", "1,2", "a.b",
        "(hi)", "&amp;", "<skipped>", "the", "an a the"]
-
-
-def glosses():
-    lines = []
-    for path in sorted(glob.glob("/usr/share/wordnet/data.*")):
-        with open(path, encoding="utf-8") as file:
-            lines += [line.split("| ", 1)[1].strip() for line in file if "| " in line]
-    if len(lines) < 100_000:
-        raise SystemExit("text_metrics: WordNet's texts are missing; install wordnet-base")
-    return lines
 
 
 def perturb(rng, text):

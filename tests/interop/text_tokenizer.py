@@ -20,10 +20,12 @@ import unicodedata
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers,
                         processors, trainers)
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../support"))
+from wordnet import glosses  # noqa: E402
+
 SEED = 20261124
 VOCAB = 8000
-HERE = os.path.dirname(os.path.abspath(__file__))
-
 DIGITS3 = r"\p{N}{1,3}"
 CJK = "[一-龥\u3040-ゟ゠-ヿ]+"
 V3_TEXT = ("[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
@@ -44,16 +46,6 @@ def split(pattern):
 def byte_level(**kwargs):
     kwargs = {"add_prefix_space": False, "use_regex": False, **kwargs}
     return pre_tokenizers.ByteLevel(**kwargs)
-
-
-def glosses():
-    lines = []
-    for path in sorted(glob.glob("/usr/share/wordnet/data.*")):
-        with open(path, encoding="utf-8") as file:
-            lines += [line.split("| ", 1)[1].strip() for line in file if "| " in line]
-    if len(lines) < 100_000:
-        raise SystemExit("text_tokenizer: WordNet's texts are missing; install wordnet-base")
-    return lines
 
 
 def code_lines():
