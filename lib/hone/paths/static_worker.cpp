@@ -99,12 +99,12 @@ class Worker {
     while (context_.deadline == 0 || now() < context_.deadline) {
       if (const int signal = train::StopSignal::received()) return 128 + signal;
       calibrate();
-      std::optional<tune::Trial> trial = search_.ask();
-      if (!trial) break;
       try {
+        std::optional<tune::Trial> trial = search_.ask();
+        if (!trial) break;
         if (const int signal = run_trial(*trial)) return 128 + signal;
       } catch (const tune::TrialFinished& error) {
-        log_warning(error.what());
+        log_warning(error.what());  // it was enqueued again when this worker was taken for dead
       }
     }
     return 0;
