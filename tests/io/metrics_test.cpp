@@ -97,7 +97,7 @@ TEST_CASE("rewind drops later rows and starts a new event file") {
   CHECK(read_file(folder.file("metrics.jsonl")) == before);
   metrics.rewind(2);
   metrics.write({{"step", 3}, {"loss", 7.0}});
-  const std::vector<Json> rows = read_metrics(folder.file("metrics.jsonl"));
+  const std::vector<Json> rows = read_json_lines(folder.file("metrics.jsonl"));
   REQUIRE(rows.size() == 4);
   CHECK(rows[0]["about"] == "run");
   CHECK(rows[2]["step"] == 2);
@@ -124,10 +124,10 @@ TEST_CASE("a log cut at any byte loses its last row at most") {
     INFO(size);
     folder.write("metrics.jsonl", whole.substr(0, size));
     const auto complete = std::count(whole.begin(), whole.begin() + size, '\n');
-    CHECK(static_cast<long>(read_metrics(folder.file("metrics.jsonl")).size()) == complete);
+    CHECK(static_cast<long>(read_json_lines(folder.file("metrics.jsonl")).size()) == complete);
     MetricsWriter metrics(folder.path);
     metrics.write({{"step", 9}});
-    const auto rows = read_metrics(folder.file("metrics.jsonl"));
+    const auto rows = read_json_lines(folder.file("metrics.jsonl"));
     REQUIRE(static_cast<long>(rows.size()) == complete + 1);
     CHECK(rows.back()["step"] == 9);
   }
@@ -136,9 +136,9 @@ TEST_CASE("a log cut at any byte loses its last row at most") {
 TEST_CASE("a broken line is named unless it is the last") {
   const TemporaryFolder folder;
   const std::string path = folder.write("metrics.jsonl", "{\"step\":1}\nxx\n");
-  CHECK(read_metrics(path).size() == 1);
+  CHECK(read_json_lines(path).size() == 1);
   folder.write("metrics.jsonl", "{\"step\":1}\nxx\n{\"step\":2}\n");
-  CHECK_THROWS_WITH(read_metrics(path), path + ":2: is no JSON");
+  CHECK_THROWS_WITH(read_json_lines(path), path + ":2: is no JSON");
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ TEST_CASE("a run folder is made once and gone on with") {
   CHECK_THROWS_WITH(RunFolder::create(path, false), Catch::Contains("holds a run; go on with it"));
   RunFolder run = RunFolder::create(path, true);
   CHECK(run.resumed());
-  CHECK(read_metrics(run.file("metrics.jsonl")).size() == 1);
+  CHECK(read_json_lines(run.file("metrics.jsonl")).size() == 1);
 
   root.write("foreign", "");
   CHECK_THROWS_WITH(RunFolder::create(root.path, false), Catch::Contains("no run of hone"));

@@ -78,7 +78,7 @@ std::string fresh_folder() {
 
 /// The rows of metrics.jsonl without the one field that depends on the clock.
 std::vector<Json> metrics(const std::string& folder) {
-  std::vector<Json> rows = io::read_metrics(folder + "/metrics.jsonl");
+  std::vector<Json> rows = io::read_json_lines(folder + "/metrics.jsonl");
   for (Json& row : rows) row.erase("tokens_per_second");
   return rows;
 }

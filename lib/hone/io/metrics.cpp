@@ -1,53 +1,9 @@
 #include "hone/io/metrics.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cmath>
-
-#include "hone/core/error.h"
-#include "hone/core/file.h"
-#include "hone/core/log.h"
-#include "hone/io/atomic.h"
 
 namespace hone::io {
 namespace {
-
-/// A metrics file stays far below; read_file refuses what is larger.
-constexpr size_t kMaxFileBytes = size_t{4} << 30;
-constexpr JsonLimits kRowLimits = {.max_bytes = size_t{16} << 20, .max_depth = 16};
-
-/// Complete lines of a file, without their ends.
-std::vector<std::string_view> lines_of(std::string_view text) {
-  std::vector<std::string_view> lines;
-  for (size_t begin = 0, end; (end = text.find('\n', begin)) != std::string_view::npos;
-       begin = end + 1) {
-    lines.push_back(text.substr(begin, end - begin));
-  }
-  return lines;
-}
-
-/// The rows with the lines they came from.
-struct Row {
-  std::string_view line;
-  Json json;
-};
-
-std::vector<Row> parse_rows(std::string_view text, const std::string& path) {
-  const std::vector<std::string_view> lines = lines_of(text);
-  std::vector<Row> rows;
-  for (size_t i = 0; i < lines.size(); ++i) {
-    if (lines[i].empty()) continue;
-    try {
-      rows.push_back({lines[i], parse_json(lines[i], path, kRowLimits)});
-    } catch (const IoError& error) {
-      const std::string place = path + ":" + std::to_string(i + 1);
-      if (i + 1 < lines.size()) throw IoError(place, "is no JSON");
-      log_warning(place + ": is no JSON; the last line is passed over");
-    }
-  }
-  return rows;
-}
 
 std::vector<std::pair<std::string, float>> scalars_of(const Json& row) {
   std::vector<std::pair<std::string, float>> scalars;
@@ -75,18 +31,7 @@ std::vector<std::pair<std::string, float>> scalars_of(const Json& row) {
 }  // namespace
 
 MetricsWriter::MetricsWriter(const std::string& folder)
-    : folder_(folder), path_(folder + "/metrics.jsonl") {
-  file_ = Descriptor(path_, O_RDWR | O_CREAT | O_APPEND, "open");
-  const std::string text = read_file(path_, kMaxFileBytes);
-  const size_t complete = text.rfind('\n') + 1;  // npos + 1 == 0: no line is complete
-  if (complete == text.size()) return;
-  log_warning(path_ + ": the last line is torn and cut off");
-  cut(complete);
-}
-
-void MetricsWriter::cut(size_t size) {
-  if (::ftruncate(file_.get(), static_cast<off_t>(size)) != 0) throw_errno(path_, "cannot cut");
-}
+    : folder_(folder), lines_(folder + "/metrics.jsonl") {}
 
 EventWriter& MetricsWriter::events() {
   if (!events_) events_ = std::make_unique<EventWriter>(folder_);
@@ -94,40 +39,15 @@ EventWriter& MetricsWriter::events() {
 }
 
 void MetricsWriter::write(const Json& row) {
-  const std::string line = row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-  const off_t before = ::lseek(file_.get(), 0, SEEK_END);
-  try {
-    write_all(file_, path_, line);
-  } catch (const IoError&) {
-    cut(static_cast<size_t>(before));
-    throw;
-  }
-  if (!row.is_object() || !row.contains("step") || !row["step"].is_number_integer()) return;
+  lines_.write(row);
+  const auto step = row_step(row);
+  if (!step) return;
   const auto scalars = scalars_of(row);
-  if (!scalars.empty()) events().scalars(row["step"].get<int64_t>(), scalars);
+  if (!scalars.empty()) events().scalars(*step, scalars);
 }
 
 void MetricsWriter::rewind(int64_t step) {
-  const std::string text = read_file(path_, kMaxFileBytes);
-  std::string kept;
-  for (const Row& row : parse_rows(text, path_)) {
-    const bool counted =
-        row.json.is_object() && row.json.contains("step") && row.json["step"].is_number_integer();
-    if (counted && row.json["step"].get<int64_t>() > step) continue;
-    kept.append(row.line).append("\n");
-  }
-  if (kept == text) return;
-  replace_file_atomically(path_, kept);
-  file_ = Descriptor(path_, O_RDWR | O_APPEND, "open");
-  events().restart(step + 1);
-}
-
-std::vector<Json> read_metrics(const std::string& path) {
-  std::vector<Json> rows;
-  for (Row& row : parse_rows(read_file(path, kMaxFileBytes), path)) {
-    rows.push_back(std::move(row.json));
-  }
-  return rows;
+  if (lines_.rewind(step)) events().restart(step + 1);
 }
 
 }  // namespace hone::io

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "hone/core/json.h"
-#include "hone/io/files.h"
+#include "hone/io/json_lines.h"
 #include "hone/io/tensorboard.h"
 
 namespace hone::io {
@@ -17,8 +17,7 @@ class MetricsWriter {
   /// Opens or makes the file; a torn last line is cut off. Throws: IoError.
   explicit MetricsWriter(const std::string& folder);
 
-  /// Appends one line with one write(); numbers that are not finite become null, as JSON has none.
-  /// With an integer "step", TensorBoard gets: each finite number k as tag k; each number n of an
+  /// Appends a line, see JsonLines. With an integer "step", TensorBoard gets: each finite number k as tag k; each number n of an
   /// object k as k/n; each {"name", "perplexity"} of "evaluation" as perplexity/<name>.
   /// Throws: IoError.
   void write(const Json& row);
@@ -28,17 +27,11 @@ class MetricsWriter {
   void rewind(int64_t step);
 
  private:
-  void cut(size_t size);
   EventWriter& events();
 
   std::string folder_;
-  std::string path_;
-  Descriptor file_;
+  JsonLines lines_;
   std::unique_ptr<EventWriter> events_;  // made with the first scalar
 };
-
-/// The rows of a metrics.jsonl. A torn or broken last line is passed over.
-/// Throws: IoError naming the line for a broken one elsewhere.
-std::vector<Json> read_metrics(const std::string& path);
 
 }  // namespace hone::io

@@ -268,7 +268,7 @@ void write_report(const std::string& folder, const Json& report) {
                           report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
   replace_file_atomically(
       folder + "/report.html",
-      render_report(report, path_exists(metrics) ? read_metrics(metrics) : std::vector<Json>{},
+      render_report(report, path_exists(metrics) ? read_json_lines(metrics) : std::vector<Json>{},
                     read_if_there(folder + "/" + kConfigFile),
                     read_if_there(folder + "/" + kManifestFile)));
 }

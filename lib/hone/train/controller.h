@@ -1,0 +1,46 @@
+/// What watches a run and changes it.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "hone/core/json.h"
+#include "hone/train/signals.h"
+
+namespace hone::train {
+
+/// What a controller acts through.
+class Adjuster {
+ public:
+  virtual ~Adjuster() = default;
+  /// The knob's value now. Throws: hone::Error if this run has none of that name.
+  virtual Json get(const std::string& knob) const = 0;
+  /// Decides that the knob becomes `value`: a line of decisions.jsonl with `rule`, in words for
+  /// people, and the values of the signals named. In a dry run nothing else happens. A value that
+  /// the knob has already is no decision. Throws: hone::Error if the knob cannot have it.
+  virtual void set(const std::string& knob, const Json& value, const std::string& rule,
+                   const std::vector<std::string>& signals = {}) = 0;
+};
+
+/// Watches signals and sets knobs. All it remembers is in its state: a resumed run goes on as if it
+/// had never stopped. Signals and knobs that it does not find at run time are its error.
+class Controller {
+ public:
+  virtual ~Controller() = default;
+  /// As in the configuration and in decisions.jsonl.
+  virtual std::string name() const = 0;
+  /// Knobs that it alone may set. lr_scale is nobody's: controllers multiply what it is.
+  virtual std::vector<std::string> owns() const { return {}; }
+
+  /// Before the first step of a run; not where it is resumed.
+  virtual void at_start(Adjuster& adjuster) {}
+  /// After each step, counted from 1.
+  virtual void after_step(int64_t step, const Signals& signals, Adjuster& adjuster) {}
+  /// After each evaluation, `step` 0 being the one before training.
+  virtual void after_evaluation(int64_t step, const Signals& signals, Adjuster& adjuster) {}
+
+  virtual Json state() const { return Json::object(); }
+  virtual void restore(const Json& state) {}
+};
+
+}  // namespace hone::train

@@ -1,0 +1,36 @@
+/// What is measured in a run, by name.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hone::train {
+
+/// Numbers of now by name, e.g. "loss" or "validation/medicine". One that was not measured at this
+/// step is absent.
+class Signals {
+ public:
+  void set(const std::string& name, double value) { values_[name] = value; }
+  void clear() { values_.clear(); }
+  std::optional<double> find(const std::string& name) const;
+  const std::map<std::string, double>& values() const { return values_; }
+
+ private:
+  std::map<std::string, double> values_;
+};
+
+/// A signal that runs measure, for docs, rule files and messages.
+struct SignalInfo {
+  const char* name;  ///< "validation/<domain>": one signal for each domain
+  const char* help;
+};
+
+/// Every signal there is.
+const std::vector<SignalInfo>& all_signals();
+
+/// Whether a name is one of all_signals(), "validation/medicine" being one of "validation/<domain>".
+bool is_signal(std::string_view name);
+
+}  // namespace hone::train
