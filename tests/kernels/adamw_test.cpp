@@ -161,6 +161,124 @@ TEST_CASE("FusedAdamW: strided gradients and parameters") {
   CHECK(ours[0].second.equal(plain[0].second));
 }
 
+TEST_CASE("FusedAdamW: a cut parameter steps as its entries did in the whole one") {
+  const at::ScalarType type = GENERATE(at::kFloat, at::kBFloat16, at::kDouble);
+  Named ours = some_parameters(type);
+  const Named theirs = some_parameters(type == at::kBFloat16 ? at::kFloat : type);
+  if (type == at::kBFloat16) {
+    const torch::NoGradGuard no_grad;
+    for (size_t i = 0; i < ours.size(); ++i) theirs[i].second.copy_(ours[i].second);
+  }
+  FusedAdamW fused(ours, kOptions);
+  torch::optim::AdamW reference = torch_adamw(theirs);
+  const at::Tensor rows = at::arange(0, 37, 2), columns = at::arange(1, 22), few = at::arange(3, 9);
+  for (int step = 0; step < 6; ++step) {
+    set_gradients(theirs, step);
+    for (size_t i = 0; i < 2; ++i) {
+      // Rounded alike, where ours is of a half type.
+      at::Tensor grad = theirs[i].second.grad().to(type);
+      theirs[i].second.mutable_grad() = grad.to(theirs[i].second.scalar_type());
+      if (step >= 3) {
+        grad = i == 0 ? grad.index_select(0, rows).index_select(1, columns)
+                      : grad.index_select(0, few);
+      }
+      ours[i].second.mutable_grad() = grad;
+    }
+    fused.step();
+    reference.step();
+    if (step != 2) continue;
+    const auto cut = [&](Named::value_type& named, int64_t dim, const at::Tensor& keep) {
+      named.second = named.second.detach().index_select(dim, keep).requires_grad_();
+      fused.cut(named.first, named.second, dim, keep);
+    };
+    cut(ours[0], 0, rows);
+    cut(ours[0], 1, columns);
+    cut(ours[1], 0, few);
+  }
+  const auto state = fused.state();
+  CHECK(state.at("exp_avg.matrix").sizes() == at::IntArrayRef({19, 21}));
+  CHECK(state.at("step.matrix").item<float>() == 6);
+  const auto value = [&](size_t i) {
+    return type == at::kBFloat16 ? state.at("master." + ours[i].first) : ours[i].second;
+  };
+  const double tolerance = type == at::kDouble ? 1e-14 : 1e-6;  // rounding of six steps
+  CHECK(relative_difference(
+            value(0), theirs[0].second.index_select(0, rows).index_select(1, columns)) < tolerance);
+  CHECK(relative_difference(value(1), theirs[1].second.index_select(0, few)) < tolerance);
+
+  CHECK_THROWS_WITH(fused.cut("matrix", ours[0].second, 0, rows.slice(0, 0, 3)),
+                    Catch::Contains("\"matrix\" is cut to [3, 21]"));
+  CHECK_THROWS_WITH(fused.cut("other", ours[0].second, 0, rows),
+                    Catch::Contains("has no parameter \"other\""));
+}
+
+TEST_CASE("FusedAdamW: a transposed parameter is cut in its own layout") {
+  const auto transposed = [] {
+    return Named{{"matrix", at::arange(12, at::kFloat).view({4, 3}).t().requires_grad_()}};
+  };
+  Named ours = transposed();
+  const Named whole = transposed();
+  FusedAdamW a(ours, kOptions), b(whole, kOptions);
+  const at::Tensor grad = at::arange(12, at::kFloat).view({3, 4}) - 5, keep = torch::tensor({0, 2});
+  ours[0].second.mutable_grad() = grad;
+  whole[0].second.mutable_grad() = grad;
+  a.step();
+  ours[0].second = ours[0].second.detach().t().index_select(1, keep).t().requires_grad_();
+  a.cut("matrix", ours[0].second, 0, keep);
+  ours[0].second.mutable_grad() = grad.index_select(0, keep);
+  a.step();
+  b.step();
+  b.step();
+  CHECK(ours[0].second.equal(whole[0].second.index_select(0, keep)));
+}
+
+TEST_CASE("FusedAdamW: a removed parameter is gone, a frozen one waits with its state") {
+  const Named ours = some_parameters(), theirs = some_parameters();
+  FusedAdamW fused(ours, kOptions);
+  torch::optim::AdamW reference = torch_adamw(theirs);
+  for (int step = 0; step < 6; ++step) {
+    const bool frozen = step == 2 || step == 3;
+    set_gradients(ours, step);
+    set_gradients(theirs, step);
+    ours[0].second.set_requires_grad(!frozen);
+    if (frozen) theirs[0].second.mutable_grad() = at::Tensor();
+    const double norm = fused.scale_and_clip(1, 0);
+    if (frozen) CHECK(norm == Approx(theirs[1].second.grad().norm().item<double>()).epsilon(1e-6));
+    fused.step();
+    reference.step();
+    for (size_t i = 0; i < 2; ++i) {
+      CHECK(relative_difference(ours[i].second, theirs[i].second) < 1e-6);
+    }
+  }
+  CHECK(fused.has("vector"));
+  fused.remove("vector");
+  CHECK_FALSE(fused.has("vector"));
+  CHECK(fused.state().count("exp_avg.vector") == 0);
+  CHECK(fused.state().count("exp_avg.matrix") == 1);
+  const at::Tensor before = ours[1].second.detach().clone();
+  set_gradients(ours, 6);
+  fused.step();
+  CHECK(ours[1].second.equal(before));
+  CHECK_THROWS_WITH(fused.remove("vector"), Catch::Contains("has no parameter \"vector\""));
+}
+
+TEST_CASE("FusedAdamW: weight decay can change between steps") {
+  const Named ours = some_parameters(), theirs = some_parameters();
+  FusedAdamW fused(ours, kOptions);
+  torch::optim::AdamW reference = torch_adamw(theirs);
+  for (int step = 0; step < 3; ++step) {
+    const double decay = 0.3 * step;
+    fused.set_weight_decay(decay);
+    static_cast<torch::optim::AdamWOptions&>(reference.param_groups()[0].options())
+        .weight_decay(decay);
+    set_gradients(ours, step);
+    set_gradients(theirs, step);
+    fused.step();
+    reference.step();
+    CHECK(relative_difference(ours[0].second, theirs[0].second) < 1e-6);
+  }
+}
+
 TEST_CASE("FusedAdamW: saved state continues exactly") {
   const at::ScalarType type = GENERATE(at::kFloat, at::kBFloat16);
   const Named whole = some_parameters(type), parts = some_parameters(type);

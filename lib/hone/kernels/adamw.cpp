@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "hone/core/error.h"
@@ -52,6 +53,12 @@ double sum_of_squares(const Grad* grad, int64_t count) {
   });
 }
 
+void check_dense(const std::string& name, const at::Tensor& parameter) {
+  TORCH_CHECK_VALUE(parameter.is_non_overlapping_and_dense(), "FusedAdamW: \"", name,
+                    "\" must fill its memory, got sizes ", parameter.sizes(), " and strides ",
+                    parameter.strides());
+}
+
 }  // namespace
 
 /// A run of elements of one slot.
@@ -65,9 +72,7 @@ FusedAdamW::FusedAdamW(const std::vector<std::pair<std::string, at::Tensor>>& pa
     : options_(options) {
   const torch::NoGradGuard no_grad;
   for (const auto& [name, parameter] : parameters) {
-    TORCH_CHECK_VALUE(parameter.is_non_overlapping_and_dense(), "FusedAdamW: \"", name,
-                      "\" must fill its memory, got sizes ", parameter.sizes(), " and strides ",
-                      parameter.strides());
+    check_dense(name, parameter);
     Slot slot{name, parameter};
     slot.master = parameter.detach().to(detail::wide_type(parameter));
     slot.moment1 = at::zeros_like(slot.master);
@@ -78,7 +83,46 @@ FusedAdamW::FusedAdamW(const std::vector<std::pair<std::string, at::Tensor>>& pa
   }
 }
 
+FusedAdamW::Slot& FusedAdamW::slot(const std::string& name) {
+  for (Slot& slot : slots_) {
+    if (slot.name == name) return slot;
+  }
+  throw Error("FusedAdamW: has no parameter \"" + name + "\"");
+}
+
+bool FusedAdamW::has(const std::string& name) const {
+  return std::any_of(slots_.begin(), slots_.end(),
+                     [&](const Slot& slot) { return slot.name == name; });
+}
+
+void FusedAdamW::cut(const std::string& name, const at::Tensor& parameter, int64_t dim,
+                     const at::Tensor& keep) {
+  const torch::NoGradGuard no_grad;
+  Slot& old = slot(name);
+  std::vector<int64_t> sizes = old.parameter.sizes().vec();
+  sizes.at(dim) = keep.numel();
+  TORCH_CHECK_VALUE(
+      parameter.sizes() == sizes && parameter.options().type_equal(old.parameter.options()),
+      "FusedAdamW: \"", name, "\" is cut to ", at::IntArrayRef(sizes), " ", old.parameter.options(),
+      ", got ", parameter.sizes(), " ", parameter.options());
+  check_dense(name, parameter);
+  const at::Tensor index = keep.to(parameter.device());
+  const auto sliced = [&](const at::Tensor& state) {
+    // Laid out as the parameter, as step() needs it.
+    return at::empty_like(parameter, state.options()).copy_(state.index_select(dim, index));
+  };
+  old.master = old.has_master() ? sliced(old.master) : parameter.detach();
+  old.moment1 = sliced(old.moment1);
+  old.moment2 = sliced(old.moment2);
+  old.parameter = parameter;
+}
+
+void FusedAdamW::remove(const std::string& name) {
+  slots_.erase(slots_.begin() + (&slot(name) - slots_.data()));
+}
+
 at::Tensor FusedAdamW::Slot::gradient() const {
+  if (!parameter.requires_grad()) return {};
   const at::Tensor& grad = parameter.grad();
   if (!grad.defined() || grad.strides() == parameter.strides()) return grad;
   return at::empty_like(parameter).copy_(grad);

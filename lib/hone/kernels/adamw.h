@@ -32,6 +32,17 @@ class FusedAdamW {
              const AdamWOptions& options);
 
   void set_lr(double lr) { options_.lr = lr; }
+  void set_weight_decay(double weight_decay) { options_.weight_decay = weight_decay; }
+
+  bool has(const std::string& name) const;
+  /// `parameter` takes the place of the one of that name: its slices `keep` (int64 indices) along
+  /// `dim`. Moments and master are sliced alike and the step count stays, so that the next step
+  /// does to what is kept what it would have done to it in the whole parameter.
+  /// Throws: hone::Error for an unknown name; c10::ValueError for a parameter of another shape.
+  void cut(const std::string& name, const at::Tensor& parameter, int64_t dim,
+           const at::Tensor& keep);
+  /// Forgets a parameter and its state. Throws: hone::Error for an unknown name.
+  void remove(const std::string& name);
 
   /// Has the next step multiply every gradient by `factor` and then, if max_norm > 0 and their
   /// global L2 norm is over it, by max_norm / (norm + 1e-6), as torch's clip_grad_norm_. The
@@ -40,7 +51,8 @@ class FusedAdamW {
   /// same for any number of threads.
   double scale_and_clip(double factor, double max_norm);
 
-  /// One step; parameters without a gradient stay as they are.
+  /// One step. Parameters without a gradient, or that require none now, stay as they are and keep
+  /// their state.
   void step();
   /// Drops the gradients and what scale_and_clip() set.
   void zero_grad();
@@ -57,10 +69,11 @@ class FusedAdamW {
     bool decays = false;
 
     bool has_master() const { return master.scalar_type() != parameter.scalar_type(); }
-    at::Tensor gradient() const;  ///< laid out as the parameter is; undefined if there is none
+    at::Tensor gradient() const;  ///< laid out as the parameter is; undefined if it does not step
   };
   struct Block;
 
+  Slot& slot(const std::string& name);
   std::vector<Block> blocks(const std::vector<at::Tensor>& grads) const;
   void step_on_cpu(const std::vector<at::Tensor>& grads);
   void step_elsewhere(const std::vector<at::Tensor>& grads);
