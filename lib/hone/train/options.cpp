@@ -1,39 +1,27 @@
 #include "hone/train/options.h"
 
-#include <algorithm>
-#include <cmath>
-#include <numbers>
-
 namespace hone::train {
 
 void TrainOptions::validate(Validation& v) const {
-  if (decay == Decay::kConstant) v.no_effect("min_lr_ratio", "with decay constant");
   if (steps == 0) {
-    for (const char* key : {"accumulation", "lr", "min_lr_ratio", "decay", "warmup_ratio",
-                            "weight_decay", "beta1", "beta2", "eps", "clip_norm", "log_every",
-                            "eval_every", "save_every", "keep_checkpoints", "max_nonfinite"}) {
+    for (const char* key :
+         {"accumulation", "lr", "min_lr_ratio", "decay", "warmup_ratio", "restarts", "one_cycle",
+          "wsd", "weight_decay", "beta1", "beta2", "eps", "clip_norm", "log_every", "eval_every",
+          "save_every", "keep_checkpoints", "max_nonfinite"}) {
       v.no_effect(key, "with steps 0, which only evaluates");
     }
+    return;
   }
-}
-
-double learning_rate(const TrainOptions& options, int64_t step) {
-  const auto warmup =
-      static_cast<int64_t>(std::llround(options.warmup_ratio * static_cast<double>(options.steps)));
-  if (step < warmup)
-    return options.lr * static_cast<double>(step + 1) / static_cast<double>(warmup);
-  const double done = static_cast<double>(step - warmup) /
-                      static_cast<double>(std::max<int64_t>(1, options.steps - warmup));
-  const double floor = options.min_lr_ratio;
-  switch (options.decay) {
-    case Decay::kCosine:
-      return options.lr * (floor + (1 - floor) * 0.5 * (1 + std::cos(std::numbers::pi * done)));
-    case Decay::kLinear:
-      return options.lr * (floor + (1 - floor) * (1 - done));
-    case Decay::kConstant:
-      break;
+  const std::string with = "with decay " + enum_name(decay);
+  if (decay == Decay::kConstant || decay == Decay::kOneCycle) v.no_effect("min_lr_ratio", with);
+  if (decay == Decay::kOneCycle) v.no_effect("warmup_ratio", with);
+  if (decay != Decay::kCosineRestarts) v.no_effect("restarts", with);
+  if (decay != Decay::kOneCycle) v.no_effect("one_cycle", with);
+  if (decay != Decay::kWsd) v.no_effect("wsd", with);
+  if (decay == Decay::kWsd && warmup_ratio + wsd.decay_share > 1) {
+    v.problem("wsd/decay_share",
+              "must leave room for the warm-up: warmup_ratio and it add to more than 1");
   }
-  return options.lr;
 }
 
 }  // namespace hone::train

@@ -1,16 +1,11 @@
 /// Hyperparameters of the training loop that every path shares.
 #pragma once
 #include <cstdint>
-#include <string>
-#include <utility>
 
 #include "hone/core/field.h"
-#include "hone/core/names.h"
+#include "hone/train/schedule.h"
 
 namespace hone::train {
-
-/// How the learning rate falls after the warm-up.
-enum class Decay { kCosine, kLinear, kConstant };
 
 struct TrainOptions {
   int64_t steps = 100;
@@ -19,6 +14,9 @@ struct TrainOptions {
   double min_lr_ratio = 0.0;
   Decay decay = Decay::kCosine;
   double warmup_ratio = 0.1;
+  RestartOptions restarts;
+  OneCycleOptions one_cycle;
+  WsdOptions wsd;
   double weight_decay = 0.01;
   double beta1 = 0.9;
   double beta2 = 0.999;
@@ -39,6 +37,9 @@ struct TrainOptions {
     v("decay", self.decay, "Course of the learning rate after the warm-up.");
     v("warmup_ratio", self.warmup_ratio, "Share of the steps in which the rate rises linearly.",
       Range{0, 1});
+    v("restarts", self.restarts, "Cycles of decay cosine_restarts.");
+    v("one_cycle", self.one_cycle, "The cycle of decay one_cycle.");
+    v("wsd", self.wsd, "The end of decay wsd.");
     v("weight_decay", self.weight_decay, "AdamW decay of matrices; vectors have none.",
       Range{0, 1});
     v("beta1", self.beta1, "AdamW decay of the first moment.", Range{0, 0.9999999});
@@ -59,18 +60,4 @@ struct TrainOptions {
   void validate(Validation& v) const;
 };
 
-/// Learning rate of optimiser step `step`, counted from 0: linear from lr / w to lr over the
-/// w = round(warmup_ratio * steps) first steps, then `decay` down to lr * min_lr_ratio.
-/// Equals transformers' get_cosine_schedule_with_warmup and its linear and constant kin at
-/// step + 1 while warming up (those begin at 0, which wastes a step) and at step after it.
-double learning_rate(const TrainOptions& options, int64_t step);
-
 }  // namespace hone::train
-
-template <>
-struct hone::EnumNames<hone::train::Decay> {
-  static constexpr std::pair<train::Decay, const char*> values[] = {
-      {train::Decay::kCosine, "cosine"},
-      {train::Decay::kLinear, "linear"},
-      {train::Decay::kConstant, "constant"}};
-};
