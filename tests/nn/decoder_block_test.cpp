@@ -2,7 +2,7 @@
 
 #include <torch/torch.h>
 
-#include "hone/nn/rotary.h"
+#include "nn/modules.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"
 
@@ -19,25 +19,6 @@ const AttentionOptions kAttention = {.dim = 12,
                                      .qkv_bias = true,
                                      .output_bias = true,
                                      .qk_norm = true};
-
-template <class Module>
-Module randomised(Module module) {
-  torch::manual_seed(2);
-  const torch::NoGradGuard no_grad;
-  for (at::Tensor& parameter : module->parameters()) parameter.normal_(0.1, 0.5);
-  return module;
-}
-
-AttentionContext context(std::vector<int64_t> offsets, at::ScalarType dtype) {
-  const auto segments = kernels::Segments::from_offsets(offsets, at::kCPU);
-  std::vector<at::Tensor> positions;
-  for (size_t i = 1; i < offsets.size(); ++i) {
-    positions.push_back(at::arange(offsets[i] - offsets[i - 1], at::kLong));
-  }
-  const Rotary rotary({.head_dim = 6});
-  const auto [cos, sin] = rotary.tables(at::cat(positions), segments, dtype);
-  return {segments, cos, sin};
-}
 
 at::Tensor rms(const at::Tensor& x, const at::Tensor& weight) {
   return weight * x / (x.square().mean(-1, true) + 1e-6).sqrt();

@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include "hone/nn/detail/cutting.h"
+
 namespace hone::nn {
 
 DecoderBlockImpl::DecoderBlockImpl(const DecoderBlockOptions& options,
@@ -15,8 +17,12 @@ DecoderBlockImpl::DecoderBlockImpl(const DecoderBlockOptions& options,
 }
 
 at::Tensor DecoderBlockImpl::forward(const at::Tensor& x, const AttentionContext& context) {
+  if (gate && gate->alive() == 0 && !gate->measuring()) return x;
   const at::Tensor h = x + self_attn(input_layernorm(x), context);
-  return h + mlp(post_attention_layernorm(h));
+  const at::Tensor y = h + mlp(post_attention_layernorm(h));
+  return gate ? gate(y.unsqueeze(1), x.unsqueeze(1)).squeeze(1) : y;
 }
+
+void DecoderBlockImpl::add_gate() { detail::add_gate(*this, gate, 1); }
 
 }  // namespace hone::nn

@@ -5,6 +5,7 @@
 #include <torch/nn/pimpl.h>
 
 #include "hone/nn/attention.h"
+#include "hone/nn/gate.h"
 #include "hone/nn/mlp.h"
 #include "hone/nn/norm.h"
 
@@ -23,9 +24,14 @@ class DecoderBlockImpl : public torch::nn::Module {
 
   at::Tensor forward(const at::Tensor& x, const AttentionContext& context);
 
+  /// Gives the block as a whole a gate of one unit, unless it has one. Off, the block is h = x and
+  /// computes nothing (unless it is measured); its parameters then get no gradient.
+  void add_gate();
+
   Attention self_attn{nullptr};
   Mlp mlp{nullptr};
   RmsNorm input_layernorm{nullptr}, post_attention_layernorm{nullptr};
+  Gate gate{nullptr};  ///< null before add_gate()
 };
 TORCH_MODULE(DecoderBlock);
 

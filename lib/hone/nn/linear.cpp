@@ -67,8 +67,7 @@ at::Tensor LinearImpl::merged_weight() const {
   const at::NoGradGuard no_grad;
   if (!has_lora()) return weight.detach();
   const at::ScalarType wide = wide_type(weight);
-  at::Tensor merged =
-      at::addmm(weight.to(wide), lora_B.to(wide), lora_A.to(wide), 1, lora_.scale);
+  at::Tensor merged = at::addmm(weight.to(wide), lora_B.to(wide), lora_A.to(wide), 1, lora_.scale);
   if (lora_.dora) {
     const at::Tensor norms = merged.norm(2, at::IntArrayRef{1}, true);
     merged.mul_(lora_magnitude_vector.to(wide).unsqueeze(1) / norms);
@@ -90,6 +89,44 @@ void LinearImpl::drop_lora() {
   lora_A = lora_B = lora_magnitude_vector = at::Tensor();
   weight.set_requires_grad(true);
   if (bias.defined()) bias.set_requires_grad(true);
+}
+
+void LinearImpl::replace(const char* name, at::Tensor& member, const at::Tensor& value) {
+  const bool trains = member.requires_grad();
+  member = value.detach().set_requires_grad(trains);
+  parameters_[name] = member;
+}
+
+void LinearImpl::cut(const char* name, at::Tensor& member, int64_t dim, const at::Tensor& keep,
+                     std::vector<Cut>& cuts) {
+  if (!member.defined()) return;
+  replace(name, member, member.detach().index_select(dim, keep.to(member.device())));
+  cuts.push_back({name, dim, keep});
+}
+
+std::vector<Cut> LinearImpl::keep_rows(const at::Tensor& keep) {
+  std::vector<Cut> cuts;
+  cut("weight", weight, 0, keep, cuts);
+  cut("bias", bias, 0, keep, cuts);
+  cut("lora_B", lora_B, 0, keep, cuts);
+  cut("lora_magnitude_vector", lora_magnitude_vector, 0, keep, cuts);
+  options.out = keep.numel();
+  return cuts;
+}
+
+std::vector<Cut> LinearImpl::keep_columns(const at::Tensor& keep) {
+  const bool dora = lora_magnitude_vector.defined();
+  const at::Tensor norms = dora ? row_norms() : at::Tensor();
+  std::vector<Cut> cuts;
+  cut("weight", weight, 1, keep, cuts);
+  cut("lora_A", lora_A, 1, keep, cuts);
+  options.in = keep.numel();
+  if (dora) {
+    const at::NoGradGuard no_grad;
+    replace("lora_magnitude_vector", lora_magnitude_vector,
+            lora_magnitude_vector * (row_norms() / norms));
+  }
+  return cuts;
 }
 
 }  // namespace hone::nn

@@ -6,6 +6,8 @@
 #include <torch/nn/pimpl.h>
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace hone::nn {
 
@@ -20,6 +22,13 @@ struct LoraSpec {
 struct LinearOptions {
   int64_t in = 0, out = 0;
   bool bias = false;
+};
+
+/// One parameter that lost rows or columns; an optimiser's state of its shape is cut alike.
+struct Cut {
+  std::string parameter;  ///< path within the module that was cut, e.g. "q_proj.weight"
+  int64_t dim = 0;        ///< of the parameter
+  at::Tensor keep;        ///< [kept] int64: where along `dim` what is left was
 };
 
 /// y = x W^T + b, and + s dropout(x) A^T B^T where it has an adapter.
@@ -51,12 +60,24 @@ class LinearImpl : public torch::nn::Module {
   /// Drops the adapter and leaves W as it is; the layer trains in full again.
   void drop_lora();
 
+  /// Keeps only these outputs, or inputs, of weight, bias and adapter: [kept] int64 indices. The
+  /// parameters that change are new leaves that require gradients as the old did and have none.
+  /// y is as before on the kept outputs, and for an x that was 0 in the inputs now gone. For this
+  /// DoRA's magnitude is scaled as the row norms fall, so its gradient grows by as much.
+  std::vector<Cut> keep_rows(const at::Tensor& keep);
+  std::vector<Cut> keep_columns(const at::Tensor& keep);
+
   LinearOptions options;
   at::Tensor weight, bias;
   at::Tensor lora_A, lora_B, lora_magnitude_vector;
 
  private:
   at::Tensor row_norms() const;
+  /// A parameter's new tensor, in the module's table and in `member`.
+  void replace(const char* name, at::Tensor& member, const at::Tensor& value);
+  /// Cuts the parameter if the layer has it.
+  void cut(const char* name, at::Tensor& member, int64_t dim, const at::Tensor& keep,
+           std::vector<Cut>& cuts);
 
   LoraSpec lora_;
 };

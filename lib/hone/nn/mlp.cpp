@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include "hone/kernels/normalisation.h"
+#include "hone/nn/detail/cutting.h"
 
 namespace hone::nn {
 
@@ -16,7 +17,22 @@ MlpImpl::MlpImpl(const MlpOptions& options, const at::TensorOptions& tensor_opti
 }
 
 at::Tensor MlpImpl::forward(const at::Tensor& x) {
-  return down_proj(kernels::swiglu(gate_proj(x), up_proj(x)));
+  const at::Tensor channels = kernels::swiglu(gate_proj(x), up_proj(x));
+  return down_proj(gate ? gate(channels) : channels);
+}
+
+void MlpImpl::add_gate() { detail::add_gate(*this, gate, options.hidden); }
+
+std::vector<Cut> MlpImpl::cut_channels(const std::vector<int64_t>& keep) {
+  detail::check_keep("Mlp: cut_channels", keep, options.hidden);
+  const at::Tensor indices = torch::tensor(keep, at::kLong);
+  std::vector<Cut> cuts;
+  detail::append(cuts, "gate_proj", gate_proj->keep_rows(indices));
+  detail::append(cuts, "up_proj", up_proj->keep_rows(indices));
+  detail::append(cuts, "down_proj", down_proj->keep_columns(indices));
+  if (gate) gate->keep_units(keep);
+  options.hidden = indices.numel();
+  return cuts;
 }
 
 }  // namespace hone::nn

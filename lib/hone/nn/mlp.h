@@ -5,7 +5,9 @@
 #include <torch/nn/pimpl.h>
 
 #include <cstdint>
+#include <vector>
 
+#include "hone/nn/gate.h"
 #include "hone/nn/linear.h"
 
 namespace hone::nn {
@@ -23,8 +25,15 @@ class MlpImpl : public torch::nn::Module {
 
   at::Tensor forward(const at::Tensor& x);
 
-  MlpOptions options;
+  /// Gives the I channels a gate, on what down_proj takes in, unless they have one.
+  void add_gate();
+  /// Cuts all channels but these, ascending positions among the present ones: rows of gate_proj and
+  /// up_proj, columns of down_proj (LinearImpl::keep_rows and keep_columns).
+  std::vector<Cut> cut_channels(const std::vector<int64_t>& keep);
+
+  MlpOptions options;  ///< hidden falls with a cut
   Linear gate_proj{nullptr}, up_proj{nullptr}, down_proj{nullptr};
+  Gate gate{nullptr};  ///< null before add_gate()
 };
 TORCH_MODULE(Mlp);
 
