@@ -1,0 +1,51 @@
+/// Ends a run whose held-out loss falls no more.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "hone/core/field.h"
+#include "hone/train/controller.h"
+
+namespace hone::train {
+
+struct EarlyStoppingOptions {
+  bool enabled = false;
+  std::string metric = "validation_loss";
+  int64_t patience = 5;
+  double min_gain = 0;
+  bool restore_best = true;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("enabled", self.enabled, "Whether it acts.");
+    v("metric", self.metric,
+      "What must fall: validation_loss, or the perplexity validation/<domain>.");
+    v("patience", self.patience, "Evaluations in a row without a gain that end the run.",
+      Range{1, 1e9});
+    v("min_gain", self.min_gain, "Smallest gain that counts, as a share of the best value.",
+      Range{0, 1});
+    v("restore_best", self.restore_best,
+      "Keep the weights of the best evaluation and go back to them when stopping.");
+  }
+  void validate(Validation& v) const;
+};
+
+/// An evaluation gains if metric < best * (1 - min_gain). After `patience` evaluations without one
+/// the run stops, with the weights of the best.
+class EarlyStopping : public Controller {
+ public:
+  explicit EarlyStopping(const EarlyStoppingOptions& options) : options_(options) {}
+  std::string name() const override { return "early_stopping"; }
+  void after_evaluation(int64_t step, const Signals& signals, Adjuster& adjuster) override;
+  Json state() const override;
+  void restore(const Json& state) override;
+
+ private:
+  const EarlyStoppingOptions options_;
+  std::optional<double> best_;
+  int64_t best_step_ = 0;
+  int64_t bad_ = 0;
+};
+
+}  // namespace hone::train
