@@ -43,6 +43,20 @@ TEST_CASE("Decoder: the families' initialisation, equal for equal seeds") {
   CHECK(at::equal(a->layers[1]->self_attn->q_proj->bias, at::zeros({32})));
 }
 
+TEST_CASE("Decoder: NEFTune's noise in training only, bit-equal from the same generator state") {
+  Decoder decoder = small_decoder();
+  const DecoderInput input = random_input({9, 7, 8}, 40);
+  const at::Tensor plain = decoder->hidden(input);
+  decoder->embed_tokens->set_noise(5);
+  torch::manual_seed(3);
+  const at::Tensor noisy = decoder->hidden(input);
+  CHECK_FALSE(at::equal(noisy, plain));
+  torch::manual_seed(3);
+  CHECK(at::equal(decoder->hidden(input), noisy));
+  decoder->eval();
+  CHECK(at::equal(decoder->hidden(input), plain));
+}
+
 TEST_CASE("Decoder: checkpointed blocks give bit-equal gradients with dropout on") {
   Json config = small_config();
   config["attention_dropout"] = 0.3;

@@ -89,7 +89,7 @@ at::Tensor DecoderImpl::run(const DecoderInput& input, const nn::LayerCache* cac
   check(input);
   auto [cos, sin] = rotary_.tables(input.positions, input.segments, dtype());
   nn::AttentionContext context{input.segments, cos, sin};
-  at::Tensor x = embed_tokens(input.ids);
+  at::Tensor x = embed_tokens->noisy(input.ids, input.segments);
   for (size_t i = 0; i < layers.size(); ++i) {
     if (caches) context.cache = &caches[i];
     if (checkpoint_every_ > 0 && i % checkpoint_every_ == 0) {

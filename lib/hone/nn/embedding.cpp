@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <cmath>
 #include <set>
 #include <string>
 
@@ -19,6 +20,32 @@ at::Tensor EmbeddingImpl::forward(const at::Tensor& ids) {
   const at::Tensor slots = slots_.index_select(0, ids.flatten()).view(ids.sizes());
   const at::Tensor trained = at::embedding(trainable_rows, slots.clamp_min(0));
   return at::where(slots.ge(0).unsqueeze(-1), trained, vectors);
+}
+
+at::Tensor EmbeddingImpl::noisy(const at::Tensor& ids, const kernels::Segments& segments) {
+  const at::Tensor x_td = forward(ids);
+  if (!is_training() || noise_ == 0) return x_td;
+  TORCH_CHECK_VALUE(ids.dim() == 1 && ids.size(0) == segments.tokens(),
+                    "Embedding: ids must be [T] with T = ", segments.tokens(),
+                    ", what the segments cover, got ", ids.sizes());
+  const auto options = at::TensorOptions().dtype(at::kFloat);
+  at::Tensor bound_t1 = at::empty({ids.size(0), 1}, options);
+  for (int64_t d = 0; d < segments.documents(); ++d) {
+    const int64_t begin = segments.offsets[d], length = segments.offsets[d + 1] - begin;
+    bound_t1.narrow(0, begin, length)
+        .fill_(noise_ / std::sqrt(static_cast<double>(length * x_td.size(1))));
+  }
+  at::Tensor noise_td = at::empty(x_td.sizes(), options.device(x_td.device())).uniform_(-1, 1);
+  noise_td.mul_(bound_t1.to(x_td.device()));
+  return x_td + noise_td.to(x_td.scalar_type());
+}
+
+void EmbeddingImpl::set_noise(double alpha) {
+  if (!std::isfinite(alpha) || alpha < 0) {
+    throw Error("Embedding: the noise's alpha must be finite and at least 0, got " +
+                std::to_string(alpha));
+  }
+  noise_ = alpha;
 }
 
 at::Tensor EmbeddingImpl::table() const {

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "hone/kernels/segments.h"
+
 namespace hone::nn {
 
 /// Token embedding or output head: weight [V, D]. With trainable rows, row rows[i] is
@@ -17,6 +19,17 @@ class EmbeddingImpl : public torch::nn::Module {
 
   /// Vectors [..., D] of ids [...] int64 in [0, V).
   at::Tensor forward(const at::Tensor& ids);
+  /// Vectors [T, D] of documents laid end to end; in training mode with NEFTune's noise added:
+  ///
+  ///   x + u * alpha / sqrt(L * D)      u uniform in [-1, 1), L the length of the token's document
+  ///
+  /// u is drawn for every element from torch's generator of the device. Nothing is drawn or added
+  /// in eval mode or with alpha 0. Gradients are those of x.
+  /// Parity: one document a batch gives the numbers of transformers' and TRL's neftune hook
+  ///   (tests/nn). Those take for L the padded length of the batch; here no batch is padded.
+  /// Source: Jain et al., "NEFTune: Noisy Embeddings Improve Instruction Finetuning", 2023,
+  ///   arXiv 2310.05914, algorithm 1.
+  at::Tensor noisy(const at::Tensor& ids, const kernels::Segments& segments);
   /// The whole table [V, D]: `weight` itself, or a copy with the trainable rows put in, through
   /// which gradients flow to them.
   at::Tensor table() const;
@@ -31,6 +44,11 @@ class EmbeddingImpl : public torch::nn::Module {
   /// Takes another table [V', D] as its weight.
   void replace_weight(const at::Tensor& table);
 
+  /// NEFTune's alpha from the next noisy() on; the paper tries 5, 10 and 15. 0 = no noise.
+  /// Throws: hone::Error unless it is finite and at least 0.
+  void set_noise(double alpha);
+  double noise() const { return noise_; }
+
   at::Tensor weight;
   at::Tensor trainable_rows;  ///< [n, D]; undefined without
 
@@ -38,6 +56,7 @@ class EmbeddingImpl : public torch::nn::Module {
   std::vector<int64_t> rows_;
   at::Tensor row_index_;  // [n] int64, on weight's device
   at::Tensor slots_;      // [V] int64: the row's place in rows_, or -1
+  double noise_ = 0;
 };
 TORCH_MODULE(Embedding);
 
