@@ -95,7 +95,7 @@ TEST_CASE("a report holds every plot, the table, configuration and manifest") {
 }
 
 TEST_CASE("text of a report is escaped and the page asks for nothing from the network") {
-  const std::string html = render_report(sample_report(), {}, Json(), Json());
+  const std::string html = render_report(sample_report(), Curves(), Json(), Json());
   CHECK(count(html, "<h1>Adapts a base to medicine &amp; law</h1>") == 1);
   CHECK(count(html, "&lt;script&gt;") == 1);
   for (const char* word : {"<script", "http", "url(", "@import", "<link", "<img"}) {
@@ -105,10 +105,10 @@ TEST_CASE("text of a report is escaped and the page asks for nothing from the ne
 }
 
 TEST_CASE("an empty report is a page too; null perplexities are no numbers") {
-  CHECK(count(render_report(Json::object(), {}, Json(), Json()), "<figure>") == 0);
+  CHECK(count(render_report(Json::object(), Curves(), Json(), Json()), "<figure>") == 0);
   Json report = {{"before", moment(0, 2, 3)}, {"after", moment(1, 2, 3)}};
   report["after"]["domains"][0]["perplexity"] = nullptr;
-  const std::string html = render_report(report, {}, Json(), Json());
+  const std::string html = render_report(report, Curves(), Json(), Json());
   CHECK(count(html, "nan") == 0);
   CHECK(count(html, "class=\"change") == 1);
 }

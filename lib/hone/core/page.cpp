@@ -37,6 +37,12 @@ svg text{fill:var(--soft);font-size:12px}
 svg .grid{stroke:var(--rule)}
 svg .axis{stroke:var(--soft);stroke-opacity:.6}
 svg .line{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}
+svg .mark{stroke:var(--c);stroke-width:1.2;stroke-opacity:.55;fill:none}
+svg .mark .head{fill:var(--c);stroke:none}
+svg .mark:hover{stroke-opacity:1;stroke-width:2.4}
+.legend i.mark{border-radius:0;clip-path:polygon(0 0,100% 0,50% 100%)}
+svg .heat{fill:var(--s0);stroke:var(--card);stroke-width:.6}
+.legend i.ramp{width:74px;margin:0 7px;background:linear-gradient(90deg,transparent,var(--s0))}
 svg .faint{stroke-width:1.2;stroke-opacity:.3}
 .card{padding:6px 16px;overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}

@@ -4,107 +4,27 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "hone/core/file.h"
 #include "hone/core/page.h"
 #include "hone/io/atomic.h"
+#include "hone/io/curves.h"
 #include "hone/io/detail/plot.h"
+#include "hone/io/detail/row.h"
 #include "hone/io/files.h"
-#include "hone/io/metrics.h"
+#include "hone/io/json_lines.h"
 #include "hone/io/run_folder.h"
 
 namespace hone::io {
 namespace {
 
-using detail::render_plot;
-using detail::Series;
-
-double number_or_nan(const Json& row, const std::string& key) {
-  return row.contains(key) && row[key].is_number() ? row[key].get<double>() : NAN;
-}
-
-/// Lines by name, in the order of their first point.
-class SeriesSet {
- public:
-  void add(const std::string& name, double x, double y) {
-    auto found = std::find_if(series_.begin(), series_.end(),
-                              [&name](const Series& line) { return line.name == name; });
-    if (found == series_.end()) found = series_.insert(series_.end(), Series{name, {}});
-    found->points.emplace_back(x, y);
-  }
-  const std::vector<Series>& series() const { return series_; }
-
- private:
-  std::vector<Series> series_;
-};
-
-/// What the rows hold, sorted into plots.
-struct Curves {
-  Series loss{"loss", {}, true}, lr{"learning rate", {}}, grad{"gradient norm", {}, true},
-      speed{"tokens per second", {}, true};
-  SeriesSet perplexity;
-  std::vector<std::pair<std::string, SeriesSet>> objects;
-
-  SeriesSet& object(const std::string& key) {
-    for (auto& [name, set] : objects) {
-      if (name == key) return set;
-    }
-    return objects.emplace_back(key, SeriesSet{}).second;
-  }
-};
-
-void add_evaluation(Curves& curves, double step, const Json& sets) {
-  for (const Json& set : sets) {
-    if (!set.is_object() || !set.contains("name") || !set["name"].is_string()) continue;
-    curves.perplexity.add(set["name"].get<std::string>(), step, number_or_nan(set, "perplexity"));
-  }
-}
-
-Curves curves_of(const std::vector<Json>& rows) {
-  Curves curves;
-  for (const Json& row : rows) {
-    if (!row.is_object() || !row.contains("step") || !row["step"].is_number()) continue;
-    const auto step = row["step"].get<double>();
-    const auto add = [&](Series& line, const char* key) {
-      if (row.contains(key)) line.points.emplace_back(step, number_or_nan(row, key));
-    };
-    add(curves.loss, "loss");
-    add(curves.lr, "lr");
-    add(curves.grad, "grad_norm");
-    add(curves.speed, "tokens_per_second");
-    for (const auto& [key, value] : row.items()) {
-      if (key == "evaluation" && value.is_array()) add_evaluation(curves, step, value);
-      if (!value.is_object()) continue;
-      for (const auto& [name, inner] : value.items()) {
-        if (inner.is_number()) curves.object(key).add(name, step, inner.get<double>());
-      }
-    }
-  }
-  return curves;
-}
-
-std::string spaced(std::string key) {
-  std::replace(key.begin(), key.end(), '_', ' ');
-  return key;
-}
+using detail::number_or_nan;
+using detail::spaced;
 
 /// "peak_memory" for "peak_memory_bytes": the value shows its unit.
 std::string without_unit(const std::string& key) {
   return key.ends_with("_bytes") ? key.substr(0, key.size() - 6) : key;
-}
-
-std::string render_plots(const std::vector<Json>& rows) {
-  const Curves curves = curves_of(rows);
-  const auto with_smooth = [](const std::string& title, const Series& raw) {
-    return render_plot(title, {raw, detail::smoothed(raw, raw.name + ", smoothed")});
-  };
-  std::string html = with_smooth("Training loss", curves.loss);
-  html += render_plot("Held-out perplexity", curves.perplexity.series());
-  for (const auto& [name, set] : curves.objects) html += render_plot(spaced(name), set.series());
-  html += render_plot("Learning rate", {curves.lr}, detail::Scale::kLinear);
-  html += with_smooth("Gradient norm before clipping", curves.grad);
-  html += with_smooth("Tokens per second", curves.speed);
-  return html.empty() ? "" : "<h2>Over the steps</h2><div class=\"plots\">" + html + "</div>\n";
 }
 
 /// A scalar for people: sizes and times by the last word of their key.
@@ -252,25 +172,30 @@ Json read_if_there(const std::string& path) {
 
 }  // namespace
 
-std::string render_report(const Json& report, const std::vector<Json>& rows, const Json& config,
+std::string render_report(const Json& report, const Curves& curves, const Json& config,
                           const Json& manifest) {
   const Json about = report.value("about", Json("A run of hone"));
   const std::string title = render_scalar("about", about);
   return render_page(title, "<h1>" + title + "</h1>" + render_tiles(report) +
-                                render_changes(report) + render_plots(rows) + render_rest(report) +
+                                render_changes(report) + curves.render() + render_rest(report) +
                                 render_source("Configuration", config) +
                                 render_source("Manifest", manifest));
 }
 
 void write_report(const std::string& folder, const Json& report) {
-  const std::string metrics = folder + "/metrics.jsonl";
+  Curves curves;
+  const auto each_row = [&folder](const char* name, const std::function<void(const Json&)>& add) {
+    const std::string path = folder + "/" + name;
+    if (!path_exists(path)) return;
+    for (const Json& row : read_json_lines(path)) add(row);
+  };
+  each_row(kMetricsFile, [&](const Json& row) { curves.add_row(row); });
+  each_row(kDecisionsFile, [&](const Json& row) { curves.add_decision(row); });
   replace_file_atomically(folder + "/" + kReportFile,
                           report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-  replace_file_atomically(
-      folder + "/report.html",
-      render_report(report, path_exists(metrics) ? read_json_lines(metrics) : std::vector<Json>{},
-                    read_if_there(folder + "/" + kConfigFile),
-                    read_if_there(folder + "/" + kManifestFile)));
+  replace_file_atomically(folder + "/report.html",
+                          render_report(report, curves, read_if_there(folder + "/" + kConfigFile),
+                                        read_if_there(folder + "/" + kManifestFile)));
 }
 
 }  // namespace hone::io

@@ -1,25 +1,23 @@
 /// report.json and report.html of a run.
 #pragma once
 #include <string>
-#include <vector>
 
 #include "hone/core/json.h"
+#include "hone/io/curves.h"
 
 namespace hone::io {
 
 /// Writes <folder>/report.json and <folder>/report.html from `report` and the folder's
-/// metrics.jsonl, config.json and manifest.json (each where it exists).
+/// metrics.jsonl, decisions.jsonl, config.json and manifest.json (each where it exists).
 ///
-/// The page needs no network: plots are inline SVG. From the rows of metrics.jsonl it plots loss,
-/// learning rate ("lr"), gradient norm, tokens per second, perplexity of each held-out set
-/// ("evaluation"), and every object of numbers (such as "shares") over "step". From `report` it
+/// The page needs no network: plots are inline SVG, drawn from the rows by Curves. From `report` it
 /// shows "about" as the heading; the scalars as figures; "before" and "after", each {"step",
 /// "domains": [{"domain", "tokens", "perplexity"}]}, side by side; and the rest as tables.
 /// Throws: IoError.
 void write_report(const std::string& folder, const Json& report);
 
 /// The page itself; `config` and `manifest` may be null.
-std::string render_report(const Json& report, const std::vector<Json>& rows, const Json& config,
+std::string render_report(const Json& report, const Curves& curves, const Json& config,
                           const Json& manifest);
 
 }  // namespace hone::io

@@ -20,7 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kLockFile = ".lock";
-constexpr const char* kMetricsFile = "metrics.jsonl";
 constexpr const char* kCheckpoints = "checkpoints";
 constexpr std::string_view kCheckpointPrefix = "checkpoint-";
 

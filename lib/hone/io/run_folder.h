@@ -16,6 +16,9 @@ namespace hone::io {
 /// Names inside a run folder, for write_json.
 constexpr const char* kConfigFile = "config.json";  ///< the resolved configuration
 constexpr const char* kReportFile = "report.json";
+/// Rows that a run appends.
+constexpr const char* kMetricsFile = "metrics.jsonl";
+constexpr const char* kDecisionsFile = "decisions.jsonl";
 
 /// A checkpoint that is complete.
 struct CheckpointEntry {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
 
 #include "hone/core/axis.h"
@@ -19,6 +20,9 @@ constexpr size_t kColours = 8;
 /// Lines of more points are thinned: more do not show.
 constexpr size_t kMaxPoints = 1200;
 constexpr double kLogSpan = 30;
+constexpr int kMaxMarkLines = 8;  // told of one mark
+// Of heat maps.
+constexpr double kLeastRow = 4, kMostRow = 26, kTextHeight = 13;
 
 bool drawable(double y, bool logarithmic) { return std::isfinite(y) && (!logarithmic || y > 0); }
 
@@ -60,6 +64,16 @@ Axis y_axis(const Ranges& r, Scale scale) {
   return axis;
 }
 
+std::string render_x_axis(const Axis& x, double bottom) {
+  std::string svg;
+  for (double tick : x.ticks(6)) {
+    svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>",
+                       x.place(tick), bottom + 20, format_number(tick));
+  }
+  return svg + fmt::format("<line class=\"axis\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>",
+                           kLeft, kWidth - kRight, bottom, bottom);
+}
+
 std::string render_axes(const Axis& x, const Axis& y) {
   std::string svg;
   for (double tick : y.ticks(5)) {
@@ -68,37 +82,15 @@ std::string render_axes(const Axis& x, const Axis& y) {
     svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>", kLeft - 7,
                        y.place(tick) + 4, format_number(tick));
   }
-  for (double tick : x.ticks(6)) {
-    svg += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                       x.place(tick), kHeight - 10, format_number(tick));
-  }
-  return svg + fmt::format("<line class=\"axis\" x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/>", kLeft,
-                           kWidth - kRight, kHeight - kBottom, kHeight - kBottom);
+  return svg + render_x_axis(x, kHeight - kBottom);
 }
 
-/// Keeps the lowest and the highest point of every stretch, so that spikes stay.
-std::vector<std::pair<double, double>> thinned(
-    const std::vector<std::pair<double, double>>& points) {
-  if (points.size() <= kMaxPoints) return points;
-  std::vector<std::pair<double, double>> kept;
-  const size_t stretches = kMaxPoints / 2;
-  for (size_t i = 0; i < stretches; ++i) {
-    const auto begin = points.begin() + static_cast<long>(i * points.size() / stretches);
-    const auto end = points.begin() + static_cast<long>((i + 1) * points.size() / stretches);
-    auto [low, high] = std::minmax_element(
-        begin, end, [](const auto& a, const auto& b) { return a.second < b.second; });
-    if (high < low) std::swap(low, high);
-    kept.push_back(*low);
-    if (high != low) kept.push_back(*high);
-  }
-  return kept;
-}
-
-std::string render_line(const Series& line, size_t colour, const Axis& x, const Axis& y) {
+std::string render_line(const Series& line, size_t colour, const Axis& x, const Axis& y,
+                        size_t max_points) {
   std::string path;
   bool pen_down = false;
   std::pair<double, double> last;
-  for (const auto& point : thinned(line.points)) {
+  for (const auto& point : thinned(line.points, max_points / 2)) {
     if (!drawable(point.second, y.logarithmic)) {
       pen_down = false;
       continue;
@@ -119,7 +111,49 @@ std::string render_line(const Series& line, size_t colour, const Axis& x, const 
                    format_number(last.second));
 }
 
-std::string render_legend(const std::vector<Series>& series, const std::vector<size_t>& colours) {
+/// One line for all marks that fall on a pixel.
+std::string render_marks(const std::vector<Mark>& marks, const Axis& x) {
+  struct Drawn {
+    size_t colour;
+    std::string text;
+    int count;
+  };
+  std::map<long, Drawn> by_pixel;
+  for (const Mark& mark : marks) {
+    const double place = std::clamp(x.place(mark.x), kLeft, kWidth - kRight);
+    auto [found, fresh] =
+        by_pixel.try_emplace(std::lround(place), Drawn{mark.colour, mark.text, 0});
+    if (!fresh && found->second.count < kMaxMarkLines) found->second.text += "\n" + mark.text;
+    ++found->second.count;
+  }
+  std::string svg;
+  for (const auto& [place, drawn] : by_pixel) {
+    const int hidden = drawn.count - kMaxMarkLines;
+    svg += fmt::format(
+        "<g class=\"mark\" style=\"--c:var(--s{0})\"><path d=\"M{1} {2}V{3}\"/>"
+        "<path class=\"head\" d=\"M{1} {4}l-5 -8h10z\"/><title>{5}{6}</title></g>",
+        drawn.colour % kColours, place, kTop, kHeight - kBottom, kTop + 4, escape_html(drawn.text),
+        hidden > 0 ? fmt::format("\nand {} more", hidden) : "");
+  }
+  return svg;
+}
+
+std::string render_mark_legend(const std::vector<Mark>& marks) {
+  std::vector<std::pair<std::string, size_t>> names;
+  for (const Mark& mark : marks) {
+    const std::pair name(mark.name, mark.colour % kColours);
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  }
+  std::string html;
+  for (const auto& [name, colour] : names) {
+    html += fmt::format("<span><i class=\"mark\" style=\"background:var(--s{})\"></i>{}</span>",
+                        colour, escape_html(name));
+  }
+  return html;
+}
+
+std::string render_legend(const std::vector<Series>& series, const std::vector<size_t>& colours,
+                          const std::vector<Mark>& marks) {
   std::string html;
   for (size_t i = 0; i < series.size(); ++i) {
     if (series[i].faint) continue;
@@ -128,7 +162,7 @@ std::string render_legend(const std::vector<Series>& series, const std::vector<s
         fmt::format("<span><i style=\"background:var(--s{})\"></i>{} <b>{}</b></span>", colours[i],
                     escape_html(series[i].name), std::isfinite(last) ? format_number(last) : "");
   }
-  return "<div class=\"legend\">" + html + "</div>";
+  return "<div class=\"legend\">" + html + render_mark_legend(marks) + "</div>";
 }
 
 /// A faint line has the colour of the line after it.
@@ -139,7 +173,47 @@ std::vector<size_t> colours_of(const std::vector<Series>& series) {
   return colours;
 }
 
+std::string render_heat_row(const HeatRow& row, const Axis& x, double top, double height,
+                            double most) {
+  std::string svg;
+  double drawn_to = -INFINITY;
+  for (size_t i = 0; i < row.cells.size(); ++i) {
+    const auto [from, value] = row.cells[i];
+    const double to = i + 1 < row.cells.size() ? x.place(row.cells[i + 1].first) : x.end;
+    // Cells that are too narrow to be seen make room for the next one.
+    if (!std::isfinite(value) || (to - std::max(x.place(from), drawn_to) < 0.5 && to < x.end))
+      continue;
+    const double begin = i == 0 ? x.place(from) : std::max(drawn_to, x.begin);
+    svg += fmt::format(
+        "<rect class=\"heat\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" "
+        "fill-opacity=\"{:.3f}\"><title>{}: {} from {}</title></rect>",
+        begin, top, std::max(0.5, to - begin), height,
+        most > 0 ? std::clamp(value / most, 0.0, 1.0) : 0, escape_html(row.name),
+        format_number(value), format_number(from));
+    drawn_to = to;
+  }
+  return svg;
+}
+
 }  // namespace
+
+Points thinned(const Points& points, size_t stretches) {
+  if (points.size() <= 2 * stretches) return points;
+  Points kept;
+  for (size_t i = 0; i < stretches; ++i) {
+    const size_t begin = i * points.size() / stretches;
+    const size_t end = (i + 1) * points.size() / stretches;
+    size_t low = begin, high = begin;
+    for (size_t j = begin; j < end; ++j) {
+      if (!std::isfinite(points[j].second)) continue;
+      if (!(points[low].second <= points[j].second)) low = j;
+      if (!(points[high].second >= points[j].second)) high = j;
+    }
+    kept.push_back(points[std::min(low, high)]);
+    if (high != low) kept.push_back(points[std::max(low, high)]);
+  }
+  return kept;
+}
 
 Series smoothed(const Series& raw, std::string name) {
   const double keep = 1 - 1 / std::max(1.0, static_cast<double>(raw.points.size()) / 50);
@@ -154,18 +228,52 @@ Series smoothed(const Series& raw, std::string name) {
   return smooth;
 }
 
-std::string render_plot(const std::string& title, const std::vector<Series>& series, Scale scale) {
+std::string render_plot(const std::string& title, const std::vector<Series>& series, Scale scale,
+                        const std::vector<Mark>& marks) {
   const auto ranges = ranges_of(series);
   if (!ranges) return "";
   const Axis x = x_axis(*ranges), y = y_axis(*ranges, scale);
   const std::vector<size_t> colours = colours_of(series);
-  std::string lines;
-  for (size_t i = 0; i < series.size(); ++i) lines += render_line(series[i], colours[i], x, y);
+  const size_t max_points = kMaxPoints / (1 + series.size() / kColours);
+  std::string lines = render_marks(marks, x);
+  for (size_t i = 0; i < series.size(); ++i) {
+    lines += render_line(series[i], colours[i], x, y, max_points);
+  }
   return fmt::format(
       "<figure><figcaption>{0}{1}</figcaption>{2}"
       "<svg viewBox=\"0 0 {3} {4}\" role=\"img\" aria-label=\"{0}\">{5}{6}</svg></figure>\n",
       escape_html(title), y.logarithmic ? " <small>log scale</small>" : "",
-      render_legend(series, colours), kWidth, kHeight, render_axes(x, y), lines);
+      render_legend(series, colours, marks), kWidth, kHeight, render_axes(x, y), lines);
+}
+
+std::string render_heat_map(const HeatMap& map) {
+  double begin = INFINITY, most = 0;
+  for (const HeatRow& row : map.rows) {
+    for (const auto& [x, value] : row.cells) {
+      begin = std::min(begin, x);
+      if (std::isfinite(value)) most = std::max(most, value);
+    }
+  }
+  if (!std::isfinite(begin)) return "";
+  const Axis x{begin, std::max(map.end, begin + 1), kLeft, kWidth - kRight};
+  const double height = std::clamp(
+      (kHeight - kTop - kBottom) / static_cast<double>(map.rows.size()), kLeastRow, kMostRow);
+  const size_t label_every = static_cast<size_t>(std::ceil(kTextHeight / height));
+  std::string svg;
+  double top = kTop;
+  for (size_t i = 0; i < map.rows.size(); ++i, top += height) {
+    if (i % label_every == 0) {
+      svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>", kLeft - 7,
+                         top + height / 2 + 4, escape_html(map.rows[i].name));
+    }
+    svg += render_heat_row(map.rows[i], x, top, height, most);
+  }
+  return fmt::format(
+      "<figure><figcaption>{0} <small>{1}</small></figcaption><div class=\"legend\"><span>0 "
+      "<i class=\"ramp\"></i><b>{2}</b></span></div><svg viewBox=\"0 0 {3} {4:.1f}\" role=\"img\" "
+      "aria-label=\"{0}\">{5}{6}</svg></figure>\n",
+      escape_html(map.title), escape_html(map.note), format_number(most), kWidth, top + kBottom,
+      svg, render_x_axis(x, top));
 }
 
 std::string render_change(double before, double after, double low, double high) {
