@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "hone/core/json.h"
 #include "hone/io/files.h"
