@@ -75,6 +75,17 @@ const nn::LoraOptions kAttentionLora = {.rank = 8, .targets = {"q_proj", "v_proj
 const nn::LoraOptions kDroppedLora = {.rank = 16, .dropout = 0.1, .modules_to_save = {"lm_head"}};
 const nn::LoraOptions kDora = {.rank = 8, .targets = {"up_proj", "down_proj"}, .dora = true};
 
+/// Layers 1 and 4 dropped; two with uneven groups of heads, one with few channels.
+const Json kPruned = [] {
+  Json channels = Json::array();
+  for (int i = 0; i < 512; i += 4) channels.push_back(i);
+  return Json{{"layers",
+               {{{"index", 0}, {"heads", {0, 1, 2, 5}}},
+                {{"index", 2}, {"heads", {1}}, {"channels", channels}},
+                {{"index", 3}},
+                {{"index", 5}, {"heads", {0, 1, 4}}}}}};
+}();
+
 const std::vector<Recipe> kRecipes = {
     {"full", config_of({}), {.tokens_per_batch = 1024, .documents = 4}},
     {"full, one document, accumulating",
@@ -105,6 +116,12 @@ const std::vector<Recipe> kRecipes = {
     {"dora, again",
      config_of({}),
      {.tokens_per_batch = 1024, .documents = 4, .checkpoint_every = 1, .lora = kDora}},
+    {"full, pruned",
+     config_of({{"hone_pruned", kPruned}}),
+     {.tokens_per_batch = 1024, .documents = 4}},
+    {"lora, pruned, every block again",
+     config_of({{"hone_pruned", kPruned}}),
+     {.tokens_per_batch = 1024, .documents = 8, .checkpoint_every = 1, .lora = kDroppedLora}},
     {"lora with token rows",
      config_of({}),
      {.tokens_per_batch = 512, .documents = 2, .lora = kAttentionLora, .token_rows = 50}},

@@ -15,6 +15,8 @@
 #include "hone/kernels/linear_cross_entropy.h"
 #include "hone/model/adapter.h"
 #include "hone/model/load.h"
+#include "hone/model/pruned_export.h"
+#include "hone/model/pruning.h"
 #include "hone/model/vocabulary.h"
 
 namespace {
@@ -45,6 +47,10 @@ struct Job {
   std::vector<int64_t> token_rows;
   std::optional<std::string> adapter, save, save_adapter;
   bool merge = false;
+  std::optional<std::string> prune;  // a value of hone_pruned, as text
+  bool prune_last = false;           // after the adapter was added, not before
+  bool cached = false;
+  std::optional<std::string> export_to, export_adapter;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
@@ -63,6 +69,11 @@ struct Job {
     v("save", self.save, "");
     v("save_adapter", self.save_adapter, "");
     v("merge", self.merge, "");
+    v("prune", self.prune, "");
+    v("prune_last", self.prune_last, "");
+    v("cached", self.cached, "");
+    v("export_to", self.export_to, "");
+    v("export_adapter", self.export_adapter, "");
   }
 };
 
@@ -88,6 +99,31 @@ at::Tensor logits(model::Decoder& decoder, const model::DecoderInput& input) {
   return decoder->logits(decoder->hidden(input));
 }
 
+/// The logits of the first document, its tokens one by one over kept keys and values.
+at::Tensor cached_logits(model::Decoder& decoder, const at::Tensor& ids, int64_t length) {
+  decoder->eval();
+  model::KvCache cache(decoder->config(), decoder->dtype());
+  std::vector<at::Tensor> rows;
+  for (int64_t i = 0; i < length; ++i) {
+    const std::vector<std::vector<int64_t>> next = {{ids[i].item<int64_t>()}};
+    const std::vector<int64_t> past = {i};
+    rows.push_back(decoder->hidden(model::make_input(next, at::kCPU, past), cache, 0));
+  }
+  const torch::NoGradGuard no_grad;
+  return decoder->logits(at::cat(rows));
+}
+
+void prune(const Job& job, model::Decoder& decoder) {
+  if (!job.prune) return;
+  model::cut_to(decoder,
+                model::pruned_from_json(parse_json(*job.prune, "prune"), decoder->config(), "job"));
+}
+
+void put_adapter(const std::string& folder, const io::AdapterFiles& files) {
+  std::filesystem::create_directories(folder);
+  io::write_adapter(folder, files);
+}
+
 model::Decoder prepare(const Job& job, const io::Checkpoint& checkpoint) {
   const auto rule =
       job.attn_factor_multiplies ? nn::AttnFactorRule::kMultiplies : nn::AttnFactorRule::kIgnored;
@@ -100,15 +136,21 @@ model::Decoder prepare(const Job& job, const io::Checkpoint& checkpoint) {
     }
     model::resize_vocabulary(decoder, job.grow->rows, rows);
   }
+  if (!job.prune_last) prune(job, decoder);
   if (job.lora) model::add_lora(decoder, *job.lora, /*seed=*/7, job.token_rows);
   if (job.adapter) model::load_adapter(decoder, io::read_adapter(*job.adapter));
+  if (job.prune_last) prune(job, decoder);
   return decoder;
 }
 
 void save(const Job& job, model::Decoder& decoder, const io::Checkpoint& checkpoint) {
-  if (job.save_adapter) {
-    std::filesystem::create_directories(*job.save_adapter);
-    io::write_adapter(*job.save_adapter, model::adapter_files(decoder, job.model));
+  if (job.save_adapter) put_adapter(*job.save_adapter, model::adapter_files(decoder, job.model));
+  if (job.export_to) {
+    model::export_pruned(*job.export_to, *job.export_to + "-compact", decoder, checkpoint.config(),
+                         job.model);
+  }
+  if (job.export_adapter) {
+    put_adapter(*job.export_adapter, model::exported_adapter(decoder, *job.export_to));
   }
   if (job.merge) model::merge_lora(decoder);
   if (job.save) model::save_decoder(*job.save, decoder, checkpoint.config(), job.model);
@@ -149,6 +191,9 @@ void run(const Job& job) {
   }
   save(job, decoder, checkpoint);
   if (job.merge) out.emplace_back("logits_merged", logits(decoder, input));
+  if (job.cached) {
+    out.emplace_back("logits_cached", cached_logits(decoder, input.ids, input.segments.offsets[1]));
+  }
   io::write_safetensors(job.out, out);
 }
 

@@ -208,6 +208,9 @@ DecoderConfig DecoderConfig::from_json(const Json& json, const std::string& sour
   }
   config.rope = read_rope(keys, config.head_dim, config.max_position_embeddings, problems);
   if (!problems.empty()) throw IoError(source, detail::join(problems));
+  if (const Json* pruned = keys.find("hone_pruned")) {
+    config.pruned = pruned_from_json(*pruned, config, source);
+  }
   return config;
 }
 

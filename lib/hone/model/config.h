@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "hone/core/json.h"
 #include "hone/core/names.h"
+#include "hone/model/pruned_layers.h"
 #include "hone/nn/rotary.h"
 
 namespace hone::model {
@@ -29,9 +31,13 @@ struct DecoderConfig {
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
   bool qk_norm = false;
   nn::RotaryOptions rope;
+  /// What pruning left (config.json's hone_pruned); empty: all layers, whole. The sizes above stay
+  /// those before; layer_sizes() tells those of each layer.
+  std::vector<PrunedLayer> pruned;
 
   /// Reads the config.json of a llama, qwen2 or qwen3 model; `source` names it in messages.
-  /// Throws: IoError listing every key that is missing, malformed or asks for what is not
+  /// Throws: what pruned_from_json throws; IoError listing every key that is missing, malformed or
+  /// asks for what is not
   ///   supported (another model_type, hidden_act or rope type, a sliding window in use,
   ///   quantised weights).
   static DecoderConfig from_json(const Json& config, const std::string& source);

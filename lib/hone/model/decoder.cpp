@@ -3,23 +3,26 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <torch/torch.h>
 
+#include <algorithm>
+
 #include "hone/kernels/projection.h"
 #include "hone/nn/checkpointing.h"
 
 namespace hone::model {
 namespace {
 
-nn::DecoderBlockOptions block_options(const DecoderConfig& c) {
+nn::DecoderBlockOptions block_options(const DecoderConfig& c, const LayerSizes& sizes) {
   return {.attention = {.dim = c.hidden_size,
-                        .num_heads = c.num_attention_heads,
-                        .num_kv_heads = c.num_key_value_heads,
+                        .num_heads = sizes.heads,
+                        .num_kv_heads = sizes.kv_heads,
                         .head_dim = c.head_dim,
                         .qkv_bias = c.qkv_bias,
                         .output_bias = c.output_bias,
                         .qk_norm = c.qk_norm,
                         .norm_eps = c.rms_norm_eps,
-                        .dropout = c.attention_dropout},
-          .mlp = {.dim = c.hidden_size, .hidden = c.intermediate_size, .bias = c.mlp_bias},
+                        .dropout = c.attention_dropout,
+                        .kv_head_of = sizes.kv_head_of},
+          .mlp = {.dim = c.hidden_size, .hidden = sizes.channels, .bias = c.mlp_bias},
           .norm_eps = c.rms_norm_eps};
 }
 
@@ -61,10 +64,10 @@ DecoderImpl::DecoderImpl(const DecoderConfig& config, const at::TensorOptions& t
     return nn::Embedding(config.vocab_size, config.hidden_size, tensor_options);
   };
   embed_tokens = register_module("embed_tokens", table());
-  auto list = register_module("layers", torch::nn::ModuleList());
-  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
-    layers.emplace_back(block_options(config), tensor_options);
-    list->push_back(layers.back());
+  blocks_ = register_module("layers", std::make_shared<torch::nn::Module>());
+  for (const LayerSizes& sizes : layer_sizes(config)) {
+    layers.emplace_back(block_options(config, sizes), tensor_options);
+    blocks_->register_module(std::to_string(sizes.index), layers.back());
   }
   norm =
       register_module("norm", nn::RmsNorm(config.hidden_size, config.rms_norm_eps, tensor_options));
@@ -129,6 +132,19 @@ void DecoderImpl::initialise(uint64_t seed) {
 void DecoderImpl::set_checkpointing(int64_t every) {
   TORCH_CHECK_VALUE(every >= 0, "Decoder: checkpoint_every must not be negative, got ", every);
   checkpoint_every_ = every;
+}
+
+void DecoderImpl::keep_layers(const std::vector<size_t>& places, std::vector<PrunedLayer> pruned) {
+  const std::vector<LayerSizes> old = layer_sizes(config_);
+  std::vector<nn::DecoderBlock> kept;
+  for (const size_t place : places) kept.push_back(layers.at(place));
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (std::find(places.begin(), places.end(), i) == places.end()) {
+      blocks_->unregister_module(std::to_string(old[i].index));
+    }
+  }
+  layers = std::move(kept);
+  config_.pruned = std::move(pruned);
 }
 
 NamedTensors DecoderImpl::hf_tensors() const {

@@ -75,6 +75,9 @@ class DecoderImpl : public torch::nn::Module {
   /// where it is not tied. They share the model's memory.
   NamedTensors hf_tensors() const;
 
+  /// Leaves the blocks at these places; `pruned` says what they are (model/pruning.h).
+  void keep_layers(const std::vector<size_t>& places, std::vector<PrunedLayer> pruned);
+
   /// What model/adapter.h made of it: the options of the adapter that it carries, if any.
   const std::optional<nn::LoraOptions>& adapter() const { return adapter_; }
   void set_adapter(std::optional<nn::LoraOptions> options) { adapter_ = std::move(options); }
@@ -84,6 +87,7 @@ class DecoderImpl : public torch::nn::Module {
   at::ScalarType dtype() const { return embed_tokens->weight.scalar_type(); }
 
   nn::Embedding embed_tokens{nullptr};
+  /// In order. A block's name in the module is that of its index before any pruning.
   std::vector<nn::DecoderBlock> layers;
   nn::RmsNorm norm{nullptr};
   nn::Embedding lm_head{nullptr};  ///< null where it is tied to the embedding
@@ -93,6 +97,7 @@ class DecoderImpl : public torch::nn::Module {
   at::Tensor run(const DecoderInput& input, const nn::LayerCache* caches);
 
   DecoderConfig config_;
+  std::shared_ptr<torch::nn::Module> blocks_;
   nn::Rotary rotary_;
   int64_t checkpoint_every_ = 0;
   std::optional<nn::LoraOptions> adapter_;

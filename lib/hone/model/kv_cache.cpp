@@ -7,21 +7,20 @@
 namespace hone::model {
 
 KvCache::KvCache(const DecoderConfig& config, const at::TensorOptions& tensor_options)
-    : heads_(config.num_key_value_heads),
-      width_(config.head_dim),
-      tensor_options_(tensor_options),
-      keys_(config.num_hidden_layers),
-      values_(config.num_hidden_layers) {
-  for (size_t i = 0; i < keys_.size(); ++i) {
-    keys_[i] = allocate();
-    values_[i] = allocate();
+    : width_(config.head_dim), tensor_options_(tensor_options) {
+  for (const LayerSizes& sizes : layer_sizes(config)) {
+    heads_.push_back(sizes.cached_heads);
+    keys_.push_back(allocate(keys_.size()));
+    values_.push_back(keys_.back().clone());
   }
 }
 
 int64_t KvCache::bytes(const DecoderConfig& config, at::ScalarType dtype, int64_t rows,
                        int64_t positions) {
-  return 2 * config.num_hidden_layers * rows * positions * config.num_key_value_heads *
-         config.head_dim * static_cast<int64_t>(c10::elementSize(dtype));
+  int64_t heads = 0;
+  for (const LayerSizes& sizes : layer_sizes(config)) heads += sizes.cached_heads;
+  return 2 * heads * rows * positions * config.head_dim *
+         static_cast<int64_t>(c10::elementSize(dtype));
 }
 
 int64_t KvCache::bytes() const {
@@ -30,9 +29,9 @@ int64_t KvCache::bytes() const {
   return sum;
 }
 
-at::Tensor KvCache::allocate() const {
+at::Tensor KvCache::allocate(size_t layer) const {
   // Not empty memory: masked positions have weight 0, but 0 times a NaN found there is NaN.
-  return at::zeros({row_capacity_, position_capacity_, heads_, width_}, tensor_options_);
+  return at::zeros({row_capacity_, position_capacity_, heads_[layer], width_}, tensor_options_);
 }
 
 void KvCache::reserve(int64_t rows, int64_t positions) {
@@ -43,9 +42,10 @@ void KvCache::reserve(int64_t rows, int64_t positions) {
       lengths_.empty() ? 0 : *std::max_element(lengths_.begin(), lengths_.end());
   const at::NoGradGuard no_grad;
   for (std::vector<at::Tensor>* tensors : {&keys_, &values_}) {
-    for (at::Tensor& old : *tensors) {
+    for (size_t i = 0; i < tensors->size(); ++i) {
+      at::Tensor& old = (*tensors)[i];
       const at::Tensor kept = old.slice(0, 0, this->rows()).slice(1, 0, longest);
-      at::Tensor fresh = allocate();
+      at::Tensor fresh = allocate(i);
       fresh.slice(0, 0, this->rows()).slice(1, 0, longest).copy_(kept);
       old = fresh;
     }

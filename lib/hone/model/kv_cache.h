@@ -13,7 +13,8 @@ namespace hone::model {
 
 /// Rows of sequences: a growing batch for DecoderImpl::hidden(input, cache).
 ///
-/// Per layer keys and values [rows, positions, K, E] in the weights' dtype and device. What a pass
+/// Per layer keys and values [rows, positions, K, E] in the weights' dtype and device, K being the
+/// layer's nn::AttentionImpl::cached_heads. What a pass
 /// finds too small for it at least doubles; reserve() allocates exactly. Rows in use are always the
 /// first rows() ones.
 class KvCache {
@@ -51,10 +52,11 @@ class KvCache {
 
  private:
   void check_row(int64_t row) const;
-  /// Tensors of the present capacity.
-  at::Tensor allocate() const;
+  /// A layer's tensor of the present capacity.
+  at::Tensor allocate(size_t layer) const;
 
-  int64_t heads_, width_;
+  std::vector<int64_t> heads_;  // one a layer
+  int64_t width_;
   at::TensorOptions tensor_options_;
   int64_t row_capacity_ = 0, position_capacity_ = 0;
   std::vector<int64_t> lengths_;

@@ -94,6 +94,9 @@ Json decoder_config_json(const Decoder& decoder, Json config) {
   config["vocab_size"] = decoder->config().vocab_size;
   const bool new_form = config.contains("dtype") && !config.contains("torch_dtype");
   config[new_form ? "dtype" : "torch_dtype"] = dtype_key(decoder->dtype());
+  config.erase("hone_pruned");
+  const auto& pruned = decoder->config().pruned;
+  if (!pruned.empty()) config["hone_pruned"] = pruned_json(pruned);
   return config;
 }
 

@@ -27,7 +27,8 @@ Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::Sc
 /// Whether the decoder carries an adapter (model/adapter.h): layers' or trainable token rows.
 bool has_adapter(const Decoder& decoder);
 
-/// `config` with the decoder's vocab_size and dtype, in the spelling that it has.
+/// `config` with the decoder's vocab_size and dtype, in the spelling that it has, and what pruning
+/// left of it.
 Json decoder_config_json(const Decoder& decoder, Json config);
 
 /// Writes the base weights (hf_tensors; merge_lora first to keep an adapter's effect) and

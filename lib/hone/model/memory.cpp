@@ -10,7 +10,8 @@
 #include "hone/model/detail/lora_layout.h"
 #include "hone/model/load.h"
 
-// Legend: widths are numbers a token; D residual stream, Q query heads, K key heads, I MLP.
+// Legend: widths are numbers a token; D residual stream, Q query heads, K key heads, R key heads
+// repeated where their groups are uneven, I MLP.
 namespace hone::model {
 namespace {
 
@@ -34,11 +35,12 @@ class BlockModel {
         half_(request.bytes_per_element < 4),
         targets_(targets) {}
 
-  BlockWidths widths(int64_t index) const {
-    const std::string prefix = "model.layers." + std::to_string(index) + ".";
-    const int64_t D = c_.hidden_size, I = c_.intermediate_size;
-    const int64_t Q = c_.num_attention_heads * c_.head_dim;
-    const int64_t K = c_.num_key_value_heads * c_.head_dim;
+  BlockWidths widths(const LayerSizes& sizes) const {
+    const std::string prefix = "model.layers." + std::to_string(sizes.index) + ".";
+    const int64_t D = c_.hidden_size, I = sizes.channels;
+    const int64_t Q = sizes.heads * c_.head_dim;
+    const int64_t K = sizes.kv_heads * c_.head_dim;
+    const int64_t R = sizes.cached_heads * c_.head_dim;
     BlockWidths b;
     const auto linear = [&](const char* name, int64_t in, int64_t out, bool bias, int64_t& saved,
                             int64_t& gradients) {
@@ -71,15 +73,15 @@ class BlockModel {
     }
 
     // Norm input, its output if kept, rotated q and k, v, the mix and its softmax sums.
-    b.attention += norm(D) + (q || k || v ? D : 0) + 2 * Q + 2 * K + c_.num_attention_heads;
+    b.attention += norm(D) + (q || k || v ? D : 0) + 2 * Q + 2 * R + sizes.heads;
     if (packed_ && o) b.attention += Q;  // the mix again, put back in the order of tokens
     if (c_.qk_norm) b.attention += norm(Q) + norm(K);
-    b.attention_backward = D + 2 * Q + 2 * K;
+    b.attention_backward = D + 2 * Q + 2 * R;
     if (c_.attention_dropout > 0) {
       // LibTorch's unfused attention: softmax, dropout's noise and their product for all pairs of
       // positions, keys and values repeated for each query head.
-      const int64_t pairs = c_.num_attention_heads * longest_;
-      b.attention += 3 * pairs + 2 * (Q - K);
+      const int64_t pairs = sizes.heads * longest_;
+      b.attention += 3 * pairs + 2 * (Q - R);
       b.attention_backward += 2 * pairs;
     }
     // gate and up, and their product if kept. Backward: its gradient and theirs.
@@ -129,12 +131,13 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   for (const detail::LoraTarget& target : adapted) targets[target.name] = &target;
 
   const int64_t e = request.bytes_per_element, T = request.tokens_per_batch;
-  const int64_t D = config.hidden_size, V = config.vocab_size, L = config.num_hidden_layers;
+  const int64_t D = config.hidden_size, V = config.vocab_size;
   const bool tied = config.tie_word_embeddings;
   const int64_t rows = request.lora ? request.token_rows * D * (tied ? 1 : 2) : 0;
   const BlockModel model(config, request, targets);
   std::vector<BlockWidths> blocks;
-  for (int64_t i = 0; i < L; ++i) blocks.push_back(model.widths(i));
+  for (const LayerSizes& sizes : layer_sizes(config)) blocks.push_back(model.widths(sizes));
+  const auto L = static_cast<int64_t>(blocks.size());
 
   int64_t adapter = rows, trained = 0;
   const int64_t base = numel(decoder->hf_tensors());

@@ -42,14 +42,16 @@ T by_pattern(const std::map<std::string, T>& patterns, const std::string& name, 
   return hit ? hit->second : otherwise;
 }
 
-nn::LoraSpec spec_of(const nn::LoraOptions& options, const std::string& name) {
+LoraTarget target_of(const nn::LoraOptions& options, const std::string& name,
+                     nn::LinearImpl* layer) {
   const int64_t rank = by_pattern(options.rank_pattern, name, options.rank);
   const double alpha = by_pattern(options.alpha_pattern, name, options.alpha);
   const double divisor = static_cast<double>(rank);
-  return {.rank = rank,
-          .scale = alpha / (options.rslora ? std::sqrt(divisor) : divisor),
-          .dropout = options.dropout,
-          .dora = options.dora};
+  const nn::LoraSpec spec{.rank = rank,
+                          .scale = alpha / (options.rslora ? std::sqrt(divisor) : divisor),
+                          .dropout = options.dropout,
+                          .dora = options.dora};
+  return {name, layer, spec, alpha};
 }
 
 }  // namespace
@@ -75,7 +77,7 @@ std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptio
       }
     }
     if (!wanted || !layer || saved_whole(name, options)) continue;
-    targets.push_back({name, layer, spec_of(options, name)});
+    targets.push_back(target_of(options, name, layer));
   }
   if (pattern && targets.empty()) {
     problems.push_back("target_regex " + *options.target_regex + " matches no linear layer");

@@ -13,6 +13,7 @@ struct LoraTarget {
   std::string name;  ///< path in the checkpoint
   nn::LinearImpl* layer = nullptr;
   nn::LoraSpec spec;
+  double alpha = 0;  ///< what spec.scale comes of
 };
 
 /// The layers that `options` adapts, in the order of the model.
