@@ -135,7 +135,7 @@ TEST_CASE("what cannot be mixed is refused and leaves the mixture as it was") {
   broken["sets"][0]["next"] = 2;
   CHECK_THROWS_WITH(mixture.restore(broken), Contains("not of data set 0"));
   broken = before;
-  broken["sets"][0]["returned"] = {0, -1};
+  broken["sets"][0]["returned"] = {{0, 0}, {-1, 0}};
   CHECK_THROWS_AS(mixture.restore(broken), Error);
   broken["sets"].erase(1);
   CHECK_THROWS_WITH(mixture.restore(broken), Contains("of 1 data sets, the run has 2"));

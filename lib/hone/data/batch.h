@@ -1,9 +1,14 @@
 /// What training consumes: tokenised documents, laid end to end without padding.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace hone::data {
+
+namespace detail {
+struct Source;
+}
 
 /// Target of a position that is not trained, as in the Hugging Face family.
 inline constexpr int64_t kIgnoreIndex = -100;
@@ -13,12 +18,13 @@ inline constexpr int64_t kIgnoreIndex = -100;
 /// `targets[i]` is the token that position i must predict, that is the document's token i + 1, or
 /// kIgnoreIndex where that token is not trained; the document's last position has none. So labels
 /// in the unshifted Hugging Face form are {kIgnoreIndex, targets[0], ..., targets[n - 2]}.
-/// All three vectors have the same length, at least 1.
+/// The vectors have the same length, at least 1.
 struct Example {
   std::vector<int64_t> ids;
   std::vector<int64_t> targets;
   std::vector<float> weights;  ///< per target: 1 = plain, entity multipliers otherwise
   int32_t domain = 0;          ///< index into the run's list of domains
+  std::shared_ptr<const detail::Source> source;  ///< for augmentation; null unless asked for
 
   int64_t length() const { return static_cast<int64_t>(ids.size()); }
   /// Targets other than kIgnoreIndex.

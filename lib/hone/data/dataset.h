@@ -47,7 +47,8 @@ struct LoadContext {
   int64_t max_length = 0;  ///< most tokens of a document: tokens_per_batch; 0 = no bound
   const EntityMatcher* entities = nullptr;
   float entity_multiplier = 1.0F;  ///< weight of targets inside an entity
-  int threads = 1;                 ///< tokenise with so many threads; the result is the same
+  bool keep_text = false;  ///< examples keep their text for an Augmenter: about 5 bytes a token
+  int threads = 1;         ///< tokenise with so many threads; the result is the same
 };
 
 /// Reads, checks, tokenises and masks `options.files`. Masks: docs/data.md.

@@ -9,6 +9,7 @@
 
 #include "hone/core/error.h"
 #include "hone/core/file.h"
+#include "hone/data/detail/characters.h"
 #include "hone/data/detail/utf8.h"
 
 namespace hone::data {
@@ -16,51 +17,6 @@ namespace {
 
 constexpr size_t kMaxTermBytes = 1024;
 constexpr size_t kMaxTermFile = size_t{256} << 20;
-
-bool is_space(uint32_t code) {
-  if (code < 0x80) return code == ' ' || (code >= 0x09 && code <= 0x0d);
-  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
-  return code == 0x85 || category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
-         category == UTF8PROC_CATEGORY_ZP;
-}
-
-/// Scripts written without spaces between words, or (Korean) with particles joined to them.
-bool has_no_boundaries(uint32_t code) {
-  struct CodeRange {
-    uint32_t first, last;
-  };
-  constexpr CodeRange kScripts[] = {
-      {0x0e00, 0x0eff},    // Thai, Lao
-      {0x1000, 0x109f},    // Myanmar
-      {0x1100, 0x11ff},    // Hangul
-      {0x1780, 0x17ff},    // Khmer
-      {0x2e80, 0x2fdf},    // radicals
-      {0x3005, 0x3007},    // iteration mark, zero
-      {0x3021, 0x3029},    // numerals
-      {0x3040, 0x318f},    // kana, Bopomofo, Hangul
-      {0x31a0, 0x31ff},    // Bopomofo, strokes, kana
-      {0x3400, 0x4dbf},    // Han
-      {0x4e00, 0xa4cf},    // Han, Yi
-      {0xa960, 0xa97f},    // Hangul
-      {0xac00, 0xd7ff},    // Hangul
-      {0xf900, 0xfaff},    // Han
-      {0xff10, 0xff19},    // full-width digits
-      {0xff21, 0xff3a},    // full-width letters
-      {0xff41, 0xff5a},    // full-width letters
-      {0xff66, 0xffdc},    // half-width kana, Hangul
-      {0x20000, 0x3ffff},  // Han
-  };
-  return std::any_of(std::begin(kScripts), std::end(kScripts), [&](const CodeRange& range) {
-    return code >= range.first && code <= range.last;
-  });
-}
-
-/// Letters, marks, numbers and connectors of scripts that have words.
-bool is_word(uint32_t code) {
-  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
-  return category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_PC &&
-         !has_no_boundaries(code);
-}
 
 uint32_t fold(uint32_t code) {
   constexpr uint32_t kFinalSigma = 0x3c2, kSigma = 0x3c3;
@@ -82,9 +38,9 @@ std::vector<Unit> split(std::string_view text, bool ignore_case) {
   for (size_t at = 0; at < text.size();) {
     const auto [code, length] = detail::character_at(text, at);
     const bool valid = code != detail::Character::kInvalid;
-    const Kind kind = valid && is_space(code)  ? Kind::kSpace
-                      : valid && is_word(code) ? Kind::kWord
-                                               : Kind::kSingle;
+    const Kind kind = valid && detail::is_space(code)  ? Kind::kSpace
+                      : valid && detail::is_word(code) ? Kind::kWord
+                                                       : Kind::kSingle;
     const auto begin = static_cast<int64_t>(at);
     if (kind == Kind::kSingle || kind != last) units.push_back({{begin, begin}, {}});
     Unit& unit = units.back();

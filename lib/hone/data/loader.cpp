@@ -65,8 +65,20 @@ std::string hash_sets(const std::vector<DatasetPtr>& sets) {
   return hash_bytes(parts.dump());
 }
 
+/// A drawn document, with the variant that stands for it, if any.
+struct Piece {
+  Draw draw;
+  std::shared_ptr<const Example> variant;
+};
+
 /// The documents of one batch, in the order drawn.
-using Plan = std::vector<Draw>;
+using Plan = std::vector<Piece>;
+
+std::vector<Draw> draws_of(const Plan& plan) {
+  std::vector<Draw> draws;
+  for (const Piece& piece : plan) draws.push_back(piece.draw);
+  return draws;
+}
 
 }  // namespace
 
@@ -78,6 +90,7 @@ struct Loader::Worker {
   struct Window {
     Json mixture;
     int64_t index = 0;
+    double augmentation_rate = 0;
   };
   struct Position {
     std::shared_ptr<const Window> window;
@@ -89,8 +102,13 @@ struct Loader::Worker {
     Position after;
   };
 
-  Worker(std::vector<DatasetPtr> data, const LoaderOptions& loader_options)
-      : sets(std::move(data)), options(loader_options), mixture(check_and_mix()) {
+  Worker(std::vector<DatasetPtr> data, const LoaderOptions& loader_options,
+         std::shared_ptr<const Augmenter> given)
+      : sets(std::move(data)),
+        options(loader_options),
+        augmenter(std::move(given)),
+        rate(augmenter ? augmenter->rate() : 0),
+        mixture(check_and_mix()) {
     identity = {{"data", hash_sets(sets)},
                 {"tokens_per_batch", options.tokens_per_batch},
                 {"temperature", options.temperature},
@@ -98,7 +116,8 @@ struct Loader::Worker {
                 {"window_batches", options.window_batches},
                 {"shuffle", options.shuffle},
                 {"seed", options.seed},
-                {"weights", mixture.weights()}};
+                {"weights", mixture.weights()},
+                {"augmentation", augmenter ? Json(augmenter->fingerprint()) : Json()}};
     position = {begin_window(0), 0, std::vector<int64_t>(sets.size(), 0)};
   }
   ~Worker() { stop(); }
@@ -111,18 +130,18 @@ struct Loader::Worker {
   }
 
   std::shared_ptr<const Window> begin_window(int64_t index) const {
-    return std::make_shared<Window>(Window{mixture.state(), index});
+    return std::make_shared<Window>(Window{mixture.state(), index, rate});
   }
 
   /// Draws and packs the window that begins at the mixture's state: at least one batch, as it holds
   /// two or more batches' worth. What is not in the plans is back in the mixture.
-  std::vector<Plan> draw_window(int64_t index) {
-    std::vector<Draw> draws;
+  std::vector<Plan> draw_window(const Window& window) {
+    std::vector<Piece> draws;
     std::vector<int64_t> lengths;
     const int64_t wanted = options.window_batches * options.tokens_per_batch;
     for (int64_t total = 0; total < wanted; total += lengths.back()) {
-      draws.push_back(mixture.draw());
-      lengths.push_back(mixture.length(draws.back()));
+      draws.push_back(make_piece(mixture.draw(), window.augmentation_rate));
+      lengths.push_back(example_of(draws.back()).length());
     }
     Bins bins = options.packing == Packing::kBestFit
                     ? pack_best_fit(lengths, options.tokens_per_batch)
@@ -138,19 +157,31 @@ struct Loader::Worker {
     };
     const auto left = left_over(bins, draws, lengths);
     if (left != bins.end()) {
-      mixture.put_back(plan(*left));
+      mixture.put_back(draws_of(plan(*left)));
       bins.erase(left);
     }
     if (options.packing == Packing::kBestFit && options.shuffle) {
-      Random(derive_seed(options.seed, "window/" + std::to_string(index))).shuffle(bins);
+      Random(derive_seed(options.seed, "window/" + std::to_string(window.index))).shuffle(bins);
     }
     std::vector<Plan> plans;
     for (const auto& bin : bins) plans.push_back(plan(bin));
     return plans;
   }
 
+  Piece make_piece(const Draw& draw, double augmentation_rate) const {
+    Piece piece{draw, nullptr};
+    if (!augmenter) return piece;
+    const Example& example = sets[draw.set]->examples[draw.document];
+    auto variant = augmenter->variant(example, draw, augmentation_rate, options.tokens_per_batch);
+    if (variant) piece.variant = std::make_shared<const Example>(std::move(*variant));
+    return piece;
+  }
+  const Example& example_of(const Piece& piece) const {
+    return piece.variant ? *piece.variant : sets[piece.draw.set]->examples[piece.draw.document];
+  }
+
   /// The bin to put back, because the next window may fill it better, or end().
-  Bins::iterator left_over(Bins& bins, const std::vector<Draw>& draws,
+  Bins::iterator left_over(Bins& bins, const std::vector<Piece>& draws,
                            const std::vector<int64_t>& lengths) const {
     if (options.packing == Packing::kInOrder) return std::prev(bins.end());
     auto least = bins.end();
@@ -160,7 +191,7 @@ struct Loader::Worker {
       bool again = false;
       for (const size_t i : *bin) {
         fill += lengths[i];
-        again = again || draws[i].again;  // never twice: a short document could wait for ever
+        again = again || draws[i].draw.again;  // never twice: a short document could wait for ever
       }
       if (!again && fill < least_fill) {
         least = bin;
@@ -173,10 +204,10 @@ struct Loader::Worker {
   Item assemble(const Plan& plan, const Position& before) const {
     Item item{{}, before};
     ++item.after.batch;
-    for (const Draw& draw : plan) {
-      const Example& example = sets[draw.set]->examples[draw.document];
+    for (const Piece& piece : plan) {
+      const Example& example = example_of(piece);
       item.batch.append(example);
-      item.after.tokens[draw.set] += example.length();
+      item.after.tokens[piece.draw.set] += example.length();
     }
     return item;
   }
@@ -187,7 +218,7 @@ struct Loader::Worker {
     try {
       mixture.restore(at.window->mixture);
       while (true) {
-        const std::vector<Plan> plans = draw_window(at.window->index);
+        const std::vector<Plan> plans = draw_window(*at.window);
         while (at.batch < static_cast<int64_t>(plans.size())) {
           Item item = assemble(plans[at.batch], at);
           at = item.after;
@@ -241,16 +272,32 @@ struct Loader::Worker {
     queue.clear();
   }
 
-  void set_weights(const std::vector<double>& weights) {
+  /// Puts what is drawn but not handed out back, calls change(), and begins a new window.
+  template <class Change>
+  void begin_anew(const Change& change) {
     stop();
     mixture.restore(position.window->mixture);
-    const std::vector<Plan> plans = draw_window(position.window->index);
+    const std::vector<Plan> plans = draw_window(*position.window);
     for (size_t i = plans.size(); i > static_cast<size_t>(position.batch); --i) {
-      mixture.put_back(plans[i - 1]);
+      mixture.put_back(draws_of(plans[i - 1]));
     }
-    mixture.set_weights(weights);
+    change();
     position.window = begin_window(position.window->index + 1);
     position.batch = 0;
+  }
+
+  void set_weights(const std::vector<double>& weights) {
+    begin_anew([&] { mixture.set_weights(weights); });
+  }
+
+  void set_augmentation_rate(double wanted) {
+    if (!(wanted >= 0 && wanted <= 1)) {
+      throw Error("Loader: the augmentation rate must lie in [0, 1], got " +
+                  std::to_string(wanted));
+    }
+    if (wanted == rate) return;
+    if (!augmenter) throw Error("Loader: an augmentation rate above 0 needs an Augmenter");
+    begin_anew([&] { rate = wanted; });
   }
 
   Json state() const {
@@ -258,6 +305,7 @@ struct Loader::Worker {
             {"mixture", position.window->mixture},
             {"window", position.window->index},
             {"batch", position.batch},
+            {"augmentation_rate", position.window->augmentation_rate},
             {"tokens", position.tokens}};
   }
 
@@ -270,19 +318,25 @@ struct Loader::Worker {
     }
     Position at;
     at.window =
-        std::make_shared<Window>(Window{state.at("mixture"), state.at("window").get<int64_t>()});
+        std::make_shared<Window>(Window{state.at("mixture"), state.at("window").get<int64_t>(),
+                                        state.at("augmentation_rate").get<double>()});
     at.batch = state.at("batch").get<int64_t>();
     at.tokens = state.at("tokens").get<std::vector<int64_t>>();
-    if (at.tokens.size() != sets.size() || at.batch < 0 || at.window->index < 0) {
+    const double saved_rate = at.window->augmentation_rate;
+    if (at.tokens.size() != sets.size() || at.batch < 0 || at.window->index < 0 ||
+        !(saved_rate >= 0 && saved_rate <= 1)) {
       throw Error("Loader: the saved position is broken");
     }
     stop();
     mixture.restore(at.window->mixture);
+    rate = saved_rate;
     position = std::move(at);
   }
 
   const std::vector<DatasetPtr> sets;
   const LoaderOptions options;
+  const std::shared_ptr<const Augmenter> augmenter;
+  double rate;    ///< of augmentation; the thread only reads it
   Json identity;  ///< what a saved position must share with this loader
   Position position;
   Mixture mixture;  ///< the thread's while it runs, but for weights and shares, which it only reads
@@ -294,8 +348,9 @@ struct Loader::Worker {
   bool stopping = false;
 };
 
-Loader::Loader(std::vector<DatasetPtr> sets, const LoaderOptions& options)
-    : worker_(std::make_unique<Worker>(std::move(sets), options)) {}
+Loader::Loader(std::vector<DatasetPtr> sets, const LoaderOptions& options,
+               std::shared_ptr<const Augmenter> augmenter)
+    : worker_(std::make_unique<Worker>(std::move(sets), options, std::move(augmenter))) {}
 Loader::~Loader() = default;
 
 Batch Loader::next() {
@@ -317,6 +372,8 @@ void Loader::restore(const Json& state) {
 void Loader::set_weights(const std::vector<double>& weights) { worker_->set_weights(weights); }
 std::vector<double> Loader::weights() const { return worker_->mixture.weights(); }
 std::vector<double> Loader::shares() const { return worker_->mixture.shares(); }
+void Loader::set_augmentation_rate(double rate) { worker_->set_augmentation_rate(rate); }
+double Loader::augmentation_rate() const { return worker_->rate; }
 std::vector<int64_t> Loader::tokens_drawn() const { return worker_->position.tokens; }
 
 }  // namespace hone::data

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "hone/core/json.h"
+#include "hone/data/augmentation.h"
 #include "hone/data/batch.h"
 #include "hone/data/dataset.h"
 #include "hone/data/packing.h"
@@ -24,15 +25,20 @@ struct LoaderOptions {
 
 /// An endless stream of packed batches from a mix of data sets.
 ///
+/// With an Augmenter every document is drawn as a variant of its own; batches are packed from the
+/// variants, while shares of the mix count the documents' own tokens.
+///
 /// Deterministic: the sequence depends on the data sets, the options and the calls of
-/// set_weights, not on timing. state() is the position after the last batch handed out,
-/// whatever is prepared ahead; a loader that restores it goes on with the same batches, bit for
-/// bit. An error on the loader's thread is thrown by next(). Not for calls from several threads.
+/// set_weights and set_augmentation_rate, not on timing. state() is the position after the last
+/// batch handed out, whatever is prepared ahead; a loader that restores it goes on with the same
+/// batches, bit for bit. An error on the loader's thread is thrown by next(). Not for calls from
+/// several threads.
 class Loader {
  public:
   /// Throws: Error if a data set is empty, has no trained target, or holds a document over
   /// tokens_per_batch; for options out of range.
-  Loader(std::vector<DatasetPtr> sets, const LoaderOptions& options);
+  Loader(std::vector<DatasetPtr> sets, const LoaderOptions& options,
+         std::shared_ptr<const Augmenter> augmenter = nullptr);
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
@@ -50,6 +56,13 @@ class Loader {
   std::vector<double> weights() const;
   /// Share of each data set in the tokens of the mix, summing to 1.
   std::vector<double> shares() const;
+
+  /// Share of the drawn documents that are augmented, in effect from the next batch on, as for
+  /// set_weights; part of the state. With the rate that it has already, nothing happens.
+  /// Throws: Error unless it lies in [0, 1], or if it is above 0 without an Augmenter.
+  void set_augmentation_rate(double rate);
+  /// 0 without an Augmenter.
+  double augmentation_rate() const;
 
   /// Tokens of each data set handed out so far, resumed ones included.
   std::vector<int64_t> tokens_drawn() const;

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 #include <string>
+#include <tuple>
 
 #include "hone/core/error.h"
 #include "hone/core/random.h"
@@ -76,7 +77,7 @@ Draw Mixture::draw() {
   Position& position = positions_[chosen];
   Draw draw{chosen, 0};
   if (!position.returned.empty()) {
-    draw.document = position.returned.front();
+    std::tie(draw.document, draw.epoch) = position.returned.front();
     draw.again = true;
     position.returned.pop_front();
   } else {
@@ -86,6 +87,7 @@ Draw Mixture::draw() {
       shuffle_epoch(chosen);
     }
     draw.document = position.order[position.next++];
+    draw.epoch = position.epoch;
   }
   position.drawn += length(draw);
   return draw;
@@ -94,7 +96,7 @@ Draw Mixture::draw() {
 void Mixture::put_back(const std::vector<Draw>& draws) {
   for (auto draw = draws.rbegin(); draw != draws.rend(); ++draw) {
     Position& position = positions_[draw->set];
-    position.returned.push_front(draw->document);
+    position.returned.emplace_front(draw->document, draw->epoch);
     position.drawn -= length(*draw);
   }
 }
@@ -127,11 +129,11 @@ void Mixture::restore(const Json& state) {
     position.epoch = sets[i].at("epoch").get<int64_t>();
     position.next = sets[i].at("next").get<int64_t>();
     position.drawn = sets[i].at("drawn").get<int64_t>();
-    position.returned = sets[i].at("returned").get<std::deque<int64_t>>();
+    position.returned = sets[i].at("returned").get<std::deque<std::pair<int64_t, int64_t>>>();
     const auto documents = static_cast<int64_t>(lengths_[i].size());
     bool fits = position.next >= 0 && position.next <= documents && position.drawn >= 0;
-    for (const int64_t document : position.returned) {
-      fits = fits && document >= 0 && document < documents;
+    for (const auto& [document, epoch] : position.returned) {
+      fits = fits && document >= 0 && document < documents && epoch >= 0 && epoch <= position.epoch;
     }
     if (!fits) throw Error("Mixture: the saved state is not of data set " + std::to_string(i));
   }

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <deque>
+#include <utility>
 #include <vector>
 
 #include "hone/core/json.h"
@@ -13,6 +14,7 @@ struct Draw {
   int64_t set = 0;       ///< data set
   int64_t document = 0;  ///< its index in the set
   bool again = false;    ///< it had been put back
+  int64_t epoch = 0;     ///< pass over the set in which it was first drawn
   friend bool operator==(const Draw& a, const Draw& b) {
     return a.set == b.set && a.document == b.document;
   }
@@ -57,10 +59,10 @@ class Mixture {
  private:
   struct Position {
     int64_t epoch = 0;
-    int64_t next = 0;   ///< index into order
-    int64_t drawn = 0;  ///< tokens since the weights last changed
-    std::deque<int64_t> returned;
-    std::vector<int64_t> order;  ///< of this epoch
+    int64_t next = 0;                                  ///< index into order
+    int64_t drawn = 0;                                 ///< tokens since the weights last changed
+    std::deque<std::pair<int64_t, int64_t>> returned;  ///< document and the epoch it is of
+    std::vector<int64_t> order;                        ///< of this epoch
   };
   /// Sets weights_ and shares_, or neither.
   void use_weights(std::vector<double> weights);

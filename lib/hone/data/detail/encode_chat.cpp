@@ -12,6 +12,29 @@ text::ChatInput up_to(const text::ChatInput& input, size_t last) {
   return cut;
 }
 
+/// Where what system and user wrote stands in the text, message after message. A single word is
+/// left out: it might be found in what the template writes itself.
+std::vector<Span> free_contents(const std::string& text, const Json& messages) {
+  std::vector<Span> free;
+  size_t from = 0;
+  for (const Json& message : messages) {
+    const Json content = message.value("content", Json());
+    if (!content.is_string()) continue;
+    constexpr const char* kBlank = " \t\r\n";
+    const std::string& whole = content.get_ref<const std::string&>();
+    const size_t first = whole.find_first_not_of(kBlank);
+    if (first == std::string::npos) continue;
+    const std::string part = whole.substr(first, whole.find_last_not_of(kBlank) + 1 - first);
+    const size_t at = text.find(part, from);
+    if (at == std::string::npos) continue;
+    from = at + part.size();
+    const bool author = message.at("role") == "system" || message.at("role") == "user";
+    if (!author || part.find_first_of(kBlank) == std::string::npos) continue;
+    free.push_back({static_cast<int64_t>(at), static_cast<int64_t>(from)});
+  }
+  return free;
+}
+
 bool is_assistant(const Json& message) { return message.at("role") == "assistant"; }
 
 }  // namespace
@@ -39,7 +62,21 @@ bool Encoder::use_training_form() const {
   return discards_;
 }
 
-std::vector<Encoder::Document> Encoder::chat_documents(const ChatSample& sample) const {
+std::vector<Document> Encoder::chat_documents(const ChatSample& sample) const {
+  std::vector<Document> documents = rendered_documents(sample);
+  for (Document& document : documents) {
+    document.free = free_contents(document.text, sample.messages);
+    std::erase_if(document.free, [&](const Span& span) {
+      return !document.trained_whole() &&
+             std::any_of(document.trained.begin(), document.trained.end(), [&](const Trained& t) {
+               return t.begin < span.end && span.begin < t.end;
+             });
+    });
+  }
+  return documents;
+}
+
+std::vector<Document> Encoder::rendered_documents(const ChatSample& sample) const {
   if (options_.chat_form == ChatForm::kPlain) {
     throw SetupError("chat_form plain has a text form for Alpaca rows only, not for conversations");
   }
@@ -70,8 +107,7 @@ std::vector<Encoder::Document> Encoder::chat_documents(const ChatSample& sample)
   return documents;
 }
 
-Encoder::Document Encoder::whole_document(const ChatSample& sample,
-                                          const text::ChatInput& input) const {
+Document Encoder::whole_document(const ChatSample& sample, const text::ChatInput& input) const {
   for (size_t i = 0; i < sample.weights.size(); ++i) {
     if (!is_assistant(sample.messages[i]) || sample.weights[i] == 1) continue;
     throw Error("message " + std::to_string(i + 1) +
@@ -83,8 +119,8 @@ Encoder::Document Encoder::whole_document(const ChatSample& sample,
   return document;
 }
 
-Encoder::Document Encoder::template_document(const ChatSample& sample, const text::ChatInput& input,
-                                             text::ChatTurns turns) const {
+Document Encoder::template_document(const ChatSample& sample, const text::ChatInput& input,
+                                    text::ChatTurns turns) const {
   text::RenderedChat rendered = text::render_turns(chat(), input, turns);
   Document document;
   document.text = std::move(rendered.text);
@@ -105,8 +141,8 @@ Encoder::Document Encoder::template_document(const ChatSample& sample, const tex
   return document;
 }
 
-std::vector<Encoder::Document> Encoder::training_documents(const ChatSample& sample,
-                                                           const text::ChatInput& input) const {
+std::vector<Document> Encoder::training_documents(const ChatSample& sample,
+                                                  const text::ChatInput& input) const {
   if (options_.train_on == TrainOn::kAll) {
     throw SetupError(
         "train_on all needs chat_form template: in the training form each answer is "

@@ -21,65 +21,60 @@ Encoder::Encoder(const DatasetOptions& options, const text::TokenizerFolder& tex
 EncodedRow Encoder::encode(const Sample& sample) const {
   EncodedRow row;
   if (const auto* tokens = std::get_if<TokenSample>(&sample)) {
-    cut_to_length(take_tokens(*tokens), row);
+    cut_to_length(take_tokens(*tokens), nullptr, row);
     return row;
   }
-  const std::vector<Document> found = documents(sample);
-  for (const Document& document : found) cut_to_length(tokenise(document), row);
+  std::vector<Document> found = documents(sample);
+  for (Document& document : found) {
+    document.entity_multiplier = context_.entity_multiplier;
+    if (context_.entities && !document.trained.empty()) {
+      document.entities = context_.entities->find(document.text);
+    }
+    cut_to_length(tokenise(document), &document, row);
+  }
   if (found.empty()) ++row.counts.untrained;
   return row;
 }
 
-std::vector<Encoder::Document> Encoder::documents(const Sample& sample) const {
+std::vector<Document> Encoder::documents(const Sample& sample) const {
   if (const auto* chat = std::get_if<ChatSample>(&sample)) return chat_documents(*chat);
   Document document;
+  const auto add = [&](const std::string& text, bool trained) {
+    const auto begin = static_cast<int64_t>(document.text.size());
+    document.text += text;
+    const auto end = static_cast<int64_t>(document.text.size());
+    if (trained) document.trained.push_back({begin, end, 1});
+  };
   if (const auto* text = std::get_if<TextSample>(&sample)) {
     if (text->text.empty()) return {document};
-    document.text = text->text;
-    document.trained = {{0, static_cast<int64_t>(text->text.size()), 1}};
-    document.special = true;
+    add(text->text, true);
+    document.free = {{0, static_cast<int64_t>(text->text.size())}};
+    document.special = document.end = true;
   } else if (const auto* pair = std::get_if<PairSample>(&sample)) {
-    document.text = pair->prompt + pair->completion;
+    add(pair->prompt, false);
+    add(pair->completion, true);
     document.prompt = pair->prompt.size();
-    document.trained = {
-        {static_cast<int64_t>(document.prompt), static_cast<int64_t>(document.text.size()), 1}};
-    document.special = true;
+    document.free = pair->free;
+    document.special = document.end = true;
   } else {
     for (const auto& [text, trained] : std::get<SegmentSample>(sample).segments) {
       const auto begin = static_cast<int64_t>(document.text.size());
-      document.text += text;
-      if (trained)
-        document.trained.push_back({begin, begin + static_cast<int64_t>(text.size()), 1});
+      add(text, trained);
+      if (!trained) document.free.push_back({begin, static_cast<int64_t>(document.text.size())});
     }
+    if (document.trained_whole()) document.free = {{0, static_cast<int64_t>(document.text.size())}};
   }
   return {std::move(document)};
 }
 
-Encoder::Tokens Encoder::tokenise(const Document& document) const {
-  text::Encoding encoding = text_.tokenizer.encode(document.text, document.special);
-  Tokens tokens{std::move(encoding.ids), std::vector<float>(encoding.offsets.size(), 0), {}};
-  auto span = document.trained.begin();
-  for (size_t i = 0; i < tokens.ids.size(); ++i) {
-    const auto [begin, end] = encoding.offsets[i];
-    while (span != document.trained.end() && span->end <= begin) ++span;
-    if (span == document.trained.end()) break;
-    if (begin >= span->begin && end <= span->end) tokens.weights[i] = span->weight;
-  }
-  if (document.prompt > 0) check_prompt(document, tokens.ids);
-  weigh_entities(document, encoding.offsets, tokens);
-  if (!document.special) return tokens;
-
-  if (!text_.eos_id) {
+Tokens Encoder::tokenise(const Document& document) const {
+  if (document.end && !text_.eos_id) {
     throw SetupError(
         "the tokenizer has no eos token, so that texts would have no end; set "
         "eos_token in tokenizer_config.json");
   }
-  if (tokens.ids.empty() || tokens.ids.back() != *text_.eos_id) {
-    tokens.ids.push_back(*text_.eos_id);
-    tokens.weights.push_back(0);
-    if (!tokens.in_entity.empty()) tokens.in_entity.push_back(false);
-  }
-  tokens.weights.back() = 1;
+  Tokens tokens = detail::tokenise(document, text_);
+  if (document.prompt > 0) check_prompt(document, tokens.ids);
   return tokens;
 }
 
@@ -95,23 +90,8 @@ void Encoder::check_prompt(const Document& document, const std::vector<int64_t>&
               "for instance move a space from its end to the completion's beginning");
 }
 
-void Encoder::weigh_entities(const Document& document, const std::vector<text::Offset>& offsets,
-                             Tokens& tokens) const {
-  if (!context_.entities || document.trained.empty()) return;
-  const std::vector<Span> found = context_.entities->find(document.text);
-  tokens.in_entity.assign(offsets.size(), false);
-  auto span = found.begin();
-  for (size_t i = 0; i < offsets.size(); ++i) {
-    while (span != found.end() && span->end <= offsets[i].begin) ++span;
-    if (span == found.end()) return;
-    if (tokens.weights[i] <= 0 || offsets[i].end <= span->begin) continue;
-    tokens.weights[i] *= context_.entity_multiplier;
-    tokens.in_entity[i] = true;
-  }
-}
-
-Encoder::Tokens Encoder::take_tokens(const TokenSample& sample) const {
-  Tokens tokens{sample.ids, {}, {}};
+Tokens Encoder::take_tokens(const TokenSample& sample) const {
+  Tokens tokens{sample.ids, {}, {}, {}};
   const int64_t vocabulary = text_.tokenizer.vocab_size();
   for (size_t i = 0; i < sample.ids.size(); ++i) {
     if (sample.ids[i] < 0 || sample.ids[i] >= vocabulary) {
@@ -123,9 +103,9 @@ Encoder::Tokens Encoder::take_tokens(const TokenSample& sample) const {
   return tokens;
 }
 
-void Encoder::cut_to_length(Tokens tokens, EncodedRow& row) const {
+void Encoder::cut_to_length(const Tokens& tokens, const Document* document, EncodedRow& row) const {
   const size_t length = tokens.ids.size();
-  if (max_length_ == 0 || length <= max_length_) return keep(tokens, 0, length, row);
+  if (max_length_ == 0 || length <= max_length_) return keep(tokens, 0, length, document, row);
   switch (options_.on_too_long) {
     case OnTooLong::kError:
       throw Error("has " + std::to_string(length) + " tokens; max_length is " +
@@ -135,26 +115,20 @@ void Encoder::cut_to_length(Tokens tokens, EncodedRow& row) const {
       return;
     case OnTooLong::kTruncate:
       ++row.counts.truncated;
-      return keep(tokens, 0, max_length_, row);
+      return keep(tokens, 0, max_length_, document, row);
     case OnTooLong::kSplit:
       ++row.counts.split;
       // A part begins with the last token of the one before, from which its own first target is
       // predicted; that token is a target there, and here it is only read.
       for (size_t begin = 0; begin + 1 < length; begin += max_length_ - 1) {
-        keep(tokens, begin, std::min(begin + max_length_, length), row);
+        keep(tokens, begin, std::min(begin + max_length_, length), document, row);
       }
   }
 }
 
-void Encoder::keep(const Tokens& tokens, size_t begin, size_t end, EncodedRow& row) const {
-  Example example;
-  example.domain = context_.domain;
-  example.ids.assign(tokens.ids.begin() + begin, tokens.ids.begin() + end);
-  for (size_t i = begin; i < end; ++i) {
-    const bool target = i + 1 < end && tokens.weights[i + 1] > 0;
-    example.targets.push_back(target ? tokens.ids[i + 1] : kIgnoreIndex);
-    example.weights.push_back(target ? tokens.weights[i + 1] : 0);
-  }
+void Encoder::keep(const Tokens& tokens, size_t begin, size_t end, const Document* document,
+                   EncodedRow& row) const {
+  Example example = make_example(tokens, begin, end, context_.domain);
   const int64_t trained = example.trained();
   if (trained == 0) {
     ++row.counts.untrained;
@@ -166,6 +140,9 @@ void Encoder::keep(const Tokens& tokens, size_t begin, size_t end, EncodedRow& r
   if (!tokens.in_entity.empty()) {
     row.counts.entity_tokens +=
         std::count(tokens.in_entity.begin() + begin + 1, tokens.in_entity.begin() + end, true);
+  }
+  if (context_.keep_text && document && !document->free.empty()) {
+    example.source = make_source(*document, tokens, begin, end, max_length_, text_);
   }
   row.examples.push_back(std::move(example));
 }

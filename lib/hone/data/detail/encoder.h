@@ -9,6 +9,7 @@
 
 #include "hone/core/error.h"
 #include "hone/data/dataset.h"
+#include "hone/data/detail/document.h"
 #include "hone/data/detail/sample.h"
 #include "hone/text/chat_template.h"
 
@@ -37,27 +38,9 @@ class Encoder {
   EncodedRow encode(const Sample& sample) const;
 
  private:
-  /// A stretch of a document's text that is trained, with the weight of its tokens.
-  struct Trained {
-    int64_t begin, end;
-    float weight;
-  };
-  /// A document before tokenisation. A token is trained if it lies inside one stretch.
-  struct Document {
-    std::string text;
-    std::vector<Trained> trained;  ///< ascending, without overlap
-    bool special = false;          ///< bos as the tokenizer adds it, and eos at the end
-    size_t prompt = 0;             ///< bytes that must tokenise by themselves as they do here
-  };
-  /// Ids and the weight of each as a target, 0 = not trained.
-  struct Tokens {
-    std::vector<int64_t> ids;
-    std::vector<float> weights;
-    std::vector<bool> in_entity;  ///< empty where none was looked for
-  };
-
   std::vector<Document> documents(const Sample& sample) const;
   std::vector<Document> chat_documents(const ChatSample& chat) const;
+  std::vector<Document> rendered_documents(const ChatSample& chat) const;
   std::vector<Document> training_documents(const ChatSample& chat,
                                            const text::ChatInput& input) const;
   Document whole_document(const ChatSample& chat, const text::ChatInput& input) const;
@@ -66,11 +49,11 @@ class Encoder {
 
   Tokens tokenise(const Document& document) const;
   void check_prompt(const Document& document, const std::vector<int64_t>& ids) const;
-  void weigh_entities(const Document& document, const std::vector<text::Offset>& offsets,
-                      Tokens& tokens) const;
   Tokens take_tokens(const TokenSample& sample) const;
-  void cut_to_length(Tokens tokens, EncodedRow& row) const;
-  void keep(const Tokens& tokens, size_t begin, size_t end, EncodedRow& row) const;
+  /// `document` is null where tokens came without a text.
+  void cut_to_length(const Tokens& tokens, const Document* document, EncodedRow& row) const;
+  void keep(const Tokens& tokens, size_t begin, size_t end, const Document* document,
+            EncodedRow& row) const;
 
   /// The folder's template, compiled at its first use. Throws: SetupError if there is none.
   const text::ChatTemplate& chat() const;

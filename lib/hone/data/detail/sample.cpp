@@ -48,12 +48,24 @@ Format detect(const Json& row) {
 /// Stanford's two prompts, to the letter.
 PairSample stanford_alpaca(const std::string& instruction, const std::string& input,
                            const std::string& output) {
-  std::string prompt = "Below is an instruction that describes a task";
+  PairSample sample;
+  std::string& prompt = sample.prompt;
+  const auto add = [&](const std::string& text) {
+    const auto begin = static_cast<int64_t>(prompt.size());
+    prompt += text;
+    sample.free.push_back({begin, static_cast<int64_t>(prompt.size())});
+  };
+  prompt = "Below is an instruction that describes a task";
   if (!input.empty()) prompt += ", paired with an input that provides further context";
-  prompt += ". Write a response that appropriately completes the request.\n\n### Instruction:\n" +
-            instruction;
-  if (!input.empty()) prompt += "\n\n### Input:\n" + input;
-  return {prompt + "\n\n### Response:", output};
+  prompt += ". Write a response that appropriately completes the request.\n\n### Instruction:\n";
+  add(instruction);
+  if (!input.empty()) {
+    prompt += "\n\n### Input:\n";
+    add(input);
+  }
+  prompt += "\n\n### Response:";
+  sample.completion = output;
+  return sample;
 }
 
 Sample read_alpaca(const Json& row, const RowFormat& format, bool plain) {
@@ -104,7 +116,8 @@ Sample read_pair(const Json& row) {
     throw Error("\"prompt\" and \"completion\" must both be strings or both lists of messages");
   }
   if (completion.get_ref<const std::string&>().empty()) throw Error("\"completion\" is empty");
-  return PairSample{prompt.get<std::string>(), completion.get<std::string>()};
+  const auto whole = static_cast<int64_t>(prompt.get_ref<const std::string&>().size());
+  return PairSample{prompt.get<std::string>(), completion.get<std::string>(), {{0, whole}}};
 }
 
 SegmentSample read_segments(const Json& row) {

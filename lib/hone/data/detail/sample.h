@@ -9,6 +9,7 @@
 #include "hone/core/json.h"
 #include "hone/data/detail/row_format.h"
 #include "hone/data/detail/row_source.h"
+#include "hone/data/entities.h"
 
 namespace hone::data::detail {
 
@@ -19,6 +20,7 @@ struct TextSample {
 /// The completion is trained, the prompt is not.
 struct PairSample {
   std::string prompt, completion;
+  std::vector<Span> free;  ///< of the prompt: what was written by the row's author, no form
 };
 
 /// A conversation as chat templates take it: {"role", "content", ...}, roles system, user,
