@@ -102,6 +102,7 @@ inline Desk drive(const MakeController& make, const std::vector<Event>& events, 
     desk.step = event.step;
     event.evaluation ? controller->after_evaluation(event.step, signals, desk)
                      : controller->after_step(event.step, signals, desk);
+    signals.age();
   }
   return desk;
 }

@@ -2,23 +2,30 @@
 #pragma once
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace hone::train {
 
-/// Numbers of now by name, e.g. "loss" or "validation/medicine". One that was not measured at this
-/// step is absent.
+/// Numbers by name, e.g. "loss" or "validation/medicine", each as last measured. One that was never
+/// measured is absent.
 class Signals {
  public:
-  void set(const std::string& name, double value) { values_[name] = value; }
-  void clear() { values_.clear(); }
+  void set(const std::string& name, double value) {
+    values_[name] = value;
+    fresh_.insert(name);
+  }
   std::optional<double> find(const std::string& name) const;
   const std::map<std::string, double>& values() const { return values_; }
+  /// The names that were set since the last call of age().
+  const std::set<std::string>& fresh() const { return fresh_; }
+  void age() { fresh_.clear(); }
 
  private:
   std::map<std::string, double> values_;
+  std::set<std::string> fresh_;
 };
 
 /// A signal that runs measure, for docs, rule files and messages.
