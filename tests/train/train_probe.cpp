@@ -4,7 +4,7 @@
 #include <iostream>
 #include <string>
 
-#include "controller_fixture.h"
+#include "controller_desk.h"
 #include "hone/config/reader.h"
 #include "hone/core/json.h"
 #include "hone/train/options.h"

@@ -1,5 +1,6 @@
 /// Moves dropout and weight decay with the gap between training and held-out loss.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <vector>
 

@@ -19,7 +19,6 @@ namespace {
 
 using Operator = Condition::Operator;
 
-// The longer ones first: " > " is no part of " >= ", but an operator is looked for in this order.
 constexpr std::array<std::pair<const char*, Operator>, 4> kOperators = {
     {{" >= ", Operator::kAtLeast},
      {" <= ", Operator::kAtMost},
