@@ -10,7 +10,7 @@ using namespace hone::train;
 TEST_CASE("The run stops after patience evaluations without a gain, with the best weights") {
   const Desk desk = check_controller(
       maker<EarlyStopping>(EarlyStoppingOptions{.patience = 3}),
-      evaluations_of("validation_loss", {3, 2.5, 2.6, std::nan(""), 2.4, 2.4, 2.5, 2.6}));
+      evaluations_of("validation_loss", {3, 2.5, 2.6, std::nan(""), 2.4, 2.4, 2.5, 2.6, 2.4}));
   CHECK(desk.on("snapshot") == Decided{"0:\"best\"", "10:\"best\"", "40:\"best\""});
   CHECK(desk.on("rollback") == Decided{"70:\"best\""});
   CHECK(desk.on("stop") == Decided{"70:true"});

@@ -39,6 +39,7 @@ void EarlyStopping::after_evaluation(int64_t step, const Signals& signals, Adjus
     adjuster.set("rollback", kSnapshot, rule, {options_.metric});
   }
   adjuster.set("stop", true, rule, {options_.metric});
+  bad_ = 0;  // the evaluation of the weights that it went back to says nothing new
 }
 
 Json EarlyStopping::state() const {
