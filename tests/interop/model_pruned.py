@@ -45,7 +45,8 @@ SHAPES = {
     "layers": (layers({}, None, {}, None), True),
     "all": (layers(None, *[{"heads": THREE_OF_FOUR[i], "channels": channels(5, i)}
                            for i in (1, 2)], None), True),
-    "uneven-heads": (layers({}, {"heads": [0, 1, 2, 3, 6]}, {"heads": [5]}, {"heads": [0, 4]}), False),
+    "uneven-heads": (layers({}, {"heads": [0, 1, 2, 3, 6]}, {"heads": [5]}, {"heads": [0, 4]}),
+                     False),
     "uneven-channels": (layers({}, {"channels": channels(2)}, {"channels": [79]}, {}), False),
     "uneven": (layers({"heads": [1, 4, 6], "channels": channels(3)}, {"heads": [0, 2, 3]}, None,
                       {"heads": [2, 3, 7], "channels": channels(2)}), False),
@@ -102,7 +103,8 @@ def jobs_of(root, base, name, left):
                    save_adapter=str(root / f"{name}.{kind}.ours"), **prune, **lora, **values)
 
     def again(kind, model, which):
-        return job(f"{kind}.{which}", model=str(model), adapter=str(root / f"{name}.{kind}.{which}"))
+        return job(f"{kind}.{which}", model=str(model),
+                   adapter=str(root / f"{name}.{kind}.{which}"))
 
     return [job("pruned", model=str(root / base), save=str(compact), export_to=str(export),
                 cached=True, **prune),

@@ -54,7 +54,9 @@ TEST_CASE("hone_pruned: the shortest form, there and back") {
   CHECK((read(longer).pruned == read(json).pruned));
   longer["layers"][0]["heads"] = {0, 1, 2, 3};
   CHECK(read(longer).pruned.empty());
+  CHECK(pruned_json({}).is_null());
   CHECK(read(nullptr).pruned.empty());
+  CHECK(pruned_from_json(nullptr, read(nullptr), "state").empty());
   CHECK(layer_sizes(read(nullptr)).size() == 3);
 }
 

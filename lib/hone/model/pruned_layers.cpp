@@ -183,6 +183,7 @@ std::vector<PrunedLayer> shortest(std::vector<PrunedLayer> layers, const Decoder
 }
 
 Json pruned_json(const std::vector<PrunedLayer>& layers) {
+  if (layers.empty()) return nullptr;
   Json list = Json::array();
   for (const PrunedLayer& layer : layers) {
     list.push_back({{"index", layer.index}});
@@ -194,6 +195,7 @@ Json pruned_json(const std::vector<PrunedLayer>& layers) {
 
 std::vector<PrunedLayer> pruned_from_json(const Json& json, const DecoderConfig& config,
                                           const std::string& source) {
+  if (json.is_null()) return {};
   std::vector<std::string> problems;
   std::vector<PrunedLayer> layers = Reader(config, problems).layers(json);
   if (!problems.empty()) throw IoError(source, detail::join(problems));

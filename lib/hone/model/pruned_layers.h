@@ -40,11 +40,11 @@ std::vector<PrunedLayer> shortest(std::vector<PrunedLayer> layers, const Decoder
 
 /// The value of config.json's key hone_pruned:
 ///   {"layers": [{"index": 0, "heads": [0, 2], "channels": [...]}, ...]}
-/// An absent list means all. Key heads are not told: they are those that the heads' groups have.
+/// or null for no layers, which is a whole model. An absent list means all. Key heads are not told: they are those that the heads' groups have.
 Json pruned_json(const std::vector<PrunedLayer>& layers);
 
 /// Reads such a value for a model whose other sizes `config` has. Nothing is made of the sizes in
-/// the file before they are checked. Empty if it leaves everything.
+/// the file before they are checked. Empty if it leaves everything, or is null.
 /// Throws: IoError, as of `source`, naming each key that is missing, unknown, mistyped, empty, too
 ///   long, out of range or not ascending.
 std::vector<PrunedLayer> pruned_from_json(const Json& json, const DecoderConfig& config,
