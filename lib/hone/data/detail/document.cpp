@@ -102,9 +102,9 @@ Example make_example(const Tokens& tokens, size_t begin, size_t end, int32_t dom
 std::shared_ptr<const Source> make_source(const Document& document, const Tokens& tokens,
                                           size_t begin, size_t end, size_t longest,
                                           const text::TokenizerFolder& text) {
-  auto source = std::make_shared<Source>(Source{document, longest});
-  if (begin == 0 && end == tokens.ids.size()) return source;
-
+  if (begin == 0 && end == tokens.ids.size()) {
+    return std::make_shared<const Source>(Source{document, longest});
+  }
   Span part{static_cast<int64_t>(document.text.size()), 0};
   for (size_t i = begin; i < end; ++i) {
     if (tokens.offsets[i].end == 0) continue;  // bos, eos
@@ -112,15 +112,19 @@ std::shared_ptr<const Source> make_source(const Document& document, const Tokens
     part.end = std::max(part.end, tokens.offsets[i].end);
   }
   if (part.begin >= part.end) return nullptr;
-  Document& cut = source->document;
+  auto source = std::make_shared<Source>();
+  source->longest = longest;
+  Document& cut = source->document;  // made anew: a long document has many parts
   cut.text = document.text.substr(part.begin, part.end - part.begin);
   cut.trained = clip(document.trained, part);
   cut.entities = clip(document.entities, part);
-  for (Span& span : cut.free) span = without_fragments(document.text, span, part);
+  cut.entity_multiplier = document.entity_multiplier;
+  for (const Span& span : document.free) {
+    cut.free.push_back(without_fragments(document.text, span, part));
+  }
   cut.free = clip(cut.free, part);
   cut.special = document.special && begin == 0;
   cut.end = document.end && end == tokens.ids.size();
-  cut.prompt = 0;
   const Tokens again = tokenise(cut, text);
   const bool exact =
       same(make_example(again, 0, again.ids.size(), 0), make_example(tokens, begin, end, 0));
