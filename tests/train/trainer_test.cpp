@@ -211,6 +211,7 @@ TEST_CASE("A checkpoint resumes only a phase of its name") {
   io::RunFolder folder = io::RunFolder::create(path, true);
   auto optimizer = toy.optimizer();
   CHECK(checkpoint_phase(folder) == "main");
-  CHECK_FALSE(resume_checkpoint(folder, {"embeddings"}, optimizer, toy.task()));
-  CHECK(resume_checkpoint(folder, {"main"}, optimizer, toy.task())->position.step == 2);
+  Adaptation none({}, optimizer, nullptr);
+  CHECK_FALSE(resume_checkpoint(folder, {"embeddings"}, optimizer, none, toy.task()));
+  CHECK(resume_checkpoint(folder, {"main"}, optimizer, none, toy.task())->position.step == 2);
 }

@@ -29,6 +29,13 @@ cxxopts::Options make_options(const AppInfo& info) {
     add("dump-data", "Write each token with its label and weight as JSONL, and leave",
         cxxopts::value<std::string>(), "FILE");
   }
+  if (info.control) {
+    add("dry-run", "Write what controllers would decide, and change nothing");
+    add("replay", "Repeat the decisions of an earlier run instead of asking the controllers",
+        cxxopts::value<std::string>(), "DECISIONS.JSONL");
+    add("serve", "Show the run on a page at http://127.0.0.1:PORT; 0 takes any free port",
+        cxxopts::value<int64_t>(), "PORT");
+  }
   add("print-config", "Print the configuration with every default, and leave");
   add("schema", "Print the JSON Schema of the configuration, and leave");
   add("h,help", "Print this and every key of the configuration, and leave");
@@ -42,6 +49,7 @@ std::vector<std::string> flags(const AppInfo& info) {
   if (info.resume) names.push_back("--resume");
   if (info.plan) names.push_back("--plan");
   if (info.dump_data) names.push_back("--dump-data");
+  if (info.control) names.insert(names.end(), {"--dry-run", "--replay", "--serve"});
   return names;
 }
 
@@ -62,7 +70,7 @@ std::vector<std::string> flags(const AppInfo& info) {
 /// Flags that make each other void.
 void check_together(const cxxopts::ParseResult& parsed, const AppArguments& arguments) {
   if (arguments.help || arguments.version) return;
-  for (const char* name : {"config", "out", "dump-data"}) {
+  for (const char* name : {"config", "out", "dump-data", "replay", "serve"}) {
     if (parsed.count(name) > 1) throw UsageError(fmt::format("--{} is given twice", name));
   }
   std::vector<std::string> modes;
@@ -73,6 +81,12 @@ void check_together(const cxxopts::ParseResult& parsed, const AppArguments& argu
   if (arguments.resume) modes.emplace_back("--resume");
   if (modes.size() > 1) {
     throw UsageError(fmt::format("only one of {} can be done at a time", fmt::join(modes, ", ")));
+  }
+  if (arguments.dry_run && arguments.replay) {
+    throw UsageError("only one of --dry-run, --replay can be done at a time");
+  }
+  if (arguments.serve && (*arguments.serve < 0 || *arguments.serve > 65535)) {
+    throw UsageError("--serve needs a port from 0 to 65535");
   }
   if (arguments.resume && arguments.out.empty()) {
     throw UsageError("--resume needs --out, the folder of the run to continue");
@@ -113,6 +127,9 @@ AppArguments parse_arguments(int argc, const char* const* argv, const AppInfo& i
     arguments.resume = flag("resume");
     arguments.plan = flag("plan");
     arguments.dump_data = text("dump-data");
+    arguments.dry_run = flag("dry-run");
+    arguments.replay = text("replay");
+    if (parsed.count("serve")) arguments.serve = parsed["serve"].as<int64_t>();
     check_together(parsed, arguments);
     return arguments;
   } catch (const cxxopts::exceptions::exception& error) {

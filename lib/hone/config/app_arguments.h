@@ -1,5 +1,6 @@
 /// The command line that every app of hone has, and the frame of its main().
 #pragma once
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <iosfwd>
@@ -26,6 +27,7 @@ struct AppInfo {
   bool resume = true;
   bool plan = true;
   bool dump_data = false;
+  bool control = false;  ///< --dry-run, --replay, --serve
 };
 
 /// The flags. A new knob is a key of the config, not a flag.
@@ -40,6 +42,9 @@ struct AppArguments {
   bool resume = false;                   ///< --resume: continue the run in --out
   bool plan = false;                     ///< --plan: predict memory, do not run
   std::optional<std::string> dump_data;  ///< --dump-data FILE: write what would be trained
+  bool dry_run = false;                  ///< --dry-run: write decisions, change nothing
+  std::optional<std::string> replay;     ///< --replay FILE: repeat the decisions of a run
+  std::optional<int64_t> serve;          ///< --serve PORT: a live page
 };
 
 /// A command line that cannot be understood. what() says which argument, and the nearest flag.

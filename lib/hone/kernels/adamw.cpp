@@ -238,6 +238,12 @@ void FusedAdamW::zero_grad() {
   grad_factor_ = 1;
 }
 
+std::map<std::string, at::Tensor> FusedAdamW::parameters() const {
+  std::map<std::string, at::Tensor> parameters;
+  for (const Slot& slot : slots_) parameters.emplace(slot.name, slot.parameter);
+  return parameters;
+}
+
 std::map<std::string, at::Tensor> FusedAdamW::state() const {
   std::map<std::string, at::Tensor> state;
   for (const Slot& slot : slots_) {

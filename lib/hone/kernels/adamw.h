@@ -33,6 +33,7 @@ class FusedAdamW {
 
   void set_lr(double lr) { options_.lr = lr; }
   void set_weight_decay(double weight_decay) { options_.weight_decay = weight_decay; }
+  double weight_decay() const { return options_.weight_decay; }
 
   bool has(const std::string& name) const;
   /// `parameter` takes the place of the one of that name: its slices `keep` (int64 indices) along
@@ -57,6 +58,8 @@ class FusedAdamW {
   /// Drops the gradients and what scale_and_clip() set.
   void zero_grad();
 
+  /// The parameters that it steps, by name.
+  std::map<std::string, at::Tensor> parameters() const;
   /// Moments, step counts and masters by "<kind>.<parameter name>"; shares their memory.
   std::map<std::string, at::Tensor> state() const;
   /// Copies such a state back. Throws: hone::Error naming a tensor that is missing or misshapen.

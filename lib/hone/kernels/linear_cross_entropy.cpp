@@ -53,6 +53,13 @@ struct Chunk {
     if (rows.defined()) return x.index_select(0, rows);
     return x.slice(0, begin, begin + targets_n.size(0));
   }
+  void put(const at::Tensor& x, const at::Tensor& values_n) const {
+    if (rows.defined()) {
+      x.index_copy_(0, rows, values_n);
+    } else {
+      pick(x).copy_(values_n);
+    }
+  }
 };
 
 /// Calls body(chunk) for chunks of nearly equal size, all in one buffer of logits.
@@ -137,7 +144,8 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
                             const at::Tensor& weight, const at::Tensor& targets,
                             const std::optional<at::Tensor>& token_weights, int64_t ignore_index,
-                            int64_t rows_per_chunk, bool needs_grad) {
+                            int64_t rows_per_chunk, const std::optional<at::Tensor>& token_nll,
+                            bool needs_grad) {
     const bool to_hidden = needs_grad && hidden.requires_grad();
     const bool to_weight = needs_grad && weight.requires_grad();
     const auto wide = hidden.options().dtype(wide_type(hidden));
@@ -149,6 +157,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
                                      : at::ones(chunk.targets_n.sizes(), wide);
       const at::Tensor nll = cross_entropy(chunk, to_hidden || to_weight ? factors : at::Tensor());
       sum += (nll * factors).sum(at::kDouble);
+      if (token_nll) chunk.put(*token_nll, nll);
       const at::Tensor& grad = chunk.logits_nv;
       if (to_hidden && chunk.rows.defined()) {
         grad_hidden.index_copy_(0, chunk.rows, at::mm(grad, weight));
@@ -180,7 +189,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
         if (grad.defined()) grad.mul_(incoming[0]);
       }
     }
-    return {std::move(grads[0]), std::move(grads[1]), {}, {}, {}, {}, {}};
+    return {std::move(grads[0]), std::move(grads[1]), {}, {}, {}, {}, {}, {}};
   }
 };
 
@@ -195,12 +204,19 @@ int64_t chunk_rows(int64_t vocabulary, at::Device device) {
 
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                 const at::Tensor& targets, const at::Tensor& token_weights,
-                                int64_t ignore_index, int64_t rows_per_chunk) {
+                                int64_t ignore_index, int64_t rows_per_chunk,
+                                const at::Tensor& token_nll) {
   check(hidden, weight, targets, token_weights);
-  return LinearCrossEntropy::apply(
-      hidden, weight, targets,
-      token_weights.defined() ? std::optional(token_weights) : std::nullopt, ignore_index,
-      rows_per_chunk, torch::GradMode::is_enabled());
+  TORCH_CHECK_VALUE(!token_nll.defined() || (token_nll.sizes() == targets.sizes() &&
+                                             token_nll.scalar_type() == wide_type(hidden)),
+                    "linear_cross_entropy: token_nll must be ", wide_type(hidden), " [T] = ",
+                    targets.sizes(), ", got ", token_nll.scalar_type(), " ", token_nll.sizes());
+  const auto given = [](const at::Tensor& x) {
+    return x.defined() ? std::optional(x) : std::nullopt;
+  };
+  return LinearCrossEntropy::apply(hidden, weight, targets, given(token_weights), ignore_index,
+                                   rows_per_chunk, given(token_nll),
+                                   torch::GradMode::is_enabled());
 }
 
 at::Tensor linear_nll(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
@@ -209,12 +225,7 @@ at::Tensor linear_nll(const at::Tensor& hidden, const at::Tensor& weight, const 
   const torch::NoGradGuard no_grad;
   at::Tensor nll = at::zeros({hidden.size(0)}, hidden.options().dtype(wide_type(hidden)));
   for_each_chunk(hidden, weight, targets, ignore_index, rows_per_chunk, [&](Chunk& chunk) {
-    const at::Tensor values = cross_entropy(chunk, {});
-    if (chunk.rows.defined()) {
-      nll.index_copy_(0, chunk.rows, values);
-    } else {
-      chunk.pick(nll).copy_(values);
-    }
+    chunk.put(nll, cross_entropy(chunk, {}));
   });
   return nll;
 }

@@ -22,11 +22,13 @@ int64_t chunk_rows(int64_t vocabulary, at::Device device);
 /// Gradient: to hidden and weight, computed chunk by chunk in the forward pass, only for those that
 ///   require it, and handed out by backward, which runs once only. Once differentiable.
 /// Memory: the logits of one chunk, overwritten by their gradient, beside the two gradients.
-/// `rows_per_chunk` 0 takes chunk_rows().
+/// `rows_per_chunk` 0 takes chunk_rows(). `token_nll` [T], where defined, of the result's dtype,
+/// receives nll[t], 0 at ignored targets.
 /// Throws: c10::ValueError naming the argument; c10::IndexError for a target outside [0, V).
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
                                 const at::Tensor& targets, const at::Tensor& token_weights,
-                                int64_t ignore_index = -100, int64_t rows_per_chunk = 0);
+                                int64_t ignore_index = -100, int64_t rows_per_chunk = 0,
+                                const at::Tensor& token_nll = {});
 
 /// nll[t] of each target, [T] float32 (float64), 0 at ignored ones; no gradient.
 at::Tensor linear_nll(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,

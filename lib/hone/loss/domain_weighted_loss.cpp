@@ -83,9 +83,11 @@ LossSum DomainWeightedLossImpl::forward(const at::Tensor& logits, const at::Tens
 LossSum DomainWeightedLossImpl::forward_linear(const at::Tensor& hidden,
                                                const at::Tensor& lm_weight,
                                                const at::Tensor& targets, const at::Tensor& domain,
-                                               const at::Tensor& token_weights) {
+                                               const at::Tensor& token_weights,
+                                               const at::Tensor& token_nll) {
   const at::Tensor combined = combine(targets, domain, token_weights, wide(hidden));
-  return {kernels::linear_cross_entropy(hidden, lm_weight, targets, combined, options.ignore_index),
+  return {kernels::linear_cross_entropy(hidden, lm_weight, targets, combined, options.ignore_index,
+                                        0, token_nll),
           combined.sum()};
 }
 

@@ -103,6 +103,7 @@ at::Tensor DecoderImpl::run(const DecoderInput& input, const nn::LayerCache* cac
     } else {
       x = layers[i](x, context);
     }
+    if (observer_) observer_(i, x);
   }
   return norm(x);
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -71,6 +72,12 @@ class DecoderImpl : public torch::nn::Module {
 
   /// Recomputes every k-th block (the first of each k) in the backward pass; 0 keeps all.
   void set_checkpointing(int64_t every);
+  int64_t checkpointing() const { return checkpoint_every_; }
+
+  /// Calls `observer` with each layer's output [T, D] in every pass from now on; empty for nobody.
+  void set_observer(std::function<void(size_t layer, const at::Tensor& x)> observer) {
+    observer_ = std::move(observer);
+  }
 
   /// The base model's tensors by their checkpoint names, without adapters; lm_head.weight only
   /// where it is not tied. They share the model's memory.
@@ -101,6 +108,7 @@ class DecoderImpl : public torch::nn::Module {
   std::shared_ptr<torch::nn::Module> blocks_;
   nn::Rotary rotary_;
   int64_t checkpoint_every_ = 0;
+  std::function<void(size_t, const at::Tensor&)> observer_;
   std::optional<nn::LoraOptions> adapter_;
 };
 TORCH_MODULE(Decoder);

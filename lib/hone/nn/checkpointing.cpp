@@ -2,18 +2,17 @@
 // engine for hooks; ours answers with the thread's current recorder. See libtorch.md 6 and 13.
 #include "hone/nn/checkpointing.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <torch/csrc/autograd/engine.h>
 #include <torch/csrc/autograd/saved_variable_hooks.h>
 #include <torch/torch.h>
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "hone/core/error.h"
+#include "hone/nn/detail/generators.h"
 
 namespace hone::nn {
 namespace {
@@ -68,39 +67,6 @@ void install_engine() {
   (void)installed;
 }
 
-/// The state of the CPU's generator and that of `device`.
-class GeneratorStates {
- public:
-  explicit GeneratorStates(at::Device device) {
-    add(at::detail::getDefaultCPUGenerator());
-    if (!device.is_cpu()) add(at::globalContext().defaultGenerator(device));
-  }
-  void restore() {
-    for (auto& [generator, state] : states_) {
-      const std::lock_guard<std::mutex> lock(generator.mutex());
-      generator.set_state(state);
-    }
-  }
-
- private:
-  void add(at::Generator generator) {
-    const std::lock_guard<std::mutex> lock(generator.mutex());
-    states_.emplace_back(generator, generator.get_state());
-  }
-  std::vector<std::pair<at::Generator, at::Tensor>> states_;
-};
-
-/// Sets the generators to `states` in this scope.
-class GeneratorGuard {
- public:
-  GeneratorGuard(GeneratorStates& states, at::Device device) : now_(device) { states.restore(); }
-  ~GeneratorGuard() { now_.restore(); }
-  GeneratorGuard(const GeneratorGuard&) = delete;
-
- private:
-  GeneratorStates now_;
-};
-
 /// Thrown out of the second run once its last saved tensor is there.
 struct Complete {};
 
@@ -134,7 +100,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
 
   Block block_;
   at::Tensor input_;
-  GeneratorStates generators_;
+  detail::GeneratorStates generators_;
   size_t count_ = 0;
   std::mutex mutex_;
   std::vector<std::optional<at::Tensor>> saved_;
@@ -182,7 +148,7 @@ at::Tensor Segment::run(const at::Tensor& input) {
 void Segment::recompute() {
   saved_.clear();
   saved_.reserve(count_);
-  const GeneratorGuard generator_guard(generators_, input_.device());
+  const detail::GeneratorGuard generator_guard(generators_, input_.device());
   Keeping recorder(this);
   const RecorderGuard guard(&recorder);
   const at::AutoGradMode grad_mode(true);

@@ -2,7 +2,10 @@
 
 #include <torch/torch.h>
 
+#include <optional>
+
 #include "hone/nn/detail/cutting.h"
+#include "hone/nn/detail/generators.h"
 
 namespace hone::nn {
 
@@ -17,9 +20,14 @@ DecoderBlockImpl::DecoderBlockImpl(const DecoderBlockOptions& options,
 }
 
 at::Tensor DecoderBlockImpl::forward(const at::Tensor& x, const AttentionContext& context) {
-  if (gate && gate->alive() == 0 && !gate->measuring()) return x;
+  const bool off = gate && gate->alive() == 0;
+  if (off && !gate->measuring()) return x;
+  // Off, its dropout must draw nothing from what the others draw from: measuring changes no run.
+  std::optional<detail::GeneratorStates> generators;
+  if (off) generators.emplace(x.device());
   const at::Tensor h = x + self_attn(input_layernorm(x), context);
   const at::Tensor y = h + mlp(post_attention_layernorm(h));
+  if (off) generators->restore();
   return gate ? gate(y.unsqueeze(1), x.unsqueeze(1)).squeeze(1) : y;
 }
 

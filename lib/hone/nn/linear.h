@@ -52,6 +52,7 @@ class LinearImpl : public torch::nn::Module {
   void add_lora(const LoraSpec& spec, at::Generator generator);
   bool has_lora() const { return lora_A.defined(); }
   const LoraSpec& lora() const { return lora_; }
+  void set_lora_dropout(double dropout) { lora_.dropout = dropout; }
 
   /// W with its adapter worked in, computed in float32 and rounded once to W's dtype. Detached.
   at::Tensor merged_weight() const;

@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include <utility>
+
 #include "hone/core/error.h"
 #include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
@@ -42,9 +44,30 @@ model::DecoderInput DecoderStep::input(const data::Batch& batch) const {
 loss::LossSum DecoderStep::loss(const data::Batch& batch) {
   const at::Device device = decoder_->device();
   decoder_->train();
-  return loss_->forward_linear(decoder_->hidden(input(batch)), decoder_->lm_weight(),
-                               to_tensor(batch.targets, device), to_tensor(batch.domains, device),
-                               torch::tensor(batch.weights, at::kFloat).to(device));
+  const at::Tensor targets = to_tensor(batch.targets, device);
+  const at::Tensor domains = to_tensor(batch.domains, device);
+  at::Tensor token_nll;
+  if (domain_nll_.defined()) {
+    token_nll = at::zeros({batch.tokens()}, at::TensorOptions(device).dtype(at::kFloat));
+  }
+  loss::LossSum loss = loss_->forward_linear(
+      decoder_->hidden(input(batch)), decoder_->lm_weight(), targets, domains,
+      torch::tensor(batch.weights, at::kFloat).to(device), token_nll);
+  if (token_nll.defined()) {
+    const at::Tensor counted = targets.ne(data::kIgnoreIndex).to(at::kDouble);
+    domain_nll_.index_add_(0, domains.cpu(),
+                           at::stack({token_nll.to(at::kDouble), counted}, 1).cpu());
+  }
+  return loss;
+}
+
+std::vector<double> DecoderStep::weights() const {
+  const at::Tensor weights = loss_->weights.cpu();
+  return {weights.data_ptr<double>(), weights.data_ptr<double>() + weights.numel()};
+}
+
+at::Tensor DecoderStep::take_domain_nll() {
+  return std::exchange(domain_nll_, at::zeros_like(domain_nll_));
 }
 
 at::Tensor DecoderStep::nll(const data::Batch& batch) {

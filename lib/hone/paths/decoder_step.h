@@ -16,6 +16,13 @@ class DecoderStep {
 
   /// Weighted loss of a batch with its graph, dropout on.
   loss::LossSum loss(const data::Batch& batch);
+  /// New loss weights of the domains.
+  void set_weights(const std::vector<double>& weights) { loss_->set_weights(weights); }
+  std::vector<double> weights() const;
+  /// From now on loss() also sums each domain's nll.
+  void measure_domains() { domain_nll_ = at::zeros({loss_->weights.size(0), 2}, at::kDouble); }
+  /// The sums since the last call: {nll, targets} of each domain [M, 2] float64, unweighted.
+  at::Tensor take_domain_nll();
   /// nll of each target [T], unweighted, dropout off, no graph.
   at::Tensor nll(const data::Batch& batch);
 
@@ -24,6 +31,7 @@ class DecoderStep {
 
   model::Decoder decoder_;
   loss::DomainWeightedLoss loss_;
+  at::Tensor domain_nll_;  // undefined: not measured
 };
 
 /// Writes the decoder's state into a checkpoint folder: the whole model as a checkpoint folder that

@@ -3,6 +3,8 @@
 #include <torch/torch.h>
 #ifdef HONE_CUDA
 #include <ATen/cuda/CUDAContext.h>
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAGuard.h>
 #endif
 
 #include "hone/core/error.h"
@@ -34,6 +36,22 @@ int64_t device_memory_bytes(at::Device device) {
   }
 #endif
   return detect_hardware().memory_bytes;
+}
+
+int64_t memory_headroom_bytes(at::Device device, int64_t whole) {
+#ifdef HONE_CUDA
+  if (device.is_cuda()) {
+    size_t available = 0, total = 0;
+    const c10::cuda::CUDAGuard guard(device);
+    C10_CUDA_CHECK(cudaMemGetInfo(&available, &total));
+    // What the caching allocator holds and does not use is the process's own.
+    const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());
+    const auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    return static_cast<int64_t>(available) + stats.reserved_bytes[all].current -
+           stats.allocated_bytes[all].current;
+  }
+#endif
+  return whole - resident_bytes();
 }
 
 bool built_with_cuda() {

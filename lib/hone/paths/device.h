@@ -23,6 +23,10 @@ DevicePlan prepare_device(DeviceChoice choice, int64_t threads, uint64_t seed);
 /// Memory of a CUDA device; of the machine, or of its control group if less, for the CPU.
 int64_t device_memory_bytes(at::Device device);
 
+/// What this process may still take of it: free memory of a CUDA device; for the CPU
+/// device_memory_bytes, given as `whole`, less what the process holds.
+int64_t memory_headroom_bytes(at::Device device, int64_t whole);
+
 /// Whether this build can use CUDA devices at all.
 bool built_with_cuda();
 

@@ -16,6 +16,7 @@
 #include "hone/io/report.h"
 #include "hone/model/adapter.h"
 #include "hone/model/load.h"
+#include "hone/model/pruned_export.h"
 #include "hone/model/vocabulary.h"
 #include "hone/paths/base.h"
 #include "hone/paths/decoder_step.h"
@@ -53,11 +54,12 @@ void check_same_config(const Json& then, const Json& now) {
 class DomainRun {
  public:
   DomainRun(const DomainConfig& config, const RunContext& context, RunCache& cache,
-            const TrialHooks* trial)
+            const TrialHooks* trial, RunExtension& extension)
       : config_(config),
         context_(context),
         cache_(cache),
         trial_(trial),
+        extension_(extension),
         folder_(io::RunFolder::create(context.out, context.resume)),
         device_(prepare_device(config.device, config.threads, derive_seed(config.seed, "torch"))),
         guard_(config.guard) {}
@@ -81,16 +83,22 @@ class DomainRun {
                            bool embeddings_only);
   train::Outcome train_all();
   void save_model();
+  /// The base's weights into the run folder's `name`.
+  void save_weights(const std::string& name);
   RunReport finish(const train::Outcome& outcome);
 
   std::string tokenizer_folder() const { return folder_.file("tokenizer"); }
-  /// What an adapter names as its base: the model, or its copy with the grown vocabulary.
-  std::string adapter_base() const { return growth_ ? folder_.file("base") : base_.name; }
+  bool pruned() const { return !base_.decoder->config().pruned.empty(); }
+  /// Whether the adapter's base is no longer the recipe's model.
+  bool own_base() const { return growth_ || pruned(); }
+  /// What an adapter names as its base: the model, or its copy, grown or pruned.
+  std::string adapter_base() const { return own_base() ? folder_.file("base") : base_.name; }
 
   const DomainConfig& config_;
   const RunContext& context_;
   RunCache& cache_;
   const TrialHooks* const trial_;  // null for a run of its own
+  RunExtension& extension_;
   io::RunFolder folder_;
   const DevicePlan device_;
   Guard guard_;
@@ -101,6 +109,8 @@ class DomainRun {
   DomainData data_;
   std::unique_ptr<data::Loader> loader_;
   std::unique_ptr<DecoderStep> step_;
+  Json manifest_;
+  std::optional<RunParts> parts_;
   std::vector<train::Evaluation> evaluations_;
   std::optional<int64_t> returned_to_;  // step that a guard's stop went back to
   bool pruned_ = false;                 // whether the search stopped the run
@@ -169,17 +179,26 @@ void DomainRun::open_data() {
     model::add_lora(base_.decoder, config_.lora, derive_seed(config_.seed, "lora"), token_rows);
   }
   base_.decoder->set_checkpointing(config_.memory.checkpoint_every);
+  std::shared_ptr<const data::Augmenter> augmenter;
+  if (config_.data.augmentation.any()) {
+    augmenter = std::make_shared<data::Augmenter>(config_.data.augmentation, tokenizer_->text,
+                                                  data_.train, derive_seed(config_.seed, "augment"));
+  }
   loader_ = std::make_unique<data::Loader>(
-      data_.train, data::LoaderOptions{.tokens_per_batch = config_.data.tokens_per_batch,
-                                       .temperature = config_.data.temperature,
-                                       .seed = derive_seed(config_.seed, "loader")});
+      data_.train,
+      data::LoaderOptions{.tokens_per_batch = config_.data.tokens_per_batch,
+                          .temperature = config_.data.temperature,
+                          .seed = derive_seed(config_.seed, "loader")},
+      augmenter);
   step_ =
       std::make_unique<DecoderStep>(base_.decoder, domain_weights(config_.weights, data_.domains));
+  parts_.emplace(RunParts{config_, base_.decoder, *loader_, *step_, data_, folder_, manifest_});
+  extension_.open(*parts_);
 }
 
 void DomainRun::write_manifest() {
-  folder_.write_json("manifest.json", make_manifest(context_.app, config_.seed, device_,
-                                                    base_.weights_hash, data_.json()));
+  manifest_ = make_manifest(context_.app, config_.seed, device_, base_.weights_hash, data_.json());
+  folder_.write_json("manifest.json", manifest_);
 }
 
 train::Task DomainRun::make_task() {
@@ -191,9 +210,12 @@ train::Task DomainRun::make_task() {
   if (!trial_) {
     task.save = [this](const std::string& folder) {
       write_decoder(folder, base_.decoder, base_.config, tokenizer_folder(), adapter_base());
-      return Json{{"loader", loader_->state()}, {"guard", guard_.state()}};
+      return Json{{"loader", loader_->state()},
+                  {"guard", guard_.state()},
+                  {"extension", extension_.save()}};
     };
     task.load = [this](const std::string& folder, const Json& state) {
+      extension_.load(state.at("extension"));
       read_decoder(folder, base_.decoder, adapter_base());
       loader_->restore(state.at("loader"));
       guard_.restore(state.at("guard"));
@@ -243,6 +265,7 @@ train::Outcome DomainRun::run_phase(const train::Phase& phase, const train::Trai
                                              .beta2 = options.beta2,
                                              .eps = options.eps,
                                              .weight_decay = options.weight_decay});
+  if (!embeddings_only) extension_.attach(task, optimizer);
   train::Outcome outcome = train::run(options, optimizer, task, folder_, phase, evaluations_);
   for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(true);
   if (outcome.ending == train::Ending::kStopped && !trial_) {
@@ -253,6 +276,7 @@ train::Outcome DomainRun::run_phase(const train::Phase& phase, const train::Trai
                     "model goes back to step {} and the run stops",
                     *config_.guard.domain, ratio, config_.guard.max_ratio, *returned_to_));
   }
+  if (!embeddings_only) extension_.close();
   return outcome;
 }
 
@@ -273,19 +297,32 @@ train::Outcome DomainRun::train_all() {
 }
 
 void DomainRun::save_model() {
+  model::Decoder& decoder = base_.decoder;
   if (config_.tuning == Tuning::kLora) {
     io::AtomicFolder adapter(folder_.file("adapter"), io::AtomicFolder::Existing::kReplace);
-    io::write_adapter(adapter.path(), model::adapter_files(base_.decoder, adapter_base()));
+    io::write_adapter(adapter.path(), pruned() ? model::exported_adapter(decoder, adapter_base())
+                                               : model::adapter_files(decoder, adapter_base()));
     adapter.commit();
-    if (growth_) {
-      io::save_checkpoint(folder_.file("base"),
-                          model::decoder_config_json(base_.decoder, base_.config),
-                          base_.decoder->hf_tensors(), {.source_folder = tokenizer_folder()});
-    }
-    model::merge_lora(base_.decoder);
+    if (own_base()) save_weights("base");
+    model::merge_lora(decoder);
     base_.shared = false;
   }
-  model::save_decoder(folder_.file("model"), base_.decoder, base_.config, tokenizer_folder());
+  save_weights("model");
+}
+
+void DomainRun::save_weights(const std::string& name) {
+  const std::string folder = folder_.file(name);
+  if (pruned()) {
+    const model::ExportForm form = model::export_pruned(
+        folder, folder + "-compact", base_.decoder, base_.config, tokenizer_folder());
+    log_info(fmt::format("the pruned {} is in {} ({} form{})", name, folder, enum_name(form),
+                         form == model::ExportForm::kDirect
+                             ? ""
+                             : "; " + folder + "-compact is smaller and faster, for hone"));
+    return;
+  }
+  io::save_checkpoint(folder, model::decoder_config_json(base_.decoder, base_.config),
+                      base_.decoder->hf_tensors(), {.source_folder = tokenizer_folder()});
 }
 
 RunReport DomainRun::finish(const train::Outcome& outcome) {
@@ -296,6 +333,7 @@ RunReport DomainRun::finish(const train::Outcome& outcome) {
   if (saved && config_.train.steps > 0) save_model();
   report.json = domain_report({config_, outcome, evaluations_, growth_, base_held_out_, data_,
                                returned_to_, pruned_});
+  extension_.report(report.json);
   if (outcome.ending != train::Ending::kSignal) io::write_report(folder_.path(), report.json);
   report.summary = domain_summary(config_, outcome, folder_.path());
   return report;
@@ -318,10 +356,13 @@ RunReport DomainRun::run() {
 }  // namespace
 
 RunReport run_domain(const DomainConfig& config, const RunContext& context,
-                     const TrialHooks* trial) {
+                     const TrialHooks* trial, RunExtension* extension) {
   check_files(config);
   RunCache own;
-  return DomainRun(config, context, trial ? trial->cache : own, trial).run();
+  RunExtension none;
+  return DomainRun(config, context, trial ? trial->cache : own, trial,
+                   extension ? *extension : none)
+      .run();
 }
 
 }  // namespace hone::paths

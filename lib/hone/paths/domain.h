@@ -11,6 +11,7 @@
 #include "hone/paths/domain_data.h"
 #include "hone/paths/run_cache.h"
 #include "hone/paths/run_context.h"
+#include "hone/paths/run_extension.h"
 
 namespace hone::paths {
 
@@ -36,9 +37,9 @@ struct TrialHooks {
 /// report.html. With train.steps 0 it only scores the base on the held-out sets.
 /// Throws: ConfigError, IoError, DataError, Error; a diverged run is a result, not an exception.
 ///
-/// `trial`: the run is one of a search's.
+/// `trial`: the run is one of a search's. `extension`: what another path adds to it.
 RunReport run_domain(const DomainConfig& config, const RunContext& context,
-                     const TrialHooks* trial = nullptr);
+                     const TrialHooks* trial = nullptr, RunExtension* extension = nullptr);
 
 /// What the run would do and need, as text for people; nothing is trained or written.
 struct DomainPlan {

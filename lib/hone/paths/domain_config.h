@@ -9,6 +9,7 @@
 
 #include "hone/core/field.h"
 #include "hone/core/names.h"
+#include "hone/data/augmentation.h"
 #include "hone/data/options.h"
 #include "hone/nn/lora.h"
 #include "hone/paths/architecture.h"
@@ -110,6 +111,7 @@ struct DataOptions {
   std::vector<data::DatasetOptions> held_out;
   int64_t tokens_per_batch = 1024;
   double temperature = 1.0;
+  data::AugmentationOptions augmentation;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
@@ -118,6 +120,7 @@ struct DataOptions {
     v("tokens_per_batch", self.tokens_per_batch, "Positions a batch holds at most.", Range{2, 1e9});
     v("temperature", self.temperature,
       "Mixes data sets by tokens^(1/T): 1 in proportion, larger more evenly.", Range{0.01, 1e6});
+    v("augmentation", self.augmentation, "Other versions of the training text, drawn anew.");
   }
   void validate(Validation& v) const;
 };

@@ -35,7 +35,7 @@ std::optional<data::EntityMatcher> make_matcher(const WeightOptions& options) {
 std::vector<data::DatasetPtr> load_sets(const DomainConfig& config,
                                         const std::vector<data::DatasetOptions>& sets,
                                         const RunTokenizer& tokenizer, RunCache& cache,
-                                        const data::EntityMatcher* entities) {
+                                        const data::EntityMatcher* entities, bool keep_text) {
   const std::vector<std::string> domains = all_domains(config.data);
   const Json entity_key = entities ? config::to_json(config.weights) : Json(nullptr);
   std::vector<data::DatasetPtr> loaded;
@@ -46,6 +46,7 @@ std::vector<data::DatasetPtr> load_sets(const DomainConfig& config,
     context.max_length = config.data.tokens_per_batch;
     context.entities = entities;
     context.entity_multiplier = static_cast<float>(config.weights.entity_multiplier);
+    context.keep_text = keep_text;
     context.threads =
         static_cast<int>(config.threads > 0 ? config.threads : detect_hardware().cores);
     loaded.push_back(cache.dataset(set, tokenizer, context, entity_key));
@@ -104,13 +105,14 @@ DomainData load_domain_data(const DomainConfig& config, const RunTokenizer& toke
                             RunCache& cache) {
   const auto matcher = make_matcher(config.weights);
   return {all_domains(config.data),
-          load_sets(config, config.data.train, tokenizer, cache, matcher ? &*matcher : nullptr),
+          load_sets(config, config.data.train, tokenizer, cache, matcher ? &*matcher : nullptr,
+                    config.data.augmentation.any()),
           load_held_out(config, tokenizer, cache)};
 }
 
 std::vector<data::DatasetPtr> load_held_out(const DomainConfig& config,
                                             const RunTokenizer& tokenizer, RunCache& cache) {
-  return load_sets(config, config.data.held_out, tokenizer, cache, nullptr);
+  return load_sets(config, config.data.held_out, tokenizer, cache, nullptr, /*keep_text=*/false);
 }
 
 std::vector<train::EvaluationSet> evaluation_sets(const std::vector<data::DatasetPtr>& held_out,

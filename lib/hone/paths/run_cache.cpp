@@ -60,7 +60,8 @@ data::DatasetPtr RunCache::dataset(const data::DatasetOptions& set, const RunTok
   };
   if (tokenizer.grown) return load();
   const std::string key =
-      Json{config::to_json(set), tokenizer.key, context.domain, entities}.dump();
+      Json{config::to_json(set), tokenizer.key, context.domain, context.keep_text, entities}
+          .dump();
   for (const Entry& entry : datasets_) {
     const bool whole = entry.longest < entry.max_length && entry.longest <= context.max_length;
     if (entry.key == key && (whole || entry.max_length == context.max_length)) return entry.set;

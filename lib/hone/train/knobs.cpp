@@ -39,9 +39,9 @@ const std::vector<KnobInfo>& all_knobs() {
       {"neftune_alpha", "size of the noise on the embeddings", true},
       {"frozen_layers", "list of the layers that do not train", false},
       {"checkpoint_every", "recompute every k-th block in the backward pass; 0 none", true},
-      {"heads", "attention heads that are on: a list of 0 and 1 for each layer", false},
+      {"heads", "attention heads that are on: an object of lists of 0 and 1 by layer", false},
       {"channels", "MLP channels that are on, likewise", false},
-      {"layers", "layers that are on, a list of 0 and 1", false},
+      {"layers", "layers that are on, likewise", false},
       {"cut", "\"heads\", \"channels\" or \"layers\": what is off is removed for good", false},
   };
   return list;

@@ -77,7 +77,8 @@ void load_optimizer(const std::string& folder, kernels::FusedAdamW& optimizer) {
 
 void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& position,
                      const std::vector<Evaluation>& evaluations,
-                     const kernels::FusedAdamW& optimizer, const Task& task) {
+                     const kernels::FusedAdamW& optimizer, const Adaptation& adaptation,
+                     const Task& task) {
   io::AtomicFolder checkpoint = folder.begin_checkpoint(phase.first_step + position.step);
   const auto state = optimizer.state();
   std::vector<std::pair<std::string, at::Tensor>> tensors(state.begin(), state.end());
@@ -87,23 +88,27 @@ void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& 
   }
   io::write_safetensors(checkpoint.path() + kOptimizerFile, tensors);
   const Json task_state = task.save(checkpoint.path());
+  const Json adaptation_state = adaptation.save(checkpoint.path());
   const Json document = {{"phase", phase.name},
                          {"first_step", phase.first_step},
                          {"position", position_json(position)},
                          {"evaluations", evaluations_json(evaluations)},
+                         {"adaptation", adaptation_state},
                          {"task", task_state}};
   io::replace_file_atomically(checkpoint.path() + kStateFile, document.dump(1));
   checkpoint.commit();
 }
 
 std::optional<Resumed> resume_checkpoint(io::RunFolder& folder, const Phase& phase,
-                                         kernels::FusedAdamW& optimizer, const Task& task) {
+                                         kernels::FusedAdamW& optimizer, Adaptation& adaptation,
+                                         const Task& task) {
   const auto newest = folder.newest();
   if (!newest) return std::nullopt;
   const Json document = read_json_file(newest->path + kStateFile);
   if (document.at("phase") != phase.name) return std::nullopt;
-  load_optimizer(newest->path, optimizer);
   task.load(newest->path, document.at("task"));
+  load_optimizer(newest->path, optimizer);
+  adaptation.load(newest->path, document.value("adaptation", Json()));
   return Resumed{position_from_json(document.at("position")),
                  evaluations_from_json(document.at("evaluations"))};
 }

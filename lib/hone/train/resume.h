@@ -8,6 +8,7 @@
 
 #include "hone/io/run_folder.h"
 #include "hone/kernels/adamw.h"
+#include "hone/train/adaptation.h"
 #include "hone/train/trainer.h"
 
 namespace hone::train {
@@ -27,17 +28,20 @@ struct Resumed {
 };
 
 /// Writes checkpoint-<step of the run>: optimizer.safetensors (optimiser state and the
-/// generators'), state.json (the rest of what is named here) and what task.save writes. Complete or
+/// generators'), state.json (the rest of what is named here), the adaptation's snapshots and what
+/// task.save writes. Complete or
 /// not there.
 void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& position,
                      const std::vector<Evaluation>& evaluations,
-                     const kernels::FusedAdamW& optimizer, const Task& task);
+                     const kernels::FusedAdamW& optimizer, const Adaptation& adaptation,
+                     const Task& task);
 
 /// Restores all of it from the folder's newest complete checkpoint; nullopt, with nothing changed,
 /// if there is none or it is of another phase.
 /// Throws: IoError or Error if the checkpoint does not fit the run.
 std::optional<Resumed> resume_checkpoint(io::RunFolder& folder, const Phase& phase,
-                                         kernels::FusedAdamW& optimizer, const Task& task);
+                                         kernels::FusedAdamW& optimizer, Adaptation& adaptation,
+                                         const Task& task);
 
 /// The phase that the newest complete checkpoint is of; nullopt without one.
 std::optional<std::string> checkpoint_phase(io::RunFolder& folder);

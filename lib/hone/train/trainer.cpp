@@ -5,8 +5,11 @@
 
 #include <chrono>
 #include <cmath>
+#include <set>
+#include <string>
 
 #include "hone/core/log.h"
+#include "hone/train/adaptation.h"
 #include "hone/train/progress.h"
 #include "hone/train/resume.h"
 #include "hone/train/stop_signal.h"
@@ -20,6 +23,17 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+/// The signals of this step that the row does not hold already.
+Json measured(const Signals& signals) {
+  static const std::set<std::string> elsewhere = {
+      "loss", "grad_norm", "lr", "tokens", "step_seconds", "tokens_per_second"};
+  Json row = Json::object();
+  for (const std::string& name : signals.fresh()) {
+    if (!elsewhere.contains(name)) row[name] = *signals.find(name);
+  }
+  return row;
+}
+
 /// One run of the loop: its options, the task, and the state that a checkpoint saves.
 class Loop {
  public:
@@ -31,13 +45,15 @@ class Loop {
         folder_(folder),
         phase_(phase),
         evaluations_(evaluations),
-        progress_(options.steps, options.log_every, phase.first_step) {}
+        progress_(options.steps, options.log_every, phase.first_step),
+        adaptation_(options, optimizer, task.board) {}
 
   Outcome run();
 
  private:
   StepStats step();
   bool finite_gradient(double sum, double total_weight, StepStats& stats);
+  void adapt(const StepStats& stats, double seconds);
   void record(const StepStats& stats, double seconds);
   void evaluate_now();
   bool evaluation_passed();
@@ -52,6 +68,7 @@ class Loop {
   const Phase& phase_;
   std::vector<Evaluation>& evaluations_;
   Progress progress_;
+  Adaptation adaptation_;
   Position position_;
   int64_t tokens_here_ = 0;  // processed by this process
   int64_t saved_at_ = -1;
@@ -60,17 +77,20 @@ class Loop {
 
 StepStats Loop::step() {
   StepStats stats;
-  stats.lr = learning_rate(options_, position_.step);
+  stats.lr = learning_rate(options_, position_.step) * adaptation_.lr_scale();
+  if (task_.before_step) task_.before_step(position_.step + 1);
   double sum = 0, weight = 0;
-  for (int64_t i = 0; i < options_.accumulation; ++i) {
+  for (int64_t i = 0; i < adaptation_.accumulation(); ++i) {
     const data::Batch batch = task_.next_batch();
     stats.tokens += batch.tokens();
     const loss::LossSum loss = task_.loss(batch);
     loss.sum.backward();
     sum += loss.sum.item<double>();
     weight += loss.weight.item<double>();
+    if (i == 0) adaptation_.after_first_batch(weight);
   }
   stats.loss = sum / weight;
+  stats.weight = weight;
   if (finite_gradient(sum, weight, stats)) {
     optimizer_.set_lr(stats.lr);
     optimizer_.step();
@@ -84,7 +104,7 @@ StepStats Loop::step() {
 
 bool Loop::finite_gradient(double sum, double total_weight, StepStats& stats) {
   if (!std::isfinite(sum) || !(total_weight > 0)) return false;
-  stats.grad_norm = optimizer_.scale_and_clip(1 / total_weight, options_.clip_norm);
+  stats.grad_norm = optimizer_.scale_and_clip(1 / total_weight, adaptation_.clip_norm());
   return std::isfinite(stats.grad_norm);
 }
 
@@ -93,6 +113,7 @@ void Loop::evaluate_now() {
       {phase_.first_step + position_.step, evaluate(task_.evaluation, task_.nll)});
   log_info(describe(evaluations_.back()));
   folder_.metrics().write(evaluation_row(evaluations_.back()));
+  adaptation_.after_evaluation(evaluations_.back());
 }
 
 bool Loop::evaluation_passed() {
@@ -100,6 +121,14 @@ bool Loop::evaluation_passed() {
   if (task_.after_evaluation && !task_.after_evaluation(evaluations_.back())) return false;
   if (task_.save_evaluated) save();
   return true;
+}
+
+void Loop::adapt(const StepStats& stats, double seconds) {
+  adaptation_.measure(stats, seconds);
+  if (task_.board && task_.measure) task_.measure(stats.step, task_.board->signals());
+  record(stats, outcome_.seconds);
+  adaptation_.ask(phase_.first_step + stats.step);
+  if (adaptation_.take_rolled_back()) position_.skipped_in_row = 0;
 }
 
 void Loop::record(const StepStats& stats, double seconds) {
@@ -117,6 +146,7 @@ void Loop::record(const StepStats& stats, double seconds) {
   }
   Json row = step_row(stats, phase_.first_step, static_cast<double>(tokens_here_) / seconds);
   if (task_.extra_metrics) row.update(task_.extra_metrics());
+  if (task_.board) row["signals"] = measured(task_.board->signals());
   folder_.metrics().write(row);
   if (auto line = progress_.add(stats, position_.tokens, tokens_here_, seconds)) log_info(*line);
 }
@@ -124,20 +154,21 @@ void Loop::record(const StepStats& stats, double seconds) {
 void Loop::save() {
   if (!task_.save || saved_at_ == position_.step) return;
   position_.losses = progress_.losses();
-  save_checkpoint(folder_, phase_, position_, evaluations_, optimizer_, task_);
+  save_checkpoint(folder_, phase_, position_, evaluations_, optimizer_, adaptation_, task_);
   folder_.rotate(options_.keep_checkpoints);
   saved_at_ = position_.step;
 }
 
 bool Loop::resume() {
   if (!task_.load) return false;
-  auto resumed = resume_checkpoint(folder_, phase_, optimizer_, task_);
+  auto resumed = resume_checkpoint(folder_, phase_, optimizer_, adaptation_, task_);
   if (!resumed) return false;
   position_ = std::move(resumed->position);
   evaluations_ = std::move(resumed->evaluations);
   progress_.set_losses(position_.losses);
   saved_at_ = position_.step;
   folder_.metrics().rewind(phase_.first_step + position_.step);
+  if (task_.board) task_.board->rewind(phase_.first_step + position_.step);
   log_info(fmt::format("resumed at step {}", phase_.first_step + position_.step));
   return true;
 }
@@ -146,11 +177,12 @@ Ending Loop::loop() {
   const auto due = [&](int64_t every) {
     return every > 0 && position_.step % every == 0 && position_.step < options_.steps;
   };
-  while (position_.step < options_.steps) {
+  while (position_.step < options_.steps && !adaptation_.stopped()) {
     const auto begin = Clock::now();
     const StepStats stats = step();
-    outcome_.seconds += seconds_since(begin);
-    record(stats, outcome_.seconds);
+    const double seconds = seconds_since(begin);
+    outcome_.seconds += seconds;
+    adapt(stats, seconds);
     if (position_.skipped_in_row > options_.max_nonfinite) return Ending::kDiverged;
     if (due(options_.eval_every) && !evaluation_passed()) return Ending::kStopped;
     if (due(options_.save_every)) save();
@@ -165,6 +197,7 @@ Ending Loop::loop() {
 Outcome Loop::run() {
   const StopSignal stop;
   if (!resume()) {
+    adaptation_.at_start(phase_.first_step);
     if (phase_.evaluate_first) evaluate_now();
     if (task_.save_evaluated) save();
   }

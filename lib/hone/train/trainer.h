@@ -16,11 +16,15 @@
 
 namespace hone::train {
 
+class ControllerBoard;
+class Signals;
+
 /// What one optimiser step did.
 struct StepStats {
   int64_t step = 0;  ///< counted from 1
   double loss = 0;   ///< weighted mean nll over the step's targets
   double lr = 0;
+  double weight = 0;     ///< of the targets, together
   double grad_norm = 0;  ///< before clipping
   int64_t tokens = 0;    ///< positions processed in this step
   bool skipped = false;  ///< the loss or the gradient was not finite
@@ -52,6 +56,13 @@ struct Task {
   bool save_evaluated = false;
   /// Fields added to each row of metrics.jsonl, e.g. the domain weights.
   std::function<Json()> extra_metrics;
+  /// The controllers that adapt the run, if any; not owned. They are asked after each step and
+  /// evaluation, steps being the run's; the loop sets what it measures itself (train/adaptation.h).
+  ControllerBoard* board = nullptr;
+  /// Called before a step's gradients are computed and after it, before the controllers are asked:
+  /// for the signals that a path measures. Steps as in StepStats.
+  std::function<void(int64_t step)> before_step;
+  std::function<void(int64_t step, Signals&)> measure;
 };
 
 enum class Ending { kDone, kStopped, kDiverged, kSignal };
@@ -75,7 +86,7 @@ struct Outcome {
 /// max_nonfinite of them in a row end the run as kDiverged. Evaluates before the first step (where
 /// the phase asks), every eval_every and after the last. Checkpoints hold weights, optimiser,
 /// generator and data position: a run resumed from one equals the uninterrupted run bit for bit on
-/// the same machine and thread count.
+/// the same machine and thread count. A board's "stop" ends the run early, as kDone.
 ///
 /// `evaluations` are the run's so far; the phase appends its own. Where the folder's newest
 /// checkpoint is of this phase the loop goes on from there, and they become the checkpoint's.

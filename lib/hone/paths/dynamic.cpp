@@ -1,0 +1,161 @@
+#include "hone/paths/dynamic.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <utility>
+
+#include "hone/config/writer.h"
+#include "hone/core/error.h"
+#include "hone/core/log.h"
+#include "hone/paths/pruning.h"
+#include "hone/paths/run_knobs.h"
+#include "hone/paths/run_meters.h"
+#include "hone/serve/live_view.h"
+#include "hone/train/controller_board.h"
+#include "hone/train/decisions.h"
+
+namespace hone::paths {
+namespace {
+
+/// What must agree for the decisions of a run to repeat it: all that makes its weights but the
+/// controllers.
+Json identity(const DomainConfig& config, const Json& manifest) {
+  Json run = config::to_json(config);
+  run.erase("about");
+  return {{"config", std::move(run)},
+          {"weights", manifest.at("base_weights")},
+          {"data", manifest.at("data")}};
+}
+
+/// "step 120: plateau sets lr_scale from 1.0 to 0.5: ...".
+std::string describe(const train::Decision& decision) {
+  const auto text = [](const Json& value) {
+    constexpr size_t kMost = 60;
+    std::string dump = value.dump();
+    if (dump.size() > kMost) dump = dump.substr(0, kMost) + "...";
+    return dump;
+  };
+  const std::string change =
+      decision.before.is_null()
+          ? fmt::format("{} {}", decision.knob, text(decision.after))
+          : fmt::format("{} from {} to {}", decision.knob, text(decision.before),
+                        text(decision.after));
+  return fmt::format("step {}: {} {} {}: {}", decision.step, decision.controller,
+                     decision.applied ? "sets" : "would set", change, decision.rule);
+}
+
+/// The controllers at work in a run of run_domain.
+class Dynamics : public RunExtension {
+ public:
+  Dynamics(const DynamicConfig& config, const DynamicMode& mode) : config_(config), mode_(mode) {}
+
+  void open(RunParts& parts) override;
+  void attach(train::Task& task, kernels::FusedAdamW& optimizer) override;
+  void close() override;
+  Json save() const override;
+  void load(const Json& state) override;
+  void report(Json& report) override;
+
+ private:
+  void count(const train::Decision& decision);
+
+  const DynamicConfig& config_;
+  const DynamicMode& mode_;
+  RunParts* parts_ = nullptr;
+  std::optional<train::DecisionLog> log_;
+  std::unique_ptr<train::ControllerBoard> board_;
+  std::unique_ptr<RunMeters> meters_;
+  std::unique_ptr<RunKnobs> knobs_;
+  std::unique_ptr<PrunedDecoder> pruned_;
+  int64_t step_ = 0;  // of the row that is written
+  Json decisions_ = Json::object();  // made, by controller
+};
+
+void Dynamics::open(RunParts& parts) {
+  parts_ = &parts;
+  const Json run = identity(config_.run, parts.manifest);
+  train::BoardOptions options{.dry_run = mode_.dry_run};
+  if (mode_.replay) options.replay = train::read_decisions(*mode_.replay, run);
+  log_.emplace(parts.folder.path(), run);
+  board_ = std::make_unique<train::ControllerBoard>(
+      make_controllers(config_, &parts.decoder), &*log_, std::move(options));
+  board_->decided = [this](const train::Decision& decision) { count(decision); };
+  meters_ = std::make_unique<RunMeters>(config_.signals, parts);
+  parts.decoder->embed_tokens->set_noise(config_.neftune_alpha);
+}
+
+void Dynamics::attach(train::Task& task, kernels::FusedAdamW& optimizer) {
+  knobs_ = std::make_unique<RunKnobs>(*parts_, optimizer, board_->knobs());
+  pruned_ = std::make_unique<PrunedDecoder>(parts_->decoder, optimizer, board_->knobs());
+  meters_->attach(optimizer);
+  task.board = board_.get();
+  task.before_step = [this](int64_t step) { meters_->before_step(step); };
+  task.measure = [this](int64_t step, train::Signals& signals) {
+    meters_->measure(step, signals);
+    pruned_->measure(signals);
+    step_ = step;
+  };
+  task.extra_metrics = [this, others = task.extra_metrics] {
+    Json row = others ? others() : Json::object();
+    row.update(pruned_->metrics());
+    if (step_ % config_.signals.every == 0) row.update(pruned_->importance());
+    return row;
+  };
+}
+
+void Dynamics::close() {
+  if (pruned_->cut_all()) log_info("what was switched off is cut");
+  knobs_.reset();
+  pruned_.reset();
+}
+
+void Dynamics::count(const train::Decision& decision) {
+  if (decision.knob != "snapshot") log_info(describe(decision));
+  Json& made = decisions_[decision.controller];
+  made = made.is_null() ? 1 : made.get<int64_t>() + 1;
+}
+
+Json Dynamics::save() const {
+  if (!knobs_) return nullptr;  // the embeddings' phase is not adapted
+  return {{"pruned", pruned_->state()}, {"knobs", knobs_->state()}, {"meters", meters_->state()}, {"decisions", decisions_}};
+}
+
+void Dynamics::load(const Json& state) {
+  if (state.is_null()) return;
+  pruned_->restore(state.at("pruned"));
+  knobs_->restore(state.at("knobs"));
+  meters_->restore(state.at("meters"));
+  decisions_ = state.at("decisions");
+}
+
+void Dynamics::report(Json& report) {
+  if (mode_.dry_run) report["dry_run"] = true;
+  if (mode_.replay) report["replayed"] = *mode_.replay;
+  report["decisions"] = decisions_;
+}
+
+}  // namespace
+
+RunReport run_dynamic(const DynamicConfig& config, const RunContext& context,
+                      const DynamicMode& mode) {
+  std::optional<serve::LiveView> live;
+  if (mode.serve) {
+    live.emplace(context.out, static_cast<int>(*mode.serve));
+    log_info("live page: " + live->url());
+  }
+  Dynamics dynamics(config, mode);
+  return run_domain(config.run, context, nullptr, &dynamics);
+}
+
+DomainPlan plan_dynamic(const DynamicConfig& config) {
+  DomainPlan plan = plan_domain(config.run);
+  plan.text += "controllers, in this order:";
+  for (const auto& controller : make_controllers(config)) {
+    plan.text += " " + controller->name();
+  }
+  plan.text += "\n";
+  return plan;
+}
+
+}  // namespace hone::paths

@@ -1,0 +1,92 @@
+/// Pruning a decoder while it trains: heads, MLP channels and layers.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hone/core/field.h"
+#include "hone/core/json.h"
+#include "hone/kernels/adamw.h"
+#include "hone/model/decoder.h"
+#include "hone/model/pruning.h"
+#include "hone/nn/pruning.h"
+#include "hone/train/controller.h"
+#include "hone/train/knobs.h"
+#include "hone/train/signals.h"
+
+namespace hone::paths {
+
+struct PruningOptions {
+  bool enabled = false;
+  std::optional<nn::PruneOptions> heads, channels, layers;
+  bool cut = true;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("enabled", self.enabled, "Whether it acts.");
+    v("heads", self.heads, "Attention heads; absent: none go.");
+    v("channels", self.channels, "Channels of the MLPs; absent: none go.");
+    v("layers", self.layers, "Whole layers; absent: none go.");
+    v("cut", self.cut,
+      "Remove what is off when its schedule ends, so that steps get faster; else after the run.");
+  }
+  void validate(Validation& v) const;
+
+  /// The options of each kind that is pruned.
+  std::map<model::UnitKind, nn::PruneOptions> kinds() const;
+};
+
+/// A decoder in training whose units can be switched off and cut, with its optimiser's state.
+class PrunedDecoder {
+ public:
+  /// Adds the knobs heads, channels, layers and cut. Masks are objects of lists of 0 and 1 by layer.
+  PrunedDecoder(model::Decoder& decoder, kernels::FusedAdamW& optimizer, train::Knobs& knobs);
+
+  /// What was cut, and the gates; and back, before weights are read.
+  Json state() const;
+  void restore(const Json& state);
+  /// Cuts all that is off: for the end of a run. Returns whether there was any.
+  bool cut_all();
+
+  /// Sets heads_alive/<layer> where heads have gates.
+  void measure(train::Signals& signals) const;
+  /// {"heads_alive": {"0": 4, ...}}; {} where heads have no gates.
+  Json metrics() const;
+  /// {"head_importance": {"0": [...], ...}}; {} where it is not measured.
+  Json importance() const;
+
+ private:
+  void cut(model::UnitKind kind);
+
+  model::Decoder& decoder_;
+  kernels::FusedAdamW& optimizer_;
+};
+
+/// Switches units off by their importance as each kind's schedule says.
+class Pruning : public train::Controller {
+ public:
+  /// Throws: hone::Error if a target cannot be met.
+  Pruning(const PruningOptions& options, model::Decoder& decoder);
+
+  std::string name() const override { return "pruning"; }
+  std::vector<std::string> owns() const override;
+  void after_step(int64_t step, const train::Signals& signals, train::Adjuster& adjuster) override;
+  Json state() const override;
+  void restore(const Json& state) override;
+
+ private:
+  using Layers = std::map<int64_t, std::vector<int64_t>>;
+
+  void decide(model::UnitKind kind, const nn::PruneOptions& options, int64_t step,
+              train::Adjuster& adjuster);
+  /// The layers' units as they are now.
+  std::vector<nn::PruneUnits> units(model::UnitKind kind) const;
+
+  const PruningOptions options_;
+  model::Decoder& decoder_;
+  std::map<model::UnitKind, Layers> off_since_;  // of the units that are there, by layer
+};
+
+}  // namespace hone::paths

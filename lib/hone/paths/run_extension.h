@@ -1,0 +1,45 @@
+/// What a path adds to the run of another.
+#pragma once
+#include <string>
+
+#include "hone/core/json.h"
+#include "hone/data/loader.h"
+#include "hone/io/run_folder.h"
+#include "hone/kernels/adamw.h"
+#include "hone/model/decoder.h"
+#include "hone/paths/decoder_step.h"
+#include "hone/paths/domain_data.h"
+#include "hone/train/trainer.h"
+
+namespace hone::paths {
+
+/// A run that is ready to train, its adapter in place. Lives as long as the run.
+struct RunParts {
+  const DomainConfig& config;
+  model::Decoder& decoder;
+  data::Loader& loader;
+  DecoderStep& step;
+  const DomainData& data;
+  io::RunFolder& folder;
+  const Json& manifest;
+};
+
+/// Everything does nothing by default.
+class RunExtension {
+ public:
+  virtual ~RunExtension() = default;
+
+  /// Before the optimiser is made.
+  virtual void open(RunParts& parts) {}
+  /// Before the main phase; `optimizer` lives until close().
+  virtual void attach(train::Task& task, kernels::FusedAdamW& optimizer) {}
+  /// After the main phase, however it ended.
+  virtual void close() {}
+  /// What a checkpoint holds of it. load() comes before the weights are read into the decoder.
+  virtual Json save() const { return nullptr; }
+  virtual void load(const Json& state) {}
+  /// Adds to report.json.
+  virtual void report(Json& report) {}
+};
+
+}  // namespace hone::paths

@@ -1,0 +1,122 @@
+#include "hone/paths/run_knobs.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <vector>
+
+#include "hone/core/error.h"
+#include "hone/model/load.h"
+#include "hone/paths/run_meters.h"
+
+namespace hone::paths {
+namespace {
+
+/// Values by name, some of which an object of numbers replaces.
+std::vector<double> replaced(std::vector<double> values, const std::vector<std::string>& names,
+                             const Json& changes, const std::string& knob) {
+  for (const auto& [name, value] : changes.items()) {
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end()) {
+      throw Error("the knob " + knob + " has no \"" + name + "\"" + did_you_mean(name, names));
+    }
+    values[found - names.begin()] = value.get<double>();
+  }
+  return values;
+}
+
+Json by_name(const std::vector<std::string>& names, const std::vector<double>& values) {
+  Json object = Json::object();
+  for (size_t i = 0; i < names.size(); ++i) object[names[i]] = values[i];
+  return object;
+}
+
+std::vector<std::string> set_names(const DomainData& data) {
+  std::vector<std::string> names;
+  for (const data::DatasetPtr& set : data.train) names.push_back(set->name);
+  return names;
+}
+
+}  // namespace
+
+RunKnobs::RunKnobs(RunParts& parts, kernels::FusedAdamW& optimizer, train::Knobs& knobs)
+    : parts_(parts),
+      optimizer_(optimizer),
+      knobs_(knobs),
+      dropout_(model::has_adapter(parts.decoder) ? parts.config.lora.dropout
+                                                 : parts.decoder->config().attention_dropout) {
+  knobs_.add("dropout", {[this] { return dropout_; }, [this](const Json& v) { set_dropout(v); }});
+  knobs_.add("domain_weights",
+             {[this] { return by_name(parts_.data.domains, parts_.step.weights()); },
+              [this](const Json& v) {
+                parts_.step.set_weights(replaced(parts_.step.weights(), parts_.data.domains, v,
+                                                 "domain_weights"));
+              }});
+  knobs_.add("mix_weights",
+             {[this] { return by_name(set_names(parts_.data), parts_.loader.weights()); },
+              [this](const Json& v) {
+                parts_.loader.set_weights(replaced(parts_.loader.weights(),
+                                                   set_names(parts_.data), v, "mix_weights"));
+              }});
+  knobs_.add("frozen_layers", {[this] { return frozen_; }, [this](const Json& v) { set_frozen(v); }});
+  knobs_.add("augmentation_rate", {[this] { return parts_.loader.augmentation_rate(); },
+                                   [this](const Json& v) {
+                                     parts_.loader.set_augmentation_rate(v.get<double>());
+                                   }});
+  knobs_.add("neftune_alpha", {[this] { return parts_.decoder->embed_tokens->noise(); },
+                               [this](const Json& v) {
+                                 parts_.decoder->embed_tokens->set_noise(v.get<double>());
+                               }});
+  knobs_.add("checkpoint_every",
+             {[this] { return parts_.decoder->checkpointing(); },
+              [this](const Json& v) { parts_.decoder->set_checkpointing(v.get<int64_t>()); }});
+}
+
+void RunKnobs::set_dropout(const Json& value) {
+  const auto dropout = value.get<double>();
+  if (!(dropout >= 0 && dropout < 1)) throw Error("the knob dropout must be in [0, 1)");
+  dropout_ = dropout;
+  const bool lora = model::has_adapter(parts_.decoder);
+  for (nn::DecoderBlock& layer : parts_.decoder->layers) {
+    if (!lora) layer->self_attn->options.dropout = dropout;
+    for (const auto& module : layer->modules(/*include_self=*/false)) {
+      auto* linear = module->as<nn::LinearImpl>();
+      if (linear && linear->has_lora()) linear->set_lora_dropout(dropout);
+    }
+  }
+}
+
+void RunKnobs::set_frozen(const Json& value) {
+  std::set<std::string> frozen;
+  for (const Json& layer : value) {
+    const auto index = layer.get<int64_t>();
+    if (index < 0 || index >= static_cast<int64_t>(parts_.decoder->layers.size())) {
+      throw Error("the knob frozen_layers names layer " + std::to_string(index) + " of " +
+                  std::to_string(parts_.decoder->layers.size()));
+    }
+    frozen.insert(std::to_string(index));
+  }
+  frozen_ = value;
+  for (const auto& [name, parameter] : optimizer_.parameters()) {
+    parameter.set_requires_grad(!frozen.contains(layer_of(name)));
+  }
+}
+
+Json RunKnobs::state() const {
+  Json values = Json::object();
+  for (const char* knob : {"dropout", "domain_weights", "frozen_layers", "neftune_alpha",
+                           "checkpoint_every"}) {
+    values[knob] = knobs_.get(knob);
+  }
+  return values;
+}
+
+void RunKnobs::restore(const Json& state) const {
+  for (const auto& [knob, value] : state.items()) {
+    if (knobs_.get(knob) != value) knobs_.set(knob, value);
+  }
+}
+
+}  // namespace hone::paths

@@ -1,0 +1,31 @@
+/// The knobs of a decoder in training, beside the loop's.
+#pragma once
+#include "hone/core/json.h"
+#include "hone/paths/run_extension.h"
+#include "hone/train/knobs.h"
+
+namespace hone::paths {
+
+/// Adds dropout, domain_weights, mix_weights, frozen_layers, augmentation_rate, neftune_alpha
+/// and checkpoint_every to a run's knobs, and remembers what they were set to, for checkpoints.
+class RunKnobs {
+ public:
+  RunKnobs(RunParts& parts, kernels::FusedAdamW& optimizer, train::Knobs& knobs);
+  RunKnobs(const RunKnobs&) = delete;
+
+  /// Their values, but for what the loader's state holds; and back.
+  Json state() const;
+  void restore(const Json& state) const;
+
+ private:
+  void set_dropout(const Json& value);
+  void set_frozen(const Json& value);
+
+  RunParts& parts_;
+  kernels::FusedAdamW& optimizer_;
+  train::Knobs& knobs_;
+  double dropout_;
+  Json frozen_ = Json::array();
+};
+
+}  // namespace hone::paths

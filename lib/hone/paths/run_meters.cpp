@@ -1,0 +1,105 @@
+#include "hone/paths/run_meters.h"
+
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "hone/paths/device.h"
+
+namespace hone::paths {
+namespace {
+
+constexpr double kDomainDecay = 0.9;  // about ten steps count
+
+}  // namespace
+
+std::string layer_of(const std::string& parameter) {
+  constexpr std::string_view kLayers = "layers.";
+  const size_t begin = parameter.find(kLayers);
+  if (begin == std::string::npos) return "embeddings";
+  const size_t number = begin + kLayers.size();
+  return parameter.substr(number, parameter.find('.', number) - number);
+}
+
+RunMeters::RunMeters(const SignalOptions& options, RunParts& parts)
+    : options_(options),
+      parts_(parts),
+      memory_(device_memory_bytes(parts.decoder->device())),
+      domains_(parts.data.domains.size(), train::Ema(kDomainDecay)) {
+  parts_.step.measure_domains();
+}
+
+void RunMeters::before_step(int64_t step) {
+  if (!due(step)) return;
+  const torch::NoGradGuard no_grad;
+  for (const auto& [name, parameter] : optimizer_->parameters()) {
+    if (parameter.requires_grad()) before_.emplace(name, parameter.detach().clone());
+  }
+  parts_.decoder->set_observer([this](size_t layer, const at::Tensor& x) {
+    activations_.resize(std::max(activations_.size(), layer + 1));
+    activations_[layer] = x.detach().square().mean(at::kFloat).sqrt();
+  });
+}
+
+void RunMeters::measure(int64_t step, train::Signals& signals) {
+  measure_domains(signals);
+  if (!due(step)) return;
+  parts_.decoder->set_observer({});
+  measure_updates(signals);
+  for (size_t layer = 0; layer < activations_.size(); ++layer) {
+    signals.set("activation_rms/" + std::to_string(layer), activations_[layer].item<double>());
+  }
+  activations_.clear();
+  signals.set("memory_headroom", static_cast<double>(memory_headroom_bytes(
+                                     parts_.decoder->device(), memory_)));
+}
+
+void RunMeters::measure_updates(train::Signals& signals) {
+  const torch::NoGradGuard no_grad;
+  std::map<std::string, at::Tensor> updates, weights;  // sums of squares by layer
+  const auto add = [](std::map<std::string, at::Tensor>& sums, const std::string& layer,
+                      const at::Tensor& x) {
+    const at::Tensor squares = x.square().sum(at::kDouble);
+    const auto [sum, first] = sums.emplace(layer, squares);
+    if (!first) sum->second += squares;
+  };
+  for (const auto& [name, parameter] : optimizer_->parameters()) {
+    const auto before = before_.find(name);
+    if (before == before_.end()) continue;
+    add(weights, layer_of(name), before->second);
+    add(updates, layer_of(name), before->second.sub_(parameter));
+  }
+  before_.clear();
+  for (const auto& [layer, sum] : weights) {
+    const double norm = std::sqrt(sum.item<double>());
+    if (norm > 0) {
+      signals.set("update_ratio/" + layer, std::sqrt(updates.at(layer).item<double>()) / norm);
+    }
+  }
+}
+
+void RunMeters::measure_domains(train::Signals& signals) {
+  const at::Tensor sums = parts_.step.take_domain_nll();
+  for (size_t domain = 0; domain < domains_.size(); ++domain) {
+    const auto row = static_cast<int64_t>(domain);
+    const double nll = sums[row][0].item<double>(), targets = sums[row][1].item<double>();
+    if (targets > 0) domains_[domain].add(nll / targets);
+    if (const auto mean = domains_[domain].value()) {
+      signals.set("train/" + parts_.data.domains[domain], *mean);
+    }
+  }
+}
+
+Json RunMeters::state() const {
+  Json domains = Json::array();
+  for (const train::Ema& domain : domains_) domains.push_back(domain.state());
+  return {{"domains", domains}};
+}
+
+void RunMeters::restore(const Json& state) {
+  for (size_t domain = 0; domain < domains_.size(); ++domain) {
+    domains_[domain].restore(state.at("domains").at(domain));
+  }
+}
+
+}  // namespace hone::paths

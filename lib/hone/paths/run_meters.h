@@ -1,0 +1,60 @@
+/// What a path measures of a decoder in training, beside what the loop measures itself.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "hone/core/field.h"
+#include "hone/core/json.h"
+#include "hone/paths/run_extension.h"
+#include "hone/train/signals.h"
+#include "hone/train/smoothing.h"
+
+namespace hone::paths {
+
+struct SignalOptions {
+  int64_t every = 10;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("every", self.every,
+      "Steps between measurements of update_ratio, activation_rms and memory_headroom.",
+      Range{1, 1e9});
+  }
+};
+
+/// Measures update_ratio/<layer>, activation_rms/<layer> and memory_headroom every so many steps,
+/// train/<domain> at each. <layer> is a number, or "embeddings".
+class RunMeters {
+ public:
+  RunMeters(const SignalOptions& options, RunParts& parts);
+
+  /// `optimizer` steps the parameters that are watched.
+  void attach(kernels::FusedAdamW& optimizer) { optimizer_ = &optimizer; }
+  void before_step(int64_t step);
+  void measure(int64_t step, train::Signals& signals);
+
+  Json state() const;
+  void restore(const Json& state);
+
+ private:
+  bool due(int64_t step) const { return step % options_.every == 0; }
+  void measure_updates(train::Signals& signals);
+  void measure_domains(train::Signals& signals);
+
+  const SignalOptions options_;
+  RunParts& parts_;
+  kernels::FusedAdamW* optimizer_ = nullptr;
+  std::map<std::string, at::Tensor> before_;  // parameters before a step that is measured
+  std::vector<at::Tensor> activations_;       // of the measured step's last forward pass, by layer
+  const int64_t memory_;                      // of the device, in bytes
+  std::vector<train::Ema> domains_;
+};
+
+/// "3" for "model.layers.3.mlp.up_proj.weight"; "embeddings" for tables, norms and heads.
+std::string layer_of(const std::string& parameter);
+
+}  // namespace hone::paths

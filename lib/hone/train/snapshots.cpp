@@ -1,0 +1,94 @@
+#include "hone/train/snapshots.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "hone/core/error.h"
+#include "hone/io/tensors.h"
+
+namespace hone::train {
+namespace {
+
+// In the file: "<name>/parameter/<tensor>" and "<name>/state/<tensor>".
+constexpr const char* kParameter = "/parameter/";
+constexpr const char* kState = "/state/";
+
+std::map<std::string, at::Tensor> copies(const std::map<std::string, at::Tensor>& tensors) {
+  std::map<std::string, at::Tensor> copies;
+  for (const auto& [name, tensor] : tensors) copies.emplace(name, tensor.detach().clone());
+  return copies;
+}
+
+}  // namespace
+
+void Snapshots::take(const std::string& name, int64_t step) {
+  const torch::NoGradGuard no_grad;
+  snapshots_[name] = {step, copies(optimizer_.parameters()), copies(optimizer_.state())};
+}
+
+int64_t Snapshots::restore(const std::string& name) {
+  const auto found = snapshots_.find(name);
+  if (found == snapshots_.end()) throw Error("there is no snapshot " + name + " to go back to");
+  const torch::NoGradGuard no_grad;
+  for (const auto& [tensor, parameter] : optimizer_.parameters()) {
+    parameter.copy_(found->second.parameters.at(tensor));
+  }
+  optimizer_.load_state(found->second.state);
+  return found->second.step;
+}
+
+void Snapshots::refresh(int64_t step) {
+  const auto parameters = optimizer_.parameters();
+  const auto same = [](const auto& a, const auto& b) {
+    return a.first == b.first && a.second.sizes() == b.second.sizes();
+  };
+  std::vector<std::string> stale;
+  for (const auto& [name, snapshot] : snapshots_) {
+    if (!std::equal(parameters.begin(), parameters.end(), snapshot.parameters.begin(),
+                    snapshot.parameters.end(), same)) {
+      stale.push_back(name);
+    }
+  }
+  for (const std::string& name : stale) take(name, step);
+}
+
+int64_t Snapshots::step(const std::string& name) const {
+  const auto found = snapshots_.find(name);
+  return found == snapshots_.end() ? -1 : found->second.step;
+}
+
+Json Snapshots::save(const std::string& path) const {
+  Json steps = Json::object();
+  io::NamedTensors tensors;
+  for (const auto& [name, snapshot] : snapshots_) {
+    steps[name] = snapshot.step;
+    for (const auto& [key, tensor] : snapshot.parameters) {
+      tensors.emplace_back(name + kParameter + key, tensor);
+    }
+    for (const auto& [key, tensor] : snapshot.state) tensors.emplace_back(name + kState + key, tensor);
+  }
+  if (!tensors.empty()) io::write_safetensors(path, tensors);
+  return steps;
+}
+
+void Snapshots::load(const std::string& path, const Json& state) {
+  snapshots_.clear();
+  if (state.empty()) return;
+  const io::Safetensors file(path);
+  const torch::NoGradGuard no_grad;
+  for (const auto& [name, step] : state.items()) {
+    Snapshot snapshot{step.get<int64_t>()};
+    for (const auto& [key, parameter] : optimizer_.parameters()) {
+      snapshot.parameters[key] =
+          io::read_tensor(file, name + kParameter + key).to(parameter.device());
+    }
+    for (const auto& [key, tensor] : optimizer_.state()) {
+      snapshot.state[key] = io::read_tensor(file, name + kState + key).to(tensor.device());
+    }
+    snapshots_[name] = std::move(snapshot);
+  }
+}
+
+}  // namespace hone::train
