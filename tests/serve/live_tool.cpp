@@ -42,7 +42,7 @@ void step_of_work() {
   std::vector<double> results(std::thread::hardware_concurrency());
   for (double& result : results) {
     threads.emplace_back([&result] {
-      for (int i = 0; i < 20; ++i) result += work();
+      for (int i = 0; i < 4; ++i) result += work();
     });
   }
   for (std::thread& thread : threads) thread.join();

@@ -83,7 +83,7 @@ Message message_of(const HttpResponse& response, unsigned version, bool keep_ali
   return message;
 }
 
-/// Runs `thread` with every signal blocked: they are for the program's own threads.
+/// A thread with every signal blocked: they are for the program's own threads.
 std::thread start_without_signals(std::function<void()> run) {
   sigset_t all, before;
   sigfillset(&all);
