@@ -212,6 +212,10 @@ class DynamicRun(unittest.TestCase):
         self.refused(recipe(self.folder, pruning={"enabled": True, "heads": heads | {"target": 0.5, "end": 99}}),
                      words=["/controllers/pruning/heads/end"])
         self.refused(recipe(self.folder, pruning={"enabled": True}), words=["/controllers/pruning/enabled"])
+        rules = [{"when": "los > 2", "set": "dropout", "to": 0.2}, {"when": "loss > 2", "set": "stop", "to": 1}]
+        self.refused(recipe(self.folder, regularisation={"enabled": True}, rules=rules),
+                     words=["/controllers/rules/0/when", "did you mean loss", "/controllers/rules/1/to",
+                            "/controllers/rules/0/set: dropout is set by the controller regularisation"])
 
 
 if __name__ == "__main__":

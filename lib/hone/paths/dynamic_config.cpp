@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "hone/core/error.h"
 
@@ -53,8 +54,12 @@ void check_owners(const DynamicConfig& config, Validation& v) {
     v.problem("controllers/domain_weights/knob",
               "mix_weights are the guard's, whose action is rebalance; turn one of them off");
   }
+  DynamicConfig others = config;
+  others.controllers.rules.clear();
+  train::Controllers list = make_controllers(others);
+  train::check_owners(c.rules, list, "controllers/rules", v);
   try {
-    const train::ControllerBoard check(make_controllers(config), nullptr);
+    const train::ControllerBoard check(std::move(list), nullptr);
   } catch (const Error& error) {
     v.problem("controllers", error.what());
   }
