@@ -8,10 +8,11 @@
 namespace hone::data::detail {
 namespace {
 
+/// Space within a line: a line break may belong to the code before it.
 bool all_space(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
     const auto [code, length] = character_at(text, at);
-    if (code == Character::kInvalid || !is_space(code)) return false;
+    if (code == Character::kInvalid || !is_space(code) || code == '\n') return false;
     at += length;
   }
   return true;
