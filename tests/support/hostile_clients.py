@@ -4,7 +4,7 @@
 Five kinds, in equal numbers, each of which connects again when the server drops it: headers that
 drip a byte at a time, connections that say nothing, endless headers, floods of pipelined requests,
 and clients that ask for much and never read. As a program it runs until the time is over and prints
-what happened; its process takes only time that nothing else wants. In a test:
+what happened, at the lowest priority. In a test:
 
     with HostileClients(port) as clients:
         ...                      # clients.connections, clients.dropped: counts by kind
@@ -104,7 +104,7 @@ def main():
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=10)
     arguments = parser.parse_args()
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    os.nice(19)  # not SCHED_IDLE: on a busy machine such a process cannot even be killed
     with HostileClients(arguments.port, arguments.clients) as clients:
         time.sleep(arguments.seconds)
     print(json.dumps({"connections": clients.connections, "dropped": clients.dropped}))
