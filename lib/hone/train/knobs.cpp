@@ -35,7 +35,7 @@ const std::vector<KnobInfo>& all_knobs() {
       {"dropout", "of attention weights, and of the adapter's input", true},
       {"domain_weights", "loss weight of each domain by name", false},
       {"mix_weights", "factor on the share of each data set by name", false},
-      {"augmentation_rate", "factor on the rates of augmentation", true},
+      {"augmentation_rate", "share of the drawn documents that are augmented", true},
       {"neftune_alpha", "size of the noise on the embeddings", true},
       {"frozen_layers", "list of the layers that do not train", false},
       {"checkpoint_every", "recompute every k-th block in the backward pass; 0 none", true},
