@@ -211,6 +211,10 @@ class DynamicRun(unittest.TestCase):
                      words=["/controllers/pruning/heads"])
         self.refused(recipe(self.folder, pruning={"enabled": True, "heads": heads | {"target": 0.5, "end": 99}}),
                      words=["/controllers/pruning/heads/end"])
+        config = pruning_recipe(self.folder)
+        config["controllers"] |= {"freezing": {"enabled": True},
+                                  "rules": [{"when": "loss > 0", "set": "cut", "to": "heads"}]}
+        self.refused(config, words=["/controllers/freezing/enabled", "/controllers/rules/0/set"])
         self.refused(recipe(self.folder, pruning={"enabled": True}), words=["/controllers/pruning/enabled"])
         rules = [{"when": "los > 2", "set": "dropout", "to": 0.2}, {"when": "loss > 2", "set": "stop", "to": 1}]
         self.refused(recipe(self.folder, regularisation={"enabled": True}, rules=rules),

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "hone/core/error.h"
+#include "hone/io/run_folder.h"
 #include "hone/train/decisions.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"
@@ -64,7 +65,7 @@ TEST_CASE("Controllers act in their order, and every decision is a line") {
     board.run(Moment::kStep, 7);
   }
   CHECK(x == 3);
-  const auto decisions = read_decisions(folder.path + "/" + DecisionLog::kFile, kRun);
+  const auto decisions = read_decisions(folder.path + "/" + io::kDecisionsFile, kRun);
   REQUIRE(decisions.size() == 2);
   CHECK(decisions[0].controller == "first");
   CHECK(decisions[1].controller == "second");
@@ -85,7 +86,7 @@ TEST_CASE("A dry run writes decisions and changes nothing") {
   board.run(Moment::kStep, 1);
   board.run(Moment::kStep, 2);
   CHECK(x == 1);
-  const auto decisions = read_decisions(folder.path + "/" + DecisionLog::kFile, kRun);
+  const auto decisions = read_decisions(folder.path + "/" + io::kDecisionsFile, kRun);
   REQUIRE(decisions.size() == 2);
   CHECK(!decisions[1].applied);
   CHECK(decisions[1].before == 1.0);
@@ -140,7 +141,7 @@ TEST_CASE("A replay repeats what was applied, each decision at its moment") {
 
 TEST_CASE("A file of decisions is checked before it is replayed") {
   const TemporaryFolder folder;
-  const std::string path = folder.path + "/" + DecisionLog::kFile;
+  const std::string path = folder.path + "/" + io::kDecisionsFile;
   { DecisionLog log(folder.path, kRun); }
   CHECK(read_decisions(path, kRun).empty());
 

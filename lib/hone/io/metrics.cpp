@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "hone/io/run_folder.h"
+
 namespace hone::io {
 namespace {
 
@@ -31,7 +33,7 @@ std::vector<std::pair<std::string, float>> scalars_of(const Json& row) {
 }  // namespace
 
 MetricsWriter::MetricsWriter(const std::string& folder)
-    : folder_(folder), lines_(folder + "/metrics.jsonl") {}
+    : folder_(folder), lines_(folder + "/" + kMetricsFile) {}
 
 EventWriter& MetricsWriter::events() {
   if (!events_) events_ = std::make_unique<EventWriter>(folder_);

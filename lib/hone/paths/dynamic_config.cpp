@@ -39,6 +39,18 @@ void check_pruning(const DynamicConfig& config, Validation& v) {
     v.problem("controllers/pruning/" + enum_name(kind) + "/end",
               fmt::format("is after the last step, {}", config.run.train.steps));
   }
+  if (pruning.layers && config.controllers.freezing.enabled) {
+    v.problem("controllers/freezing/enabled",
+              "counts layers, of which controllers/pruning/layers removes some; turn one of them off");
+  }
+  const auto& rules = config.controllers.rules;
+  for (size_t i = 0; i < rules.size(); ++i) {
+    const auto kind = enum_from_name<model::UnitKind>(rules[i].set);
+    if (rules[i].set == "cut" || (kind && pruning.kinds().contains(*kind))) {
+      v.problem(fmt::format("controllers/rules/{}/set", i),
+                rules[i].set + " is set by controllers/pruning; turn one of them off");
+    }
+  }
   if (config.run.guard.domain && config.run.guard.action == GuardAction::kStop) {
     v.problem("guard/action", "stop goes back to an earlier checkpoint, and what pruning has cut "
                               "does not come back; take rebalance");

@@ -8,7 +8,7 @@
 
 #include "hone/config/writer.h"
 #include "hone/core/error.h"
-#include "hone/io/files.h"
+#include "hone/io/run_folder.h"
 #include "hone/paths/static_config.h"
 #include "hone/paths/trial_config.h"
 #include "hone/train/progress.h"
@@ -121,7 +121,7 @@ double measure_seconds_per_flop(const DomainConfig& config, RunCache& cache) {
   run_domain(probe, {"hone-static", folder, false, config::to_json(probe)}, &hooks);
   std::vector<double> seconds, ends{0};
   double tokens = 0;
-  std::ifstream metrics(folder + "/metrics.jsonl");
+  std::ifstream metrics(folder + "/" + io::kMetricsFile);
   for (std::string line; std::getline(metrics, line);) {
     const Json row = Json::parse(line);
     if (!row.contains("tokens_per_second")) continue;

@@ -90,7 +90,9 @@ void Adaptation::measure(const StepStats& stats, double seconds) {
   if (first_weight == 0 || !(stats.weight > first_weight)) return;
   noise_.add(first_norm_ * first_norm_, first_weight, stats.grad_norm * stats.grad_norm,
              stats.weight);
-  if (const auto noise = noise_.value()) signals.set("noise_scale", *noise);
+  if (const auto noise = noise_.value()) {  // in targets' weight, as the gradient's mean counts
+    signals.set("noise_scale", *noise * static_cast<double>(stats.tokens) / stats.weight);
+  }
 }
 
 void Adaptation::ask(int64_t step) {
@@ -139,7 +141,7 @@ Json Adaptation::save(const std::string& folder) const {
 }
 
 void Adaptation::load(const std::string& folder, const Json& state) {
-  if (!board_) return;
+  if (!board_ || state.is_null()) return;  // null: the run had no controllers until now
   lr_scale_ = state.at("lr_scale");
   accumulation_ = state.at("accumulation");
   optimizer_.set_weight_decay(state.at("weight_decay"));

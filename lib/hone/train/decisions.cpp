@@ -5,6 +5,7 @@
 
 #include "hone/core/error.h"
 #include "hone/core/names.h"
+#include "hone/io/run_folder.h"
 
 template <>
 struct hone::EnumNames<hone::train::Moment> {
@@ -52,7 +53,7 @@ Json decision_json(const Decision& decision) {
 }
 
 DecisionLog::DecisionLog(const std::string& folder, const Json& run)
-    : lines_(folder + "/" + kFile) {
+    : lines_(folder + "/" + io::kDecisionsFile) {
   if (lines_.empty()) lines_.write({{kRun, run}});
 }
 

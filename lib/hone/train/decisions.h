@@ -29,8 +29,6 @@ Json decision_json(const Decision& decision);
 /// The file in a run's folder: first a line that tells the run, then a line a decision.
 class DecisionLog {
  public:
-  static constexpr const char* kFile = "decisions.jsonl";
-
   /// Opens or makes the file. `run` is what a replay must agree with: {"config", ...}.
   /// Throws: IoError.
   DecisionLog(const std::string& folder, const Json& run);
