@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "hone/kernels/adamw.h"
 #include "hone/nn/checkpointing.h"
 #include "hone/nn/decoder_block.h"
 #include "nn/modules.h"
@@ -118,6 +119,42 @@ TEST_CASE("Attention: heads cut and heads switched off give equal outputs and gr
         scale_magnitude(of_masked, "o_proj", magnitude, cut->o_proj);
         check_gradients(of_masked, cuts, gradients(*cut, got));
       }
+    }
+  }
+}
+
+TEST_CASE("Attention: after a cut AdamW goes on, with its state cut alike") {
+  const AttentionContext c = context({0, 5, 9}, at::kDouble, 2);
+  const at::Tensor x = torch::randn({9, 4}, at::kDouble);
+  const std::vector<int64_t> keep = {0, 1, 5};
+  for (const auto adapter : {Adapter::kNone, Adapter::kLora}) {
+    Attention masked = make_attention(true, adapter), cut = make_attention(true, adapter);
+    masked->add_gate();
+    const auto trained = [](Attention& m) {
+      std::vector<std::pair<std::string, at::Tensor>> parameters;
+      for (const auto& item : m->named_parameters()) {
+        if (item.value().requires_grad()) parameters.emplace_back(item.key(), item.value());
+      }
+      return parameters;
+    };
+    kernels::FusedAdamW of_masked(trained(masked), {.lr = 0.01}),
+        of_cut(trained(cut), {.lr = 0.01});
+    const auto step = [&](Attention& m, kernels::FusedAdamW& optimizer) {
+      optimizer.zero_grad();
+      m(x, c).square().sum().backward();
+      optimizer.step();
+    };
+    for (int i = 0; i < 6; ++i) {
+      if (i == 3) {
+        masked->gate->set_mask(mask_of(keep, 6));
+        for (const Cut& one : cut->cut_heads(keep)) {
+          if (!of_cut.has(one.parameter)) continue;  // frozen beside its adapter
+          of_cut.cut(one.parameter, cut->named_parameters()[one.parameter], one.dim, one.keep);
+        }
+      }
+      step(masked, of_masked);
+      step(cut, of_cut);
+      CHECK(relative_difference(cut(x, c), masked(x, c)) < 1e-10);
     }
   }
 }
