@@ -14,6 +14,7 @@
 #include "hone/serve/live_view.h"
 #include "hone/train/controller_board.h"
 #include "hone/train/decisions.h"
+#include "hone/train/progress.h"
 
 namespace hone::paths {
 namespace {
@@ -150,10 +151,20 @@ RunReport run_dynamic(const DynamicConfig& config, const RunContext& context,
 
 DomainPlan plan_dynamic(const DynamicConfig& config) {
   DomainPlan plan = plan_domain(config.run);
-  plan.text += "controllers, in this order:";
-  for (const auto& controller : make_controllers(config)) {
-    plan.text += " " + controller->name();
+  const ControllersOptions& c = config.controllers;
+  const int64_t snapshots = (c.spike.enabled ? 2 : 0) +
+                            (c.early_stopping.enabled && c.early_stopping.restore_best ? 1 : 0);
+  if (snapshots > 0) {  // each the trained parameters and their two moments
+    const int64_t bytes = snapshots * plan.memory.optimizer_states / 2 * 3;
+    plan.memory.peak += bytes;
+    plan.process_bytes += bytes;
+    plan.fits = plan.process_bytes <= plan.device_bytes;
+    plan.text += fmt::format("{} snapshots of the controllers take {} more: the run {}\n", snapshots,
+                             train::format_bytes(bytes), plan.fits ? "fits" : "does not fit");
   }
+  plan.text += "controllers, in this order:";
+  for (const auto& controller : make_controllers(config)) plan.text += " " + controller->name();
+  if (c.pruning.enabled) plan.text += " (and pruning, before rules and early_stopping)";
   plan.text += "\n";
   return plan;
 }
