@@ -9,7 +9,6 @@ import pathlib
 import shutil
 import signal
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
@@ -69,26 +68,20 @@ class Result:
             self.rows.append({**row, "signals": signals})
         path = run.out / "decisions.jsonl"
         self.decisions = read_rows(path)[1:] if path.exists() else []
-        # What was decided from the clock would not repeat; nothing here is.
         self.report = json.loads((run.out / "report.json").read_text())
 
 
-class DynamicRun(unittest.TestCase):
+class DynamicRun(tiny_run.DataTest):
     @classmethod
     def setUpClass(cls):
-        temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(temporary.cleanup)
-        cls.folder = pathlib.Path(temporary.name)
-        tiny_run.make_data(cls.folder)
+        super().setUpClass()
         cls.config = recipe(cls.folder, **BUSY)
         cls.live = cls.finished("live", cls.config)
         cls.decisions = cls.folder / "live" / "decisions.jsonl"
 
     @classmethod
     def finished(cls, name, config, *flags, app=None, code=0):
-        run = Run(app or DYNAMIC, config, cls.folder / name)
-        command = run.command
-        run.command = lambda resume=False: command(resume) + list(flags)
+        run = Run(app or DYNAMIC, config, cls.folder / name, *flags)
         got, errors = run.finish()
         if got != code:
             raise AssertionError(f"{name}: exit code {got}\n{errors}")
@@ -177,9 +170,7 @@ class DynamicRun(unittest.TestCase):
                                    / live.report["after"]["domains"][0]["perplexity"], 1, delta=1e-5)
 
     def refused(self, config, *flags, words=()):
-        run = Run(DYNAMIC, config, self.folder / "refused")
-        command = run.command
-        run.command = lambda resume=False: command(resume) + list(flags)
+        run = Run(DYNAMIC, config, self.folder / "refused", *flags)
         code, errors = run.finish()
         self.assertEqual(code, 2, errors)
         for word in words:
@@ -193,9 +184,7 @@ class DynamicRun(unittest.TestCase):
         self.refused(self.config, "--replay", str(self.decisions), "--dry-run", words=["only one of"])
         torn = self.folder / "torn.jsonl"
         torn.write_text("\n".join(self.decisions.read_text().splitlines()[:1] + ["{", "{}"]) + "\n")
-        run = Run(DYNAMIC, self.config, self.folder / "torn")
-        command = run.command
-        run.command = lambda resume=False: command(resume) + ["--replay", str(torn)]
+        run = Run(DYNAMIC, self.config, self.folder / "torn", "--replay", str(torn))
         code, errors = run.finish()
         self.assertEqual(code, 1)
         self.assertIn("torn.jsonl:2", errors)

@@ -11,7 +11,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
@@ -77,13 +76,10 @@ def with_sql(database, *statements):
     connection.close()
 
 
-class StaticErrors(unittest.TestCase):
+class StaticErrors(tiny_run.DataTest):
     @classmethod
     def setUpClass(cls):
-        temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(temporary.cleanup)
-        cls.folder = pathlib.Path(temporary.name)
-        tiny_run.make_data(cls.folder)
+        super().setUpClass()
         cls.study = sweeps.Sweep(APP, cls.recipe(), cls.folder / "study")
         done = cls.study.finish()
         if done.returncode != 0:

@@ -8,7 +8,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import tempfile
 import unittest
 
 import optuna
@@ -22,13 +21,10 @@ STATIC = DOMAIN = None
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
-class StaticRun(unittest.TestCase):
+class StaticRun(tiny_run.DataTest):
     @classmethod
     def setUpClass(cls):
-        temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(temporary.cleanup)
-        cls.folder = pathlib.Path(temporary.name)
-        tiny_run.make_data(cls.folder)
+        super().setUpClass()
         support.run(DOMAIN, sweeps.base_recipe(cls.folder), cls.folder / "base")
 
     def sweep(self, name, config):

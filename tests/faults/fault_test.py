@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "support"))
@@ -22,13 +21,10 @@ KILLS = int(os.environ.get("HONE_FAULT_KILLS", "20"))
 SEED = int(os.environ.get("HONE_FAULT_SEED", "0"))
 
 
-class Faults(unittest.TestCase):
+class Faults(tiny_run.DataTest):
     @classmethod
     def setUpClass(cls):
-        temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(temporary.cleanup)
-        cls.folder = pathlib.Path(temporary.name)
-        tiny_run.make_data(cls.folder)
+        super().setUpClass()
         cls.recipe = tiny_run.base_recipe(cls.folder)
         cls.reference = tiny_run.Run(APP, cls.recipe, cls.folder / "reference")
         code, errors = cls.reference.finish()

@@ -12,7 +12,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
@@ -38,14 +37,7 @@ def complete(sweep):
     return sum(row["state"] == "COMPLETE" for row in sweep.trials())
 
 
-class SweepFaults(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        temporary = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(temporary.cleanup)
-        cls.folder = pathlib.Path(temporary.name)
-        tiny_run.make_data(cls.folder)
-
+class SweepFaults(tiny_run.DataTest):
     def sweep(self, name, trials, **study):
         config = sweeps.recipe(self.folder, budget={"trials": trials, "workers": 2}, study=STUDY | study)
         return sweeps.Sweep(APP, config, self.folder / name)

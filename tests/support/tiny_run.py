@@ -5,7 +5,9 @@ import pathlib
 import random
 import re
 import subprocess
+import tempfile
 import time
+import unittest
 
 WORDS = ("fever", "nerve", "court", "judge", "clause", "writ", "lung", "graft", "bone", "river", "stone",
          "cardiology", "jurisprudence", "hemoglobin", "plaintiff")
@@ -74,17 +76,28 @@ def catches(pid, number):
     return bool(caught >> (number - 1) & 1)
 
 
-class Run:
-    """One run folder and the processes that work on it."""
+class DataTest(unittest.TestCase):
+    """Tests in a folder of their own, `folder`, that holds make_data's data."""
 
-    def __init__(self, app, recipe, out):
-        self.app, self.out = app, pathlib.Path(out)
+    @classmethod
+    def setUpClass(cls):
+        temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(temporary.cleanup)
+        cls.folder = pathlib.Path(temporary.name)
+        make_data(cls.folder)
+
+
+class Run:
+    """One run folder and the processes that work on it; `flags` are added to each command."""
+
+    def __init__(self, app, recipe, out, *flags):
+        self.app, self.out, self.flags = app, pathlib.Path(out), flags
         self.recipe = self.out.parent / f"{self.out.name}.json"
         self.recipe.write_text(json.dumps(recipe))
 
     def command(self, resume=False):
         return [str(self.app), "--config", str(self.recipe), "--out", str(self.out),
-                *(["--resume"] if resume else [])]
+                *(["--resume"] if resume else []), *self.flags]
 
     def start(self, resume=False):
         return subprocess.Popen(self.command(resume), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
