@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <utility>
 
 #include "hone/core/error.h"
 #include "hone/core/names.h"
 #include "hone/model/config.h"
 #include "hone/model/detail/config_keys.h"
+#include "hone/nn/attention.h"
 
 namespace hone::model {
 namespace {
@@ -39,12 +41,8 @@ LayerSizes sizes_of(const DecoderConfig& config, const PrunedLayer& layer) {
     last = head / group;
     sizes.kv_head_of.push_back(sizes.kv_heads - 1);
   }
-  bool even = sizes.heads % sizes.kv_heads == 0;
-  for (int64_t h = 0; even && h < sizes.heads; ++h) {
-    even = sizes.kv_head_of[h] == h / (sizes.heads / sizes.kv_heads);
-  }
-  if (even) sizes.kv_head_of.clear();
-  sizes.cached_heads = even ? sizes.kv_heads : sizes.heads;
+  sizes.kv_head_of = nn::uneven_kv_map(std::move(sizes.kv_head_of), sizes.kv_heads);
+  sizes.cached_heads = sizes.kv_head_of.empty() ? sizes.kv_heads : sizes.heads;
   return sizes;
 }
 

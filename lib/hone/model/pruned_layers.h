@@ -40,7 +40,8 @@ std::vector<PrunedLayer> shortest(std::vector<PrunedLayer> layers, const Decoder
 
 /// The value of config.json's key hone_pruned:
 ///   {"layers": [{"index": 0, "heads": [0, 2], "channels": [...]}, ...]}
-/// or null for no layers, which is a whole model. An absent list means all. Key heads are not told: they are those that the heads' groups have.
+/// or null for no layers, which is a whole model. An absent list means all. Key heads are not told:
+/// they are those that the heads' groups have.
 Json pruned_json(const std::vector<PrunedLayer>& layers);
 
 /// Reads such a value for a model whose other sizes `config` has. Nothing is made of the sizes in

@@ -13,6 +13,16 @@
 
 namespace hone::nn {
 
+std::vector<int64_t> uneven_kv_map(std::vector<int64_t> kv_head_of, int64_t kv_heads) {
+  const int64_t heads = std::ssize(kv_head_of);
+  bool regular = heads % kv_heads == 0;
+  for (int64_t h = 0; regular && h < heads; ++h) {
+    regular = kv_head_of[h] == h / (heads / kv_heads);
+  }
+  if (regular) kv_head_of.clear();
+  return kv_head_of;
+}
+
 AttentionImpl::AttentionImpl(const AttentionOptions& options,
                              const at::TensorOptions& tensor_options)
     : options(options) {
@@ -91,13 +101,8 @@ void AttentionImpl::set_kv_map(std::vector<int64_t> kv_head_of) {
   TORCH_CHECK_VALUE(std::ssize(kv_head_of) == heads && *least >= 0 && *most < kv_heads,
                     "Attention: kv_head_of must give each of ", heads, " query heads one of ",
                     kv_heads, " key heads, got ", kv_head_of);
-  bool regular = heads % kv_heads == 0;
-  for (int64_t h = 0; regular && h < heads; ++h) {
-    regular = kv_head_of[h] == h / (heads / kv_heads);
-  }
-  if (regular) return;
-  kv_map_ = torch::tensor(kv_head_of, at::kLong);
-  options.kv_head_of = std::move(kv_head_of);
+  options.kv_head_of = uneven_kv_map(std::move(kv_head_of), kv_heads);
+  if (!options.kv_head_of.empty()) kv_map_ = torch::tensor(options.kv_head_of, at::kLong);
 }
 
 std::vector<Cut> AttentionImpl::cut_heads(const std::vector<int64_t>& keep) {

@@ -29,6 +29,10 @@ struct AttentionOptions {
   std::vector<int64_t> kv_head_of;
 };
 
+/// [H] the key head of each query head, or nothing where it is the regular map of K key heads, in
+/// which consecutive H / K query heads share one.
+std::vector<int64_t> uneven_kv_map(std::vector<int64_t> kv_head_of, int64_t kv_heads);
+
 /// One layer's kept keys and values (model/kv_cache.h), written in place by the pass.
 struct LayerCache {
   at::Tensor keys, values;  ///< [R, S, K, E], or H for K where AttentionImpl::cached_heads says so
