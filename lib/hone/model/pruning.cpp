@@ -12,8 +12,6 @@
 namespace hone::model {
 namespace {
 
-constexpr UnitKind kKinds[] = {UnitKind::kHeads, UnitKind::kChannels, UnitKind::kLayers};
-
 /// Null without.
 nn::Gate gate_of(const nn::DecoderBlock& block, UnitKind kind) {
   switch (kind) {
@@ -204,9 +202,9 @@ void set_masks(Decoder& decoder, UnitKind kind, const Masks& masks) {
 
 Json gates_json(const Decoder& decoder) {
   Json json = Json::object();
-  for (const UnitKind kind : kKinds) {
+  for (const auto& [kind, name] : EnumNames<UnitKind>::values) {
     if (!has_gates(decoder, kind)) continue;
-    Json& layers = json[enum_name(kind)] = Json::object();
+    Json& layers = json[name] = Json::object();
     for (const auto& [layer, gate] : gates(decoder, kind)) {
       const nn::GateState state = gate->state();
       const auto measured = gate->measured();
@@ -221,14 +219,14 @@ Json gates_json(const Decoder& decoder) {
 }
 
 void restore_gates(Decoder& decoder, const Json& json) {
-  for (const UnitKind kind : kKinds) {
-    if (!json.contains(enum_name(kind))) continue;
+  for (const auto& [kind, name] : EnumNames<UnitKind>::values) {
+    if (!json.contains(name)) continue;
     add_gates(decoder, {kind});
-    const Json& layers = json[enum_name(kind)];
+    const Json& layers = json[name];
     auto all = gates(decoder, kind);
     if (layers.size() != all.size()) {
       throw Error(fmt::format("pruning: the state has gates on {} of {} layers, the decoder of {}",
-                              enum_name(kind), layers.size(), all.size()));
+                              name, layers.size(), all.size()));
     }
     for (auto& [layer, gate] : all) {
       const Json& saved = layers.at(std::to_string(layer));
@@ -237,7 +235,7 @@ void restore_gates(Decoder& decoder, const Json& json) {
                                 saved.at("batches").get<int64_t>()};
       if (std::ssize(state.mask) != gate->units() || std::ssize(state.sums) != gate->units()) {
         throw Error(fmt::format("pruning: the state has {} {} in layer {}, the decoder {}",
-                                state.mask.size(), enum_name(kind), layer, gate->units()));
+                                state.mask.size(), name, layer, gate->units()));
       }
       const Json& measured = saved.at("measured");
       gate->measure(measured.is_null()

@@ -69,7 +69,7 @@ class Dynamics : public RunExtension {
   std::unique_ptr<RunMeters> meters_;
   std::unique_ptr<RunKnobs> knobs_;
   std::unique_ptr<PrunedDecoder> pruned_;
-  int64_t step_ = 0;  // of the row that is written
+  Json heads_ = Json::object();      // what the step's row tells of them
   Json decisions_ = Json::object();  // made, by controller
 };
 
@@ -94,13 +94,11 @@ void Dynamics::attach(train::Task& task, kernels::FusedAdamW& optimizer) {
   task.before_step = [this](int64_t step) { meters_->before_step(step); };
   task.measure = [this](int64_t step, train::Signals& signals) {
     meters_->measure(step, signals);
-    pruned_->measure(signals);
-    step_ = step;
+    heads_ = pruned_->measure(signals, step % config_.signals.every == 0);
   };
   task.extra_metrics = [this, others = task.extra_metrics] {
     Json row = others ? others() : Json::object();
-    row.update(pruned_->metrics());
-    if (step_ % config_.signals.every == 0) row.update(pruned_->importance());
+    row.update(heads_);
     return row;
   };
 }
@@ -119,7 +117,10 @@ void Dynamics::count(const train::Decision& decision) {
 
 Json Dynamics::save() const {
   if (!knobs_) return nullptr;  // the embeddings' phase is not adapted
-  return {{"pruned", pruned_->state()}, {"knobs", knobs_->state()}, {"meters", meters_->state()}, {"decisions", decisions_}};
+  return {{"pruned", pruned_->state()},
+          {"knobs", knobs_->state()},
+          {"meters", meters_->state()},
+          {"decisions", decisions_}};
 }
 
 void Dynamics::load(const Json& state) {
@@ -164,7 +165,6 @@ DomainPlan plan_dynamic(const DynamicConfig& config) {
   }
   plan.text += "controllers, in this order:";
   for (const auto& controller : make_controllers(config)) plan.text += " " + controller->name();
-  if (c.pruning.enabled) plan.text += " (and pruning, before rules and early_stopping)";
   plan.text += "\n";
   return plan;
 }

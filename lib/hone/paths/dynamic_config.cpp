@@ -41,15 +41,8 @@ void check_pruning(const DynamicConfig& config, Validation& v) {
   }
   if (pruning.layers && config.controllers.freezing.enabled) {
     v.problem("controllers/freezing/enabled",
-              "counts layers, of which controllers/pruning/layers removes some; turn one of them off");
-  }
-  const auto& rules = config.controllers.rules;
-  for (size_t i = 0; i < rules.size(); ++i) {
-    const auto kind = enum_from_name<model::UnitKind>(rules[i].set);
-    if (rules[i].set == "cut" || (kind && pruning.kinds().contains(*kind))) {
-      v.problem(fmt::format("controllers/rules/{}/set", i),
-                rules[i].set + " is set by controllers/pruning; turn one of them off");
-    }
+              "counts layers, of which controllers/pruning/layers removes some; turn one of them "
+              "off");
   }
   if (config.run.guard.domain && config.run.guard.action == GuardAction::kStop) {
     v.problem("guard/action", "stop goes back to an earlier checkpoint, and what pruning has cut "
@@ -115,9 +108,7 @@ train::Controllers make_controllers(const DynamicConfig& config, model::Decoder*
         decoder ? std::ssize((*decoder)->layers) : std::numeric_limits<int64_t>::max();
     list.push_back(std::make_unique<train::Freezing>(options.freezing, layers));
   }
-  if (options.pruning.enabled && decoder) {
-    list.push_back(std::make_unique<Pruning>(options.pruning, *decoder));
-  }
+  if (options.pruning.enabled) list.push_back(std::make_unique<Pruning>(options.pruning, decoder));
   if (!options.rules.empty()) list.push_back(std::make_unique<train::Rules>(options.rules));
   if (options.early_stopping.enabled) {
     list.push_back(std::make_unique<train::EarlyStopping>(options.early_stopping));

@@ -66,7 +66,7 @@ struct DynamicConfig {
   void validate(Validation& v) const;
 };
 
-/// The enabled controllers in their order; without a decoder all but pruning.
+/// The enabled controllers in their order; without a decoder only to ask for names and knobs.
 /// Throws: ConfigError if a target of pruning cannot be met.
 train::Controllers make_controllers(const DynamicConfig& config,
                                     model::Decoder* decoder = nullptr);

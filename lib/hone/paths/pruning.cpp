@@ -12,8 +12,6 @@ namespace {
 
 using model::UnitKind;
 
-constexpr UnitKind kKinds[] = {UnitKind::kHeads, UnitKind::kChannels, UnitKind::kLayers};
-
 Json masks_json(const model::Masks& masks) {
   Json object = Json::object();
   for (const auto& [layer, on] : masks) {
@@ -96,12 +94,13 @@ std::map<UnitKind, nn::PruneOptions> PruningOptions::kinds() const {
 PrunedDecoder::PrunedDecoder(model::Decoder& decoder, kernels::FusedAdamW& optimizer,
                              train::Knobs& knobs)
     : decoder_(decoder), optimizer_(optimizer) {
-  for (const UnitKind kind : kKinds) {
-    knobs.add(enum_name(kind), {[this, kind] { return masks_json(masks_of(decoder_, kind)); },
-                                [this, kind](const Json& value) {
-                                  model::add_gates(decoder_, {kind});
-                                  model::set_masks(decoder_, kind, masks_from_json(value));
-                                }});
+  for (const auto& named : EnumNames<UnitKind>::values) {
+    const UnitKind kind = named.first;
+    knobs.add(named.second, {[this, kind] { return masks_json(masks_of(decoder_, kind)); },
+                             [this, kind](const Json& value) {
+                               model::add_gates(decoder_, {kind});
+                               model::set_masks(decoder_, kind, masks_from_json(value));
+                             }});
   }
   knobs.add("cut", {[] { return nullptr; }, [this](const Json& value) {
                       const auto kind = enum_from_name<UnitKind>(value.get<std::string>());
@@ -116,7 +115,7 @@ void PrunedDecoder::cut(UnitKind kind) {
 
 bool PrunedDecoder::cut_all() {
   bool any = false;
-  for (const UnitKind kind : kKinds) {
+  for (const auto& [kind, name] : EnumNames<UnitKind>::values) {
     for (const auto& [layer, on] : masks_of(decoder_, kind)) {
       if (alive(on) == static_cast<int64_t>(on.size())) continue;
       cut(kind);
@@ -128,40 +127,26 @@ bool PrunedDecoder::cut_all() {
 }
 
 Json PrunedDecoder::state() const {
-  const auto& left = decoder_->config().pruned;
-  return {{"left", left.empty() ? Json(nullptr) : model::pruned_json(left)},
+  return {{"left", model::pruned_json(decoder_->config().pruned)},
           {"gates", model::gates_json(decoder_)}};
 }
 
 void PrunedDecoder::restore(const Json& state) {
-  if (const Json& left = state.at("left"); !left.is_null()) {
-    const auto layers = model::pruned_from_json(left, decoder_->config(), "the checkpoint");
-    model::follow(optimizer_, decoder_, model::cut_to(decoder_, layers));
-  }
+  const auto left = model::pruned_from_json(state.at("left"), decoder_->config(), "the checkpoint");
+  if (!left.empty()) model::follow(optimizer_, decoder_, model::cut_to(decoder_, left));
   model::restore_gates(decoder_, state.at("gates"));
 }
 
-void PrunedDecoder::measure(train::Signals& signals) const {
-  if (!model::has_gates(decoder_, UnitKind::kHeads)) return;
-  for (const auto& [layer, on] : model::masks(decoder_, UnitKind::kHeads)) {
-    signals.set("heads_alive/" + std::to_string(layer), static_cast<double>(alive(on)));
-  }
-}
-
-Json PrunedDecoder::metrics() const {
-  if (!model::has_gates(decoder_, UnitKind::kHeads)) return Json::object();
-  Json heads = Json::object();
-  for (const auto& [layer, on] : model::masks(decoder_, UnitKind::kHeads)) {
-    heads[std::to_string(layer)] = alive(on);
-  }
-  return {{"heads_alive", std::move(heads)}};
-}
-
-Json PrunedDecoder::importance() const {
+Json PrunedDecoder::measure(train::Signals& signals, bool with_importance) const {
   Json row = Json::object();
   if (!model::has_gates(decoder_, UnitKind::kHeads)) return row;
+  for (const auto& [layer, on] : model::masks(decoder_, UnitKind::kHeads)) {
+    const std::string name = std::to_string(layer);
+    row["heads_alive"][name] = alive(on);
+    signals.set("heads_alive/" + name, static_cast<double>(alive(on)));
+  }
   const nn::Gate& gate = decoder_->layers.front()->self_attn->gate;
-  if (!gate->measured() || gate->batches() == 0) return row;
+  if (!with_importance || !gate->measured() || gate->batches() == 0) return row;
   for (const auto& [layer, values] : model::importances(decoder_, UnitKind::kHeads)) {
     row["head_importance"][std::to_string(layer)] = values;
   }
@@ -170,16 +155,17 @@ Json PrunedDecoder::importance() const {
 
 // --- the controller ---
 
-Pruning::Pruning(const PruningOptions& options, model::Decoder& decoder)
+Pruning::Pruning(const PruningOptions& options, model::Decoder* decoder)
     : options_(options), decoder_(decoder) {
+  if (!decoder_) return;
   for (const auto& [kind, prune] : options_.kinds()) {
     try {
       nn::check_target(prune, kind == UnitKind::kLayers ? as_one(units(kind)) : units(kind));
     } catch (const Error& error) {
       throw ConfigError({{"/controllers/pruning/" + enum_name(kind), error.what()}});
     }
-    model::add_gates(decoder_, {kind});
-    if (prune.rule != nn::PruneRule::kRandom) model::measure(decoder_, kind, prune.importance);
+    model::add_gates(*decoder_, {kind});
+    if (prune.rule != nn::PruneRule::kRandom) model::measure(*decoder_, kind, prune.importance);
   }
 }
 
@@ -190,10 +176,10 @@ std::vector<std::string> Pruning::owns() const {
 }
 
 std::vector<nn::PruneUnits> Pruning::units(UnitKind kind) const {
-  const model::Masks masks = masks_of(decoder_, kind);
+  const model::Masks masks = masks_of(*decoder_, kind);
   const auto since = off_since_.find(kind);
   std::vector<nn::PruneUnits> layers;
-  for (const model::LayerUnits& layer : model::units(decoder_, kind)) {
+  for (const model::LayerUnits& layer : model::units(*decoder_, kind)) {
     nn::PruneUnits units{.on = masks.at(layer.layer), .groups = layer.groups};
     units.off_since.assign(units.on.size(), -1);
     if (since != off_since_.end()) units.off_since = since->second.at(layer.layer);
@@ -205,10 +191,10 @@ std::vector<nn::PruneUnits> Pruning::units(UnitKind kind) const {
 void Pruning::decide(UnitKind kind, const nn::PruneOptions& options, int64_t step,
                      train::Adjuster& adjuster) {
   std::vector<nn::PruneUnits> layers = units(kind);
-  const std::vector<model::LayerUnits> present = model::units(decoder_, kind);
+  const std::vector<model::LayerUnits> present = model::units(*decoder_, kind);
   const bool random = options.rule == nn::PruneRule::kRandom;
   if (!random) {
-    const model::Importances importances = model::importances(decoder_, kind);
+    const model::Importances importances = model::importances(*decoder_, kind);
     for (size_t i = 0; i < layers.size(); ++i) {
       layers[i].importance = importances.at(present[i].layer);
     }
@@ -226,9 +212,9 @@ void Pruning::decide(UnitKind kind, const nn::PruneOptions& options, int64_t ste
   adjuster.set(enum_name(kind), masks_json(masks),
                fmt::format("{} of {} {} stay on, by {}", on, all, enum_name(kind),
                            random ? "chance" : enum_name(options.importance)));
-  if (!random) model::reset_importances(decoder_, kind);
+  if (!random) model::reset_importances(*decoder_, kind);
   if (step < options.end) return;
-  model::measure(decoder_, kind, std::nullopt);
+  model::measure(*decoder_, kind, std::nullopt);
   off_since_.erase(kind);
   if (options_.cut) adjuster.set("cut", enum_name(kind), "the schedule has ended");
 }

@@ -50,12 +50,9 @@ class PrunedDecoder {
   /// Cuts all that is off: for the end of a run. Returns whether there was any.
   bool cut_all();
 
-  /// Sets heads_alive/<layer> where heads have gates.
-  void measure(train::Signals& signals) const;
-  /// {"heads_alive": {"0": 4, ...}}; {} where heads have no gates.
-  Json metrics() const;
-  /// {"head_importance": {"0": [...], ...}}; {} where it is not measured.
-  Json importance() const;
+  /// Sets heads_alive/<layer>, and gives the same for metrics.jsonl as {"heads_alive": {"0": 4}},
+  /// with "head_importance": {"0": [...]} if asked for and measured; {} where heads have no gates.
+  Json measure(train::Signals& signals, bool with_importance) const;
 
  private:
   void cut(model::UnitKind kind);
@@ -67,8 +64,9 @@ class PrunedDecoder {
 /// Switches units off by their importance as each kind's schedule says.
 class Pruning : public train::Controller {
  public:
-  /// Throws: hone::Error if a target cannot be met.
-  Pruning(const PruningOptions& options, model::Decoder& decoder);
+  /// Without a decoder it only tells its name and knobs.
+  /// Throws: ConfigError if a target cannot be met.
+  Pruning(const PruningOptions& options, model::Decoder* decoder);
 
   std::string name() const override { return "pruning"; }
   std::vector<std::string> owns() const override;
@@ -85,7 +83,7 @@ class Pruning : public train::Controller {
   std::vector<nn::PruneUnits> units(model::UnitKind kind) const;
 
   const PruningOptions options_;
-  model::Decoder& decoder_;
+  model::Decoder* const decoder_;
   std::map<model::UnitKind, Layers> off_since_;  // of the units that are there, by layer
 };
 
