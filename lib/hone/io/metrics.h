@@ -17,8 +17,9 @@ class MetricsWriter {
   /// Opens or makes the file; a torn last line is cut off. Throws: IoError.
   explicit MetricsWriter(const std::string& folder);
 
-  /// Appends a line, see JsonLines. With an integer "step", TensorBoard gets: each finite number k as tag k; each number n of an
-  /// object k as k/n; each {"name", "perplexity"} of "evaluation" as perplexity/<name>.
+  /// Appends a line, see JsonLines. With an integer "step", TensorBoard gets: each finite number k
+  /// as tag k; each number n of an object k as k/n; each {"name", "perplexity"} of "evaluation" as
+  /// perplexity/<name>.
   /// Throws: IoError.
   void write(const Json& row);
 

@@ -113,7 +113,7 @@ class DomainRun {
   std::optional<RunParts> parts_;
   std::vector<train::Evaluation> evaluations_;
   std::optional<int64_t> returned_to_;  // step that a guard's stop went back to
-  bool pruned_ = false;                 // whether the search stopped the run
+  bool stopped_by_search_ = false;
 };
 
 DomainRun::~DomainRun() {
@@ -233,9 +233,9 @@ train::Task DomainRun::make_task() {
 }
 
 bool DomainRun::goes_on(const train::Evaluation& evaluation) {
-  if (trial_ && !trial_->evaluated(evaluation)) pruned_ = true;
+  if (trial_ && !trial_->evaluated(evaluation)) stopped_by_search_ = true;
   const Guard::Verdict verdict = guard_.judge(evaluation.scores);
-  if (pruned_ || verdict == Guard::Verdict::kStop) return false;
+  if (stopped_by_search_ || verdict == Guard::Verdict::kStop) return false;
   if (verdict == Guard::Verdict::kRebalance) {
     std::vector<std::string> domains;
     for (const data::DatasetPtr& set : data_.train) domains.push_back(set->domain);
@@ -332,7 +332,7 @@ RunReport DomainRun::finish(const train::Outcome& outcome) {
   const bool saved = trial_ ? done && trial_->save_model : done || returned_to_;
   if (saved && config_.train.steps > 0) save_model();
   report.json = domain_report({config_, outcome, evaluations_, growth_, base_held_out_, data_,
-                               returned_to_, pruned_});
+                               returned_to_, stopped_by_search_});
   extension_.report(report.json);
   if (outcome.ending != train::Ending::kSignal) io::write_report(folder_.path(), report.json);
   report.summary = domain_summary(config_, outcome, folder_.path());

@@ -60,7 +60,8 @@ RunKnobs::RunKnobs(RunParts& parts, kernels::FusedAdamW& optimizer, train::Knobs
                 parts_.loader.set_weights(replaced(parts_.loader.weights(),
                                                    set_names(parts_.data), v, "mix_weights"));
               }});
-  knobs_.add("frozen_layers", {[this] { return frozen_; }, [this](const Json& v) { set_frozen(v); }});
+  knobs_.add("frozen_layers",
+             {[this] { return frozen_; }, [this](const Json& v) { set_frozen(v); }});
   knobs_.add("augmentation_rate", {[this] { return parts_.loader.augmentation_rate(); },
                                    [this](const Json& v) {
                                      parts_.loader.set_augmentation_rate(v.get<double>());

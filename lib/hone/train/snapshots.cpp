@@ -40,6 +40,7 @@ int64_t Snapshots::restore(const std::string& name) {
 }
 
 void Snapshots::refresh(int64_t step) {
+  if (snapshots_.empty()) return;  // asked at every step
   const auto parameters = optimizer_.parameters();
   const auto same = [](const auto& a, const auto& b) {
     return a.first == b.first && a.second.sizes() == b.second.sizes();
@@ -67,7 +68,9 @@ Json Snapshots::save(const std::string& path) const {
     for (const auto& [key, tensor] : snapshot.parameters) {
       tensors.emplace_back(name + kParameter + key, tensor);
     }
-    for (const auto& [key, tensor] : snapshot.state) tensors.emplace_back(name + kState + key, tensor);
+    for (const auto& [key, tensor] : snapshot.state) {
+      tensors.emplace_back(name + kState + key, tensor);
+    }
   }
   if (!tensors.empty()) io::write_safetensors(path, tensors);
   return steps;
