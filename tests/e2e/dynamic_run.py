@@ -179,8 +179,9 @@ class DynamicRun(tiny_run.DataTest):
         shutil.rmtree(run.out, ignore_errors=True)
 
     def test_bad_replays_are_refused(self):
-        other = self.config | {"seed": 7}
-        self.refused(other, "--replay", str(self.decisions), words=["/config/seed", "only that run can be replayed"])
+        other = self.config | {"seed": 7, "neftune_alpha": 5}
+        self.refused(other, "--replay", str(self.decisions),
+                     words=["/config/seed", "/config/neftune_alpha", "only that run can be replayed"])
         self.refused(self.config, "--replay", str(self.decisions), "--dry-run", words=["only one of"])
         torn = self.folder / "torn.jsonl"
         torn.write_text("\n".join(self.decisions.read_text().splitlines()[:1] + ["{", "{}"]) + "\n")

@@ -21,9 +21,10 @@ namespace {
 
 /// What must agree for the decisions of a run to repeat it: all that makes its weights but the
 /// controllers.
-Json identity(const DomainConfig& config, const Json& manifest) {
-  Json run = config::to_json(config);
+Json identity(const DynamicConfig& config, const Json& manifest) {
+  Json run = config::to_json(config.run);
   run.erase("about");
+  run["neftune_alpha"] = config.neftune_alpha;
   return {{"config", std::move(run)},
           {"weights", manifest.at("base_weights")},
           {"data", manifest.at("data")}};
@@ -75,7 +76,7 @@ class Dynamics : public RunExtension {
 
 void Dynamics::open(RunParts& parts) {
   parts_ = &parts;
-  const Json run = identity(config_.run, parts.manifest);
+  const Json run = identity(config_, parts.manifest);
   train::BoardOptions options{.dry_run = mode_.dry_run};
   if (mode_.replay) options.replay = train::read_decisions(*mode_.replay, run);
   log_.emplace(parts.folder.path(), run);
