@@ -234,8 +234,9 @@ TEST_CASE("Waiting trials are claimed once, the oldest first") {
   CHECK_FALSE(a.start);
   const auto other = file.open();
   CHECK(other->claim_waiting(file.study.id)->id == a.id);
-  const auto claimed = file.storage->claim_waiting(file.study.id);
+  const auto claimed = file.storage->claim_waiting(file.study.id, {{"worker", "me"}});
   REQUIRE(claimed);
+  CHECK(claimed->user_attrs.at("worker") == "me");
   CHECK(claimed->id == b.id);
   CHECK(claimed->state == TrialState::kRunning);
   CHECK(claimed->start);

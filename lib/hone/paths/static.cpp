@@ -267,7 +267,11 @@ void Supervisor::reap() {
       }
       log_warning(fmt::format("the worker of trial {} died ({}); the trial is enqueued again",
                               trial->number, code));
-      storage_->fail_and_retry(trial->id, retry_options(config_.study));
+      try {
+        storage_->fail_and_retry(trial->id, retry_options(config_.study));
+      } catch (const tune::TrialFinished& error) {
+        log_info(error.what());  // its heartbeat was missed before its death was noticed
+      }
     }
     if (code == 0 || stopping_) continue;
     const int64_t ended_now = ended(trials);

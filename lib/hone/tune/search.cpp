@@ -91,9 +91,8 @@ int64_t Search::enqueue_points(const std::vector<std::vector<Param>>& points, in
 
 std::optional<Trial> Search::ask() {
   storage_.fail_stale(study_.id, options_.retry);
-  while (std::optional<Trial> trial = storage_.claim_waiting(study_.id)) {
-    trial->user_attrs[kWorker] = options_.worker;  // before the draw, which may take long or die
-    storage_.set_trial_attrs(trial->id, {{kWorker, options_.worker}});
+  while (std::optional<Trial> trial =
+             storage_.claim_waiting(study_.id, {{kWorker, options_.worker}})) {
     if (draw(*trial)) return trial;
   }
   return std::nullopt;

@@ -55,9 +55,9 @@ class Storage {
   /// A new RUNNING trial that starts now; or one that is as `copy` in all but id and number
   /// (WAITING to enqueue it; a finished one to record it).
   virtual Trial create_trial(int64_t study_id, const Trial* copy = nullptr) = 0;
-  /// The oldest WAITING trial, now RUNNING, with a first heartbeat, and the caller's alone; nullopt
-  /// if there is none.
-  virtual std::optional<Trial> claim_waiting(int64_t study_id) = 0;
+  /// The oldest WAITING trial, now RUNNING, with a first heartbeat and the user attributes `attrs`,
+  /// and the caller's alone; nullopt if there is none.
+  virtual std::optional<Trial> claim_waiting(int64_t study_id, const Attributes& attrs = {}) = 0;
 
   /// Throw: TrialFinished; Error if a parameter's distribution is incompatible with the study's.
   virtual void set_params(int64_t trial_id, const std::vector<Param>& params) = 0;

@@ -354,7 +354,8 @@ Trial SqlStorage::create_trial(int64_t study_id, const Trial* copy) {
   return made;
 }
 
-std::optional<Trial> SqlStorage::claim_waiting(int64_t study_id) {
+std::optional<Trial> SqlStorage::claim_waiting(int64_t study_id, const Attributes& attrs) {
+  check_keys(attrs);
   int64_t& first = caches_[study_id].first_waiting;
   // Mostly nothing waits: that is seen without a lock. A trial never waits again, and ids appear
   // in ascending order, so what lies before the first waiting one need not be looked at again.
@@ -378,8 +379,10 @@ std::optional<Trial> SqlStorage::claim_waiting(int64_t study_id) {
             connection_->skip_locked() + ") RETURNING trial_id",
         {time_text(now()), study_id, first});
     if (rows.empty()) return std::nullopt;
-    beat(rows.integer(0, 0));  // so that it is missed if the claimer dies at once
-    return read_trial(rows.integer(0, 0));
+    const int64_t claimed = rows.integer(0, 0);
+    beat(claimed);  // so that it is missed if the claimer dies at once
+    write_attrs(*connection_, claimed, attrs, /*system=*/false);
+    return read_trial(claimed);
   });
 }
 

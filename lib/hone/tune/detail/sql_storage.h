@@ -28,7 +28,7 @@ class SqlStorage : public Storage {
   std::vector<TrialPtr> trials(int64_t study_id) override;
   Trial trial(int64_t trial_id) override;
   Trial create_trial(int64_t study_id, const Trial* copy) override;
-  std::optional<Trial> claim_waiting(int64_t study_id) override;
+  std::optional<Trial> claim_waiting(int64_t study_id, const Attributes& attrs) override;
 
   void set_params(int64_t trial_id, const std::vector<Param>& params) override;
   void report(int64_t trial_id, int64_t step, double value) override;
