@@ -1,6 +1,5 @@
 # hone_room(<name> [TORCH] SOURCES <files> [USES <rooms>] [LINK <targets>] [PRIVATE_LINK <targets>])
-#   One room of lib/hone: static library hone_<name>, alias hone::<name>. TORCH gives it LibTorch and
-#   the shared precompiled header.
+#   One room of lib/hone: static library hone_<name>, alias hone::<name>. TORCH gives it LibTorch.
 # hone_test(<name> [TORCH] SOURCES <files> USES <rooms> [LABELS <labels>])
 #   One Catch2 program test_<name>, registered with ctest.
 
@@ -25,26 +24,43 @@ if(HONE_LINKER)
   target_link_options(hone_flags INTERFACE $<BUILD_INTERFACE:-fuse-ld=${HONE_LINKER}>)
 endif()
 
-# One precompiled torch/torch.h for every target that uses LibTorch: 4 s a file instead of 17.
-function(hone_torch_pch target)
-  if(NOT TARGET hone_pch)
-    file(WRITE ${PROJECT_BINARY_DIR}/hone_pch.cpp "")
-    add_library(hone_pch STATIC ${PROJECT_BINARY_DIR}/hone_pch.cpp)
-    target_link_libraries(hone_pch PRIVATE hone_flags hone::torch)
-    set_target_properties(hone_pch PROPERTIES POSITION_INDEPENDENT_CODE ON)
-    target_precompile_headers(hone_pch PRIVATE <torch/torch.h>)
-    # LibTorch's include folder holds a newer fmt, found before the installed one whose library is
-    # linked: only its headers serve.
-    target_compile_definitions(hone_pch PRIVATE FMT_HEADER_ONLY=1)
+# Gives a target one of the two precompiled headers that all share: with TORCH the core of LibTorch,
+# and in both the libraries that most files use. Not torch/torch.h, whose hundred modules cost every
+# file a second of instantiations.
+function(hone_pch target)
+  cmake_parse_arguments(PCH "TORCH" "" "" ${ARGN})
+  set(pch hone_plain_pch)
+  if(PCH_TORCH)
+    set(pch hone_torch_pch)
+  endif()
+  if(NOT TARGET ${pch})
+    file(WRITE ${PROJECT_BINARY_DIR}/${pch}.cpp "")
+    add_library(${pch} STATIC ${PROJECT_BINARY_DIR}/${pch}.cpp)
+    target_link_libraries(${pch} PRIVATE hone_flags nlohmann_json::nlohmann_json)
+    if(PCH_TORCH)
+      target_link_libraries(${pch} PRIVATE hone::torch)
+      # LibTorch's include folder holds a newer fmt, found before the installed one whose library is
+      # linked: only its headers serve.
+      target_compile_definitions(${pch} PRIVATE FMT_HEADER_ONLY=1)
+      target_precompile_headers(${pch} PRIVATE <torch/autograd.h> <torch/nn/module.h>
+        <torch/nn/pimpl.h> <torch/types.h> <torch/utils.h>)
+    else()
+      target_link_libraries(${pch} PRIVATE fmt::fmt)
+    endif()
+    target_precompile_headers(${pch} PRIVATE <fmt/format.h> <nlohmann/json.hpp> <filesystem>
+      <fstream> <functional> <optional> <set> <span> <variant>)
+    set_target_properties(${pch} PROPERTIES POSITION_INDEPENDENT_CODE ON)
     if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
-      set_target_properties(hone_pch PROPERTIES PCH_INSTANTIATE_TEMPLATES ON)
+      set_target_properties(${pch} PROPERTIES PCH_INSTANTIATE_TEMPLATES ON)
     endif()
   endif()
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   # CMake gives an executable -fPIE, which clang refuses to mix with a header compiled for -fPIC.
   target_compile_options(${target} PRIVATE -fPIC)
-  target_compile_definitions(${target} PRIVATE FMT_HEADER_ONLY=1)
-  target_precompile_headers(${target} REUSE_FROM hone_pch)
+  if(PCH_TORCH)
+    target_compile_definitions(${target} PRIVATE FMT_HEADER_ONLY=1)
+  endif()
+  target_precompile_headers(${target} REUSE_FROM ${pch})
 endfunction()
 
 function(hone_room name)
@@ -57,7 +73,9 @@ function(hone_room name)
   target_link_libraries(${target} PUBLIC hone_flags ${ROOM_USES} ${ROOM_LINK} PRIVATE ${ROOM_PRIVATE_LINK})
   if(ROOM_TORCH)
     target_link_libraries(${target} PUBLIC hone::torch)
-    hone_torch_pch(${target})
+    hone_pch(${target} TORCH)
+  else()
+    hone_pch(${target})
   endif()
   set(HONE_ROOMS ${HONE_ROOMS} ${name} CACHE INTERNAL "")
 endfunction()
@@ -71,7 +89,9 @@ function(hone_test name)
   target_compile_definitions(${target} PRIVATE HONE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   if(TEST_TORCH)
     target_link_libraries(${target} PRIVATE hone::torch)
-    hone_torch_pch(${target})
+    hone_pch(${target} TORCH)
+  else()
+    hone_pch(${target})
   endif()
   add_test(NAME ${name} COMMAND ${target})
   if(NOT TEST_LABELS)

@@ -4,7 +4,8 @@
 //
 // The prompts are "ids" [batch, length] int64. Prints one line "RESULT {json}" with the wall and CPU
 // seconds of each round, those up to its first token, and the last round's ids.
-#include <torch/torch.h>
+#include <ATen/Parallel.h>
+#include <torch/types.h>
 
 #include <chrono>
 #include <ctime>

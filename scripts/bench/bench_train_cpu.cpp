@@ -5,7 +5,9 @@
 //
 // The batches are input_ids [steps, rows, length] int64; every position predicts the next of its
 // row. BENCH_START in the environment is the wall-clock time at which this process was started.
-#include <torch/torch.h>
+#include <ATen/Parallel.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 #include <chrono>
 #include <cstdlib>

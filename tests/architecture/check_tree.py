@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Checks how the source tree is put together: check_tree.py [ROOT].
 
-Arrows between rooms point down the table below, a room's detail/ is its own, a public header
-includes the std headers whose types it names, files stay small and apps stay thin. Prints each fault as
+Arrows between rooms point down the table below, a room's detail/ is its own, a source includes the
+header of its name first, a public header includes the headers whose types it names, files stay small
+and apps stay thin. Prints each fault as
 path:line: what is wrong; exit code 1 if there is one. tests/architecture/check_tree_test.py shows
 that each rule can fail.
 """
@@ -33,19 +34,21 @@ SOURCES = {".h", ".cpp", ".cu", ".cuh"}
 SMALL = SOURCES | {".py", ".sh", ".cmake", ".txt", ""}
 INCLUDE = re.compile(r'\s*#\s*include\s*[<"]([^>"]+)[>"]')
 
-# Names whose header must be included by the file itself: the precompiled header and other includes
+# Names whose header must be included by the file itself: the precompiled headers and other includes
 # hide what is missing until someone uses the header alone.
-STD_HEADERS = {
+NAMED = {
     "algorithm": r"std::(sort|stable_sort|min|max|clamp|find_if|any_of|all_of|transform)\b",
     "array": r"std::array\b",
     "chrono": r"std::chrono\b",
     "cstdint": r"\bu?int(8|16|32|64)_t\b",
     "deque": r"std::deque\b",
     "filesystem": r"std::filesystem\b",
+    "fmt/format.h": r"\bfmt::",
     "functional": r"std::function\b",
     "map": r"std::(map|multimap)\b",
     "memory": r"std::(unique_ptr|shared_ptr|make_unique|make_shared)\b",
     "mutex": r"std::(mutex|lock_guard|unique_lock)\b",
+    "nlohmann/json.hpp": r"\bnlohmann::",
     "optional": r"std::(optional|nullopt)\b",
     "set": r"std::(set|multiset)\b",
     "span": r"std::span\b",
@@ -89,12 +92,12 @@ def check_includes(path, room, lines, reach):
             yield number, f"{match[1]}: detail/ belongs to room {used} alone"
 
 
-def check_std(lines):
+def check_named(lines):
     included = {match[1] for match in map(INCLUDE.match, lines) if match}
     wanted = set()
     for number, line in enumerate(lines, 1):
         code = code_of(line)
-        for header, pattern in STD_HEADERS.items():
+        for header, pattern in NAMED.items():
             if header not in included | wanted and re.search(pattern, code):
                 wanted.add(header)
                 yield number, f"names a type of <{header}> without including it"
@@ -114,10 +117,15 @@ def check_library(root):
         for fault in check_includes(path, room, lines, reach):
             yield path, *fault
         if path.suffix in (".h", ".cuh"):
-            for fault in check_std(lines) if "detail" not in path.parts else ():
+            for fault in check_named(lines) if "detail" not in path.parts else ():
                 yield path, *fault
             if "#pragma once" not in lines:
                 yield path, 1, "header without #pragma once"
+        elif path.with_suffix(".h").exists():
+            own = path.with_suffix(".h").relative_to(root / "lib").as_posix()
+            first = next(filter(None, map(INCLUDE.match, lines)), None)
+            if not first or first[1] != own:
+                yield path, 1, f"includes something before {own}, which so is not shown to compile alone"
 
 
 def check_sizes(root):

@@ -50,6 +50,11 @@ class CheckTree(unittest.TestCase):
         self.write("lib/hone/io/a.h", '#pragma once\n// std::map\nstd::vector<int> f();  // std::pair\n')
         self.assert_faults("lib/hone/io/a.h:3: names a type of <vector> without including it")
 
+    def test_own_header_not_first(self):
+        self.write("lib/hone/core/error.cpp", '#include <string>\n#include "hone/core/error.h"\n')
+        self.assert_faults("lib/hone/core/error.cpp:1: includes something before hone/core/error.h, which so is not "
+                           "shown to compile alone")
+
     def test_missing_pragma_once(self):
         self.write("lib/hone/io/a.h", "int f();\n")
         self.assert_faults("lib/hone/io/a.h:1: header without #pragma once")

@@ -1,5 +1,5 @@
 // Reads and writes files for the Python scripts io_*.py beside this one.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <iostream>
 

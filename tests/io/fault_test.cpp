@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstring>
 

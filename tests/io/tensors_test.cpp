@@ -1,6 +1,6 @@
 #include "hone/io/tensors.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "hone/core/error.h"
 #include "hone/core/file.h"

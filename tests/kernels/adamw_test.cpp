@@ -1,6 +1,9 @@
 #include "hone/kernels/adamw.h"
 
-#include <torch/torch.h>
+#include <torch/nn/utils/clip_grad.h>
+#include <torch/optim/adamw.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "hone/core/error.h"
 #include "support/catch.h"

@@ -1,6 +1,7 @@
 #include "hone/kernels/cached_attention.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "hone/kernels/varlen_attention.h"
 #include "support/catch.h"

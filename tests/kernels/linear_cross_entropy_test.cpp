@@ -1,6 +1,8 @@
 #include "hone/kernels/linear_cross_entropy.h"
 
-#include <torch/torch.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "support/catch.h"
 #include "support/gradcheck.h"

@@ -1,7 +1,7 @@
 #include "hone/kernels/memory.h"
 
 #include <sys/resource.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cstdlib>

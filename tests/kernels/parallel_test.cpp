@@ -1,6 +1,6 @@
 #include "hone/kernels/parallel.h"
 
-#include <torch/torch.h>
+#include <ATen/Parallel.h>
 
 #include <atomic>
 #include <mutex>

@@ -1,6 +1,7 @@
 #include "hone/kernels/projection.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "support/catch.h"
 #include "support/gradcheck.h"

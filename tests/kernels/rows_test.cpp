@@ -1,6 +1,6 @@
 #include "hone/kernels/detail/rows.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <limits>
 #include <numeric>

@@ -1,6 +1,8 @@
 #include "hone/kernels/varlen_attention.h"
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "support/catch.h"
 #include "support/gradcheck.h"

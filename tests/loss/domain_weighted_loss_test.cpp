@@ -1,6 +1,9 @@
 #include "hone/loss/domain_weighted_loss.h"
 
-#include <torch/torch.h>
+#include <torch/serialize.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <sstream>
 

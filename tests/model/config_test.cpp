@@ -1,6 +1,6 @@
 #include "hone/model/config.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "hone/core/error.h"
 #include "model/support.h"

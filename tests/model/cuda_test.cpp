@@ -1,5 +1,7 @@
 // The model room on a CUDA device; each case passes at once where there is none.
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "hone/core/error.h"
 #include "hone/io/adapter.h"

@@ -1,6 +1,7 @@
 #include "hone/model/decoder.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "model/support.h"
 #include "support/catch.h"

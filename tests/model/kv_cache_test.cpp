@@ -1,6 +1,7 @@
 #include "hone/model/kv_cache.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "hone/core/random.h"
 #include "hone/model/adapter.h"

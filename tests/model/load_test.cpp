@@ -1,6 +1,6 @@
 #include "hone/model/load.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <fstream>
 

@@ -1,7 +1,7 @@
 #include "hone/model/memory.h"
 
 #include <c10/core/Allocator.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "hone/core/error.h"
 #include "hone/kernels/adamw.h"

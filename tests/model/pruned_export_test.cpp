@@ -1,6 +1,6 @@
 #include "hone/model/pruned_export.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <filesystem>
 

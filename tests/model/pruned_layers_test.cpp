@@ -1,6 +1,6 @@
 #include "hone/model/pruned_layers.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "hone/core/error.h"
 #include "hone/model/kv_cache.h"

@@ -1,6 +1,6 @@
 /// Small random decoders and batches for the tests of the model room.
 #pragma once
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <vector>
 

@@ -1,6 +1,7 @@
 #include "hone/nn/checkpointing.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "hone/core/error.h"
 #include "hone/kernels/normalisation.h"

@@ -1,6 +1,8 @@
 // Units that are cut against the same units switched off: Attention's heads, Mlp's channels,
 // blocks.
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <map>
 

@@ -1,6 +1,10 @@
 #include "hone/nn/dynamic_attention.h"
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/nn/module.h>
+#include <torch/optim/sgd.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <fstream>
 #include <sstream>

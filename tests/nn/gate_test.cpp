@@ -1,6 +1,8 @@
 #include "hone/nn/gate.h"
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "hone/core/error.h"
 #include "hone/nn/checkpointing.h"

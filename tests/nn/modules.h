@@ -1,6 +1,7 @@
 /// Small modules with random weights, for the tests of this room.
 #pragma once
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <vector>
 

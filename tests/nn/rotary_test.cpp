@@ -1,6 +1,6 @@
 #include "hone/nn/rotary.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "support/catch.h"
 #include "support/gradcheck.h"

@@ -1,6 +1,7 @@
 // Runs jobs of the serve room for tests/parity/generation.py: generation_tool <jobs.json>.
 // Prints one line of JSON a job, in the file's order of kinds; tensors go to the files named.
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <iostream>
 

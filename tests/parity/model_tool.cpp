@@ -1,6 +1,7 @@
 // Runs decoder jobs for the Python side of the parity tests: model_tool <jobs.json>.
 // Each job loads a checkpoint folder, works on one packed batch and writes what it computed.
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <filesystem>
 #include <iostream>

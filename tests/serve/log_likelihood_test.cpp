@@ -1,6 +1,7 @@
 #include "hone/serve/log_likelihood.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "hone/core/error.h"
 #include "serve/support.h"

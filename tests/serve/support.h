@@ -1,6 +1,6 @@
 /// A small decoder and tokenizer for the tests of the serve room.
 #pragma once
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <string>
 #include <vector>

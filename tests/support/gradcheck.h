@@ -1,6 +1,8 @@
 /// Gradients against central differences, and tensors against each other.
 #pragma once
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <functional>
 #include <sstream>

@@ -1,7 +1,9 @@
 #include "hone/train/trainer.h"
 
 #include <signal.h>
-#include <torch/torch.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <filesystem>
 #include <limits>

@@ -1,6 +1,6 @@
 #include "hone/io/checkpoint.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cstdio>
 #include <filesystem>

@@ -1,7 +1,7 @@
 #include "hone/io/tensors.h"
 
 #include <fcntl.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <set>

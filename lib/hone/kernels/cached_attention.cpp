@@ -1,6 +1,6 @@
 #include "hone/kernels/cached_attention.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <vector>

@@ -1,6 +1,8 @@
 #include "hone/kernels/linear_cross_entropy.h"
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 

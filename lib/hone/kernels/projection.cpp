@@ -1,6 +1,6 @@
 #include "hone/kernels/projection.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "hone/kernels/detail/dot.h"
 #include "hone/kernels/detail/rows.h"

@@ -1,4 +1,6 @@
-#include <torch/torch.h>
+#include <ATen/Parallel.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "hone/kernels/detail/rows.h"
 #include "hone/kernels/normalisation.h"

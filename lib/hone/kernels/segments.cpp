@@ -1,6 +1,6 @@
 #include "hone/kernels/segments.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 

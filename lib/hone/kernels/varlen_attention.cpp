@@ -1,6 +1,6 @@
 #include "hone/kernels/varlen_attention.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace hone::kernels {
 namespace {

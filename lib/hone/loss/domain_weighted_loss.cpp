@@ -1,6 +1,7 @@
 #include "hone/loss/domain_weighted_loss.h"
 
-#include <torch/torch.h>
+#include <torch/nn/functional/loss.h>
+#include <torch/types.h>
 
 #include <cmath>
 

@@ -1,6 +1,6 @@
 #include "hone/model/kv_cache.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 

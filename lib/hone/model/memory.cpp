@@ -1,6 +1,6 @@
 #include "hone/model/memory.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <map>

@@ -1,7 +1,7 @@
 #include "hone/model/pruned_export.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <charconv>

@@ -1,7 +1,7 @@
 #include "hone/model/pruning.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 

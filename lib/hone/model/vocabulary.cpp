@@ -1,7 +1,8 @@
 #include "hone/model/vocabulary.h"
 
 #include <fmt/format.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "hone/core/error.h"
 

@@ -1,6 +1,6 @@
 #include "hone/nn/decoder_block.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <optional>
 

@@ -1,6 +1,7 @@
 #include "hone/nn/dynamic_attention.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <set>

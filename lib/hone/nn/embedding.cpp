@@ -1,6 +1,6 @@
 #include "hone/nn/embedding.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <set>

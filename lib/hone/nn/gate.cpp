@@ -1,6 +1,8 @@
 #include "hone/nn/gate.h"
 
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/custom_class.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <string>

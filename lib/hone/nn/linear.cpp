@@ -1,6 +1,6 @@
 #include "hone/nn/linear.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 

@@ -1,6 +1,6 @@
 #include "hone/nn/mlp.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "hone/kernels/normalisation.h"
 #include "hone/nn/detail/cutting.h"

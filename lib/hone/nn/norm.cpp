@@ -1,6 +1,6 @@
 #include "hone/nn/norm.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include "hone/kernels/normalisation.h"
 

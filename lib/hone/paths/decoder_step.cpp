@@ -1,6 +1,7 @@
 #include "hone/paths/decoder_step.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <utility>
 

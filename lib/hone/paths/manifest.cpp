@@ -1,6 +1,7 @@
 #include "hone/paths/manifest.h"
 
-#include <torch/torch.h>
+#include <ATen/Parallel.h>
+#include <torch/cuda.h>
 #include <torch/version.h>
 
 #include "hone/core/hardware.h"

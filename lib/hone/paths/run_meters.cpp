@@ -1,6 +1,7 @@
 #include "hone/paths/run_meters.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 

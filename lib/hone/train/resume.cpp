@@ -1,6 +1,7 @@
 #include "hone/train/resume.h"
 
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/types.h>
 
 #include <map>
 

@@ -1,6 +1,6 @@
 #include "hone/model/detail/lora_layout.h"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>

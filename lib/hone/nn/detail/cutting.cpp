@@ -1,6 +1,7 @@
 #include "hone/nn/detail/cutting.h"
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
+#include <torch/types.h>
 
 #include <utility>
 
