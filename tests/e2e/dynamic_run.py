@@ -177,6 +177,7 @@ class DynamicRun(tiny_run.DataTest):
             self.assertIn(word, errors)
         self.assertEqual(run.step(), 0)
         shutil.rmtree(run.out, ignore_errors=True)
+        return errors
 
     def test_bad_replays_are_refused(self):
         other = self.config | {"seed": 7, "neftune_alpha": 5}
@@ -189,6 +190,20 @@ class DynamicRun(tiny_run.DataTest):
         code, errors = run.finish()
         self.assertEqual(code, 1)
         self.assertIn("torn.jsonl:2", errors)
+
+    def test_rules_on_signals_that_never_come_are_refused(self):
+        rules = [{"when": f"{signal} > 2", "set": "stop", "to": True}
+                 for signal in ("noise_scale", "train/lwa", "validation/lwa", "heads_alive/0", "loss")]
+        config = recipe(self.folder, rules=rules, early_stopping={"enabled": True, "metric": "validation/lwa"})
+        config["train"]["accumulation"] = 1
+        self.refused(config, words=[
+            "/controllers/rules/0/when: noise_scale needs train.accumulation", "/controllers/rules/1/when: train/lwa needs",
+            "/controllers/rules/2/when: validation/lwa needs", "/controllers/rules/3/when: heads_alive/0 needs",
+            "/controllers/early_stopping/metric: validation/lwa needs"])
+        layers = [{"when": f"{signal} > 2", "set": "stop", "to": True}
+                  for signal in ("update_ratio/embeddings", "update_ratio/0", "activation_rms/99")]
+        errors = self.refused(recipe(self.folder, rules=layers), words=["activation_rms/99: the model has the layers 0"])
+        self.assertNotIn("/controllers/rules/1", errors)
 
     def test_bad_recipes_are_refused(self):
         self.refused(recipe(self.folder, spike={"enabled": True, "window": 0}), words=["/controllers/spike/window"])

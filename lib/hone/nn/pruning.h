@@ -26,7 +26,7 @@ enum class PruneScope { kGlobal, kLayer };
 /// Source: s(t) from Zhu & Gupta 2017, eq. 1, from 0; normalise after Michel et al. 2019 and
 ///   Molchanov et al. 2017.
 struct PruneOptions {
-  Importance importance = Importance::kGateGradient;
+  Importance importance = Importance::kOutputNorm;
   PruneRule rule = PruneRule::kQuantile;
   PruneScope scope = PruneScope::kGlobal;
   bool normalise = true;

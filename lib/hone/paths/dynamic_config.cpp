@@ -1,7 +1,9 @@
 #include "hone/paths/dynamic_config.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <limits>
 #include <map>
 #include <memory>
@@ -9,6 +11,7 @@
 #include <utility>
 
 #include "hone/core/error.h"
+#include "hone/model/pruned_layers.h"
 
 namespace hone::paths {
 namespace {
@@ -29,6 +32,87 @@ void check_evaluations(const DynamicConfig& config, Validation& v) {
     v.problem(std::string("controllers/") + name,
               "judges evaluations, and train.eval_every is 0; set it");
   }
+}
+
+bool has_domain(const std::vector<data::DatasetOptions>& sets, const std::string& domain) {
+  return std::any_of(sets.begin(), sets.end(),
+                     [&](const data::DatasetOptions& set) { return set.domain == domain; });
+}
+
+/// Why a run never measures a signal; "" if it does, as far as that shows before the model is there.
+std::string never_measured(const DynamicConfig& config, const std::string& signal) {
+  const ControllersOptions& c = config.controllers;
+  const std::string member = signal.substr(signal.find('/') + 1);
+  const bool held_out = signal.starts_with("validation") || signal == "train_validation_gap";
+  if (held_out && config.run.train.eval_every == 0) {
+    return "is measured by evaluations, and train.eval_every is 0";
+  }
+  if (held_out && config.run.data.held_out.empty()) return "needs a set in data.held_out";
+  if (signal.starts_with("validation/") && !has_domain(config.run.data.held_out, member)) {
+    return "needs a set of that domain in data.held_out";
+  }
+  if (signal.starts_with("train/") && !has_domain(config.run.data.train, member)) {
+    return "needs a set of that domain in data.train";
+  }
+  if (signal.starts_with("heads_alive/") && !(c.pruning.enabled && c.pruning.heads)) {
+    return "needs controllers.pruning.heads";
+  }
+  const bool grows = std::any_of(c.rules.begin(), c.rules.end(), [](const train::RuleOptions& rule) {
+    return rule.set == "accumulation";
+  });
+  if (signal == "noise_scale" && config.run.train.accumulation == 1 && !grows) {
+    return "needs train.accumulation of at least 2";
+  }
+  return "";
+}
+
+/// Calls `f` with the index of each rule and each signal it names.
+template <class F>
+void for_each_signal(const std::vector<train::RuleOptions>& rules, F f) {
+  for (size_t i = 0; i < rules.size(); ++i) {
+    std::vector<std::string> problems;  // told by the rule's own validation
+    for (const auto& condition : train::parse_conditions(rules[i].when, problems)) {
+      if (train::is_signal(condition.signal)) f(i, condition.signal);
+    }
+  }
+}
+
+std::string when_of(size_t rule) { return fmt::format("controllers/rules/{}/when", rule); }
+
+/// Signals that would be waited for in vain.
+void check_signals(const DynamicConfig& config, Validation& v) {
+  const auto check = [&](const std::string& path, const std::string& signal) {
+    const std::string problem = never_measured(config, signal);
+    if (!problem.empty()) v.problem(path, signal + " " + problem);
+  };
+  const train::EarlyStoppingOptions& stopping = config.controllers.early_stopping;
+  if (stopping.enabled && train::is_signal(stopping.metric) && config.run.train.eval_every > 0) {
+    check("controllers/early_stopping/metric", stopping.metric);
+  }
+  for_each_signal(config.controllers.rules, [&](size_t rule, const std::string& signal) {
+    check(when_of(rule), signal);
+  });
+}
+
+/// Throws: ConfigError for rules on layers that the decoder lacks.
+void check_layers(const std::vector<train::RuleOptions>& rules, const model::Decoder& decoder) {
+  std::vector<std::string> layers;
+  for (const model::LayerSizes& layer : model::layer_sizes(decoder->config())) {
+    layers.push_back(std::to_string(layer.index));
+  }
+  std::vector<Problem> problems;
+  for_each_signal(rules, [&](size_t rule, const std::string& signal) {
+    const bool updates = signal.starts_with("update_ratio/");
+    if (!updates && !signal.starts_with("activation_rms/") && !signal.starts_with("heads_alive/")) {
+      return;
+    }
+    const std::string layer = signal.substr(signal.find('/') + 1);
+    if (std::find(layers.begin(), layers.end(), layer) != layers.end()) return;
+    if (updates && layer == "embeddings") return;
+    problems.push_back({"/" + when_of(rule), fmt::format("{}: the model has the layers {}", signal,
+                                                         fmt::join(layers, ", "))});
+  });
+  if (!problems.empty()) throw ConfigError(std::move(problems));
 }
 
 void check_pruning(const DynamicConfig& config, Validation& v) {
@@ -83,6 +167,7 @@ void DynamicConfig::validate(Validation& v) const {
               "between the batches of a step; halve data.tokens_per_batch for it");
   }
   check_evaluations(*this, v);
+  check_signals(*this, v);
   check_pruning(*this, v);
   check_owners(*this, v);
 }
@@ -109,6 +194,7 @@ train::Controllers make_controllers(const DynamicConfig& config, model::Decoder*
     list.push_back(std::make_unique<train::Freezing>(options.freezing, layers));
   }
   if (options.pruning.enabled) list.push_back(std::make_unique<Pruning>(options.pruning, decoder));
+  if (decoder) check_layers(options.rules, *decoder);
   if (!options.rules.empty()) list.push_back(std::make_unique<train::Rules>(options.rules));
   if (options.early_stopping.enabled) {
     list.push_back(std::make_unique<train::EarlyStopping>(options.early_stopping));

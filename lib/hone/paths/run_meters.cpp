@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "hone/model/pruned_layers.h"
 #include "hone/paths/device.h"
 
 namespace hone::paths {
@@ -47,8 +48,10 @@ void RunMeters::measure(int64_t step, train::Signals& signals) {
   if (!due(step)) return;
   parts_.decoder->set_observer({});
   measure_updates(signals);
-  for (size_t layer = 0; layer < activations_.size(); ++layer) {
-    signals.set("activation_rms/" + std::to_string(layer), activations_[layer].item<double>());
+  const auto layers = model::layer_sizes(parts_.decoder->config());
+  for (size_t i = 0; i < activations_.size(); ++i) {
+    signals.set("activation_rms/" + std::to_string(layers.at(i).index),
+                activations_[i].item<double>());
   }
   activations_.clear();
   signals.set("memory_headroom", static_cast<double>(memory_headroom_bytes(
