@@ -68,21 +68,25 @@ class SweepFaults(tiny_run.DataTest):
             sweep = self.sweep(f"killed-{round_}", 30)
             round_ += 1
             process = sweep.start()
-            ended = done = 0
+            ended = in_a_row = 0
             while process.poll() is None and kills < KILLS:
                 time.sleep(rng.uniform(0.02, 0.4))
                 # Five deaths without a finished trial between would rightly end the sweep.
-                if kills - done >= 3:
+                if in_a_row >= 3:
                     tiny_run.wait_until(lambda: complete(sweep) > ended or process.poll() is not None)
-                    ended, done = complete(sweep), kills
+                before, ended = ended, complete(sweep)
+                in_a_row = in_a_row + 1 if ended == before else 1
                 workers = children(process.pid)
                 if not workers:
                     continue
+                victim = rng.choice(workers)
                 try:
-                    os.kill(rng.choice(workers), signal.SIGKILL)
+                    os.kill(victim, signal.SIGKILL)
                 except ProcessLookupError:
                     continue
                 kills += 1
+                # A slow supervisor would see deaths on both sides of a finished trial as deaths in a row.
+                tiny_run.wait_until(lambda: victim not in children(process.pid) or process.poll() is not None)
                 if rng.random() < 0.03:
                     process.kill()
                     process.communicate()
