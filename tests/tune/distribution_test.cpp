@@ -18,6 +18,19 @@ TEST_CASE("A step that does not divide pulls high down in decimal arithmetic") {
   CHECK(std::get<IntDistribution>(validated(IntDistribution{1, 10, false, 4})).high == 9);
 }
 
+TEST_CASE("A high that was pulled down stays where it is") {
+  const auto pulled = [](double low, double high, double step) {
+    const Distribution once = validated(FloatDistribution{low, high, false, step});
+    CHECK(validated(once) == once);
+    return std::get<FloatDistribution>(once).high;
+  };
+  CHECK(pulled(0.1234567890123456, 0.7, 3e-16) <= 0.7);
+  CHECK(pulled(0, 1e300, 3e284) <= 1e300);
+  CHECK(pulled(-1e300, 1e-10, 7e290) <= 1e-10);
+  CHECK(pulled(0, 1e-320, 3e-321) == 9e-321);  // subnormal
+  CHECK(pulled(1e-5, 1e9, 0.3) > 1e9 - 0.3);
+}
+
 TEST_CASE("Distributions travel through Optuna's JSON") {
   const Distribution all[] = {
       FloatDistribution{0, 1}, FloatDistribution{1e-6, 0.1, true},
@@ -55,6 +68,9 @@ TEST_CASE("Contradictory distributions are refused") {
   refused(FloatDistribution{1, 2, true, 0.5}, "exclude each other");
   refused(FloatDistribution{1, 2, false, 0.0}, "step must be positive");
   refused(FloatDistribution{0, INFINITY}, "finite");
+  refused(FloatDistribution{-1.7e308, 1.7e308}, "too far apart");
+  refused(FloatDistribution{0, 1, false, 1e-300}, "at most 2^53 values");
+  refused(IntDistribution{-(int64_t{1} << 53), 1}, "at most 2^53 apart");
   refused(IntDistribution{3, 2}, "low must not exceed high");
   refused(IntDistribution{0, 2, true}, "log needs low >= 1");
   refused(IntDistribution{1, 2, true, 2}, "log needs step 1");

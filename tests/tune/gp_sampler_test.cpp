@@ -58,6 +58,12 @@ TEST_CASE("infinite and constant values are no obstacle") {
   drive(
       *sampler, flat, kSpace, [](const Suggestion&) -> std::vector<double> { return {2}; }, 8);
   CHECK(flat.trials.size() == 8);
+  StudyView huge = study();
+  const auto far = [](const Suggestion& x) -> std::vector<double> {
+    return {x.at("drop") > 0.2 ? 1.7e308 : -1.7e308};
+  };
+  drive(*sampler, huge, kSpace, far, 8);
+  CHECK(huge.trials.size() == 8);
 }
 
 TEST_CASE("running trials are not tried again") {

@@ -87,4 +87,9 @@ TEST_CASE("A grid that does not fit the space is refused") {
   sampler->sample_relative(study, enqueued);
   CHECK_THROWS_WITH(sampler->sample_independent(study, enqueued, "a", kA),
                     Catch::Contains("must fix all parameters"));
+  for (const Json& foreign : {Json("0"), Json(-1), Json(6), Json::object()}) {
+    trial.system_attrs["grid_id"] = foreign;
+    CHECK_THROWS_WITH(sampler->sample_independent(study, trial, "a", kA),
+                      Catch::Contains("there is no point " + foreign.dump()));
+  }
 }

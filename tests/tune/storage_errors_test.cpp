@@ -116,10 +116,14 @@ TEST_CASE("Broken rows are named") {
           "there is no distribution Zipf");
   refused("UPDATE trial_params SET param_value = 3", "the index of a choice");
   refused("UPDATE trial_params SET param_value = NULL", "a number is expected");
+  refused("UPDATE trial_params SET param_value = 1e999", "a finite value is expected");
   refused("UPDATE trial_values SET value_type = 'HUGE'", "one of FINITE");
   refused("UPDATE trial_values SET value = NULL", "a number is expected");
   refused("UPDATE trial_values SET objective = 1", "objective 0 is expected");
   refused("UPDATE trial_user_attributes SET value_json = '{\"a\"'", "JSON is expected");
+  const std::string deep = std::string(100, '[') + "NaN" + std::string(100, ']');
+  refused(("UPDATE trial_user_attributes SET value_json = '" + deep + "'").c_str(),
+          "JSON is expected");
   StudyFile file;
   file.sql("UPDATE study_directions SET direction = 'NOT_SET'");
   CHECK_THROWS_WITH(file.storage->find_study("s"),

@@ -57,6 +57,10 @@ void resolve(StaticConfig& config, tune::Storage& storage, RunCache& cache) {
   const auto study = storage.find_study(config.study.name);
   if (!study || !study->user_attrs.contains(kSearchAttr)) return resolve_presets(config, cache);
   const Json& begun = study->user_attrs.at(kSearchAttr);
+  if (!begun.is_object() || !begun.contains("presets") || !begun.contains("space")) {
+    throw ConfigError(
+        {{"/study", "the study \"" + config.study.name + "\" holds no search of hone"}});
+  }
   Json json = config::to_json(config);
   if (begun.at("presets") != json.at("presets")) {
     throw ConfigError({{"/presets", "differs from the search that the study was begun with"}});

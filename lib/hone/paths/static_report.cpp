@@ -140,7 +140,9 @@ std::string trial_line(const tune::Trial& trial) {
                                  tune::refused(trial) ? "refused" : enum_name(trial.state));
   for (const char* why : {tune::kRefused, kError}) {
     const auto found = trial.user_attrs.find(why);
-    if (found != trial.user_attrs.end()) text += ": " + found->second.get<std::string>();
+    if (found == trial.user_attrs.end()) continue;
+    text += ": " +
+            (found->second.is_string() ? found->second.get<std::string>() : found->second.dump());
   }
   if (!trial.values.empty()) text += ": " + values_text(trial.values);
   return text;

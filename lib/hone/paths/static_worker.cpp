@@ -69,6 +69,7 @@ double seconds_per_flop(const tune::StudyView& study) {
     if (trial->state != tune::TrialState::kComplete) continue;
     const auto measured = trial->user_attrs.find(kSeconds), flops = trial->user_attrs.find(kFlops);
     if (measured == trial->user_attrs.end() || flops == trial->user_attrs.end()) continue;
+    if (!measured->second.is_number() || !flops->second.is_number()) continue;
     seconds += measured->second.get<double>();
     predicted += flops->second.get<double>();
   }

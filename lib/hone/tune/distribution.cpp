@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
+#include <set>
 #include <string>
 
 #include "hone/core/error.h"
@@ -53,6 +55,25 @@ Decimal decimal(double value) {
   return result;
 }
 
+/// grid_high() in doubles; `high` itself where rounding alone keeps it off the grid.
+double rounded_grid_high(double low, double high, double step) {
+  const double steps = std::floor((high - low) / step);
+  const double last = low + (steps + 1) * step <= high ? steps + 1 : steps;
+  return std::clamp(low + last * step, low, high);
+}
+
+/// The double nearest to digits * 10^exponent.
+double nearest(Decimal number) {
+  std::string digits;
+  const bool negative = number.digits < 0;
+  if (negative) number.digits = -number.digits;
+  for (; number.digits > 0; number.digits /= 10) {
+    digits.insert(digits.begin(), static_cast<char>('0' + number.digits % 10));
+  }
+  const std::string text = (negative ? "-0" : "0") + digits + "e" + std::to_string(number.exponent);
+  return std::strtod(text.c_str(), nullptr);  // std::stod throws at subnormal numbers
+}
+
 /// low + floor((high - low) / step) * step in decimal arithmetic.
 double grid_high(double low, double high, double step) {
   constexpr int kMostDigits = 20;  // of 38 that fit, so that sums of 17-digit numbers do too
@@ -64,42 +85,47 @@ double grid_high(double low, double high, double step) {
   __int128 scaled[3];
   for (int i = 0; i < 3; ++i) {
     const int shift = parts[i].digits == 0 ? 0 : parts[i].exponent - exponent;
-    if (shift > kMostDigits) return low + std::floor((high - low) / step) * step;
+    if (shift > kMostDigits) return rounded_grid_high(low, high, step);
     scaled[i] = parts[i].digits;
     for (int k = 0; k < shift; ++k) scaled[i] *= 10;
   }
   const __int128 range = scaled[1] - scaled[0];
   if (range % scaled[2] == 0) return high;
-  __int128 last = range / scaled[2] * scaled[2] + scaled[0];
-  std::string text = last < 0 ? "-" : "";
-  if (last < 0) last = -last;
-  std::string digits;
-  for (; last > 0; last /= 10) digits.insert(digits.begin(), static_cast<char>('0' + last % 10));
-  text += (digits.empty() ? "0" : digits) + "e" + std::to_string(exponent);
-  return std::stod(text);
+  const __int128 last = range / scaled[2] * scaled[2] + scaled[0];
+  // A high that was pulled down before may have been rounded: it stays what it is.
+  if (nearest({last + scaled[2], exponent}) == high) return high;
+  return nearest({last, exponent});
 }
 
 void require(bool good, const std::string& message) {
   if (!good) throw Error(message);
 }
 
+constexpr int64_t kExact = int64_t{1} << 53;  // up to here doubles, the internal values, are exact
+
 void check(FloatDistribution& d) {
   require(std::isfinite(d.low) && std::isfinite(d.high),
           fmt::format("bounds must be finite, got [{}, {}]", d.low, d.high));
   require(d.low <= d.high, fmt::format("low must not exceed high, got [{}, {}]", d.low, d.high));
+  require(std::isfinite(d.high - d.low),
+          fmt::format("bounds are too far apart, got [{}, {}]", d.low, d.high));
   require(!d.log || d.low > 0, fmt::format("log needs low > 0, got {}", d.low));
   require(!d.log || !d.step, "log and step exclude each other for a float");
   if (!d.step) return;
   require(std::isfinite(*d.step) && *d.step > 0,
           fmt::format("step must be positive, got {}", *d.step));
+  require((d.high - d.low) / *d.step <= static_cast<double>(kExact),
+          fmt::format("step must leave at most 2^53 values in [{}, {}], got {}", d.low, d.high,
+                      *d.step));
   d.high = grid_high(d.low, d.high, *d.step);
 }
 
 void check(IntDistribution& d) {
-  constexpr int64_t kExact = int64_t{1} << 53;  // internal values are doubles
   require(d.low >= -kExact && d.high <= kExact,
           fmt::format("bounds must lie within 2^53, got [{}, {}]", d.low, d.high));
   require(d.low <= d.high, fmt::format("low must not exceed high, got [{}, {}]", d.low, d.high));
+  require(d.high - d.low <= kExact,
+          fmt::format("bounds must be at most 2^53 apart, got [{}, {}]", d.low, d.high));
   require(!d.log || d.low >= 1, fmt::format("log needs low >= 1, got {}", d.low));
   require(!d.log || d.step == 1, "log needs step 1 for an int");
   require(d.step > 0, fmt::format("step must be positive, got {}", d.step));
@@ -108,13 +134,11 @@ void check(IntDistribution& d) {
 
 void check(CategoricalDistribution& d) {
   require(!d.choices.empty(), "there must be a choice");
-  for (size_t i = 0; i < d.choices.size(); ++i) {
-    require(d.choices[i].is_primitive(),
-            "choices must be null, bools, numbers or strings, got " + d.choices[i].dump());
-    for (size_t j = 0; j < i; ++j) {
-      require(!same_choice(d.choices[i], d.choices[j]),
-              "the choice " + d.choices[i].dump() + " is there twice");
-    }
+  std::set<std::string> seen;  // their text tells 1, 1.0, true and "1" apart, as same_choice() does
+  for (const Json& choice : d.choices) {
+    const std::string text = choice.dump();
+    require(choice.is_primitive(), "choices must be null, bools, numbers or strings, got " + text);
+    require(seen.insert(text).second, "the choice " + text + " is there twice");
   }
 }
 
@@ -241,6 +265,16 @@ std::optional<int64_t> cardinality(const Distribution& distribution) {
                  [](const CategoricalDistribution& d) -> std::optional<int64_t> {
                    return static_cast<int64_t>(d.choices.size());
                  }},
+      distribution);
+}
+
+double value_at(const Distribution& distribution, int64_t k) {
+  return std::visit(
+      Overloaded{[&](const FloatDistribution& d) {
+                   return std::min(d.high, d.low + static_cast<double>(k) * d.step.value_or(0));
+                 },
+                 [&](const IntDistribution& d) { return static_cast<double>(d.low + k * d.step); },
+                 [&](const CategoricalDistribution&) { return static_cast<double>(k); }},
       distribution);
 }
 

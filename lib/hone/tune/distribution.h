@@ -39,8 +39,10 @@ using Distribution = std::variant<FloatDistribution, IntDistribution, Categorica
 
 /// The same with `high` pulled down to the last point of the grid where step does not divide, in
 /// decimal arithmetic as Optuna does it (low 0.1, high 0.3, step 0.1 keeps 0.3).
+/// Validating twice changes no more than once.
 /// Throws: Error saying what is contradictory: low > high, log with low <= 0 or with a step,
-///   step <= 0, bounds not finite, no choices, choices of other types or repeated.
+///   step <= 0, bounds or their distance not finite, integers or more values than doubles can tell
+///   apart (2^53), no choices, choices of other types or repeated.
 Distribution validated(Distribution distribution);
 
 /// {"name": "FloatDistribution", "attributes": {...}} as Optuna writes it.
@@ -55,6 +57,8 @@ bool contains(const Distribution& distribution, double value);
 bool single(const Distribution& distribution);
 /// The number of values of a discrete distribution; nullopt for a continuous one.
 std::optional<int64_t> cardinality(const Distribution& distribution);
+/// The k-th value of a discrete distribution, from 0, as an internal one.
+double value_at(const Distribution& distribution, int64_t k);
 /// Whether a study may hold both for one parameter: same class, same log, same choices.
 bool compatible(const Distribution& a, const Distribution& b);
 

@@ -31,6 +31,7 @@ using Eigen::VectorXd;
 constexpr Index kSamples = 128;
 constexpr size_t kMostFrontStarts = 5;
 constexpr double kLeastDeviation = 1e-10;  // of values that are all but equal
+constexpr double kMostValue = 1e150;       // beyond, sums of squares overflow
 constexpr double kNothing = -std::numeric_limits<double>::infinity();
 
 /// Values as a model takes them: (value - mean) / deviation.
@@ -44,6 +45,7 @@ struct Standardised {
       if (std::isfinite(v)) least = std::min(least, v), most = std::max(most, v);
     }
     if (least > most) least = most = 0;
+    least = std::max(least, -kMostValue), most = std::min(most, kMostValue);
     values = values.cwiseMax(least).cwiseMin(most);
     mean = values.mean();
     values.array() -= mean;

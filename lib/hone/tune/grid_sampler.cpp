@@ -17,26 +17,19 @@ constexpr int64_t kMostPoints = 10'000'000;
 
 std::vector<Json> values_of(const Distribution& distribution, int64_t points) {
   std::vector<Json> values;
-  if (const auto* choice = std::get_if<CategoricalDistribution>(&distribution)) {
-    return choice->choices;
-  }
   const auto count = cardinality(distribution);
   if (count > kMostPoints) throw Error(fmt::format("the grid would have {} points", *count));
   for (int64_t i = 0; i < count.value_or(points); ++i) {
     double value;
-    if (const auto* d = std::get_if<IntDistribution>(&distribution)) {
-      value = static_cast<double>(d->low + i * d->step);
-    } else if (count) {
-      const auto& d2 = std::get<FloatDistribution>(distribution);
-      value =
-          detail::untransform(distribution, d2.low + static_cast<double>(i) * d2.step.value_or(0));
+    if (count) {
+      value = value_at(distribution, i);
     } else {
-      const auto& d2 = std::get<FloatDistribution>(distribution);
+      const auto& d = std::get<FloatDistribution>(distribution);
       const double share =
           points == 1 ? 0.5 : static_cast<double>(i) / static_cast<double>(points - 1);
       const detail::Bounds b = detail::bounds(distribution);
       const double x = b.low + share * (b.high - b.low);
-      value = share == 0 ? d2.low : share == 1 ? d2.high : d2.log ? std::exp(x) : x;
+      value = share == 0 ? d.low : share == 1 ? d.high : d.log ? std::exp(x) : x;
     }
     values.push_back(external_value(distribution, value));
   }
@@ -117,10 +110,13 @@ double GridSampler::sample_independent(const StudyView&, Trial& trial, const std
   if (id == trial.system_attrs.end()) {
     throw Error("grid: an enqueued trial must fix all parameters; " + name + " is missing");
   }
-  const auto point = id->second.get<size_t>();
-  if (point >= points_.size()) throw Error(fmt::format("grid: there is no point {}", point));
-  const auto found = points_[point].find(name);
-  if (found == points_[point].end()) throw Error("grid: there are no values for " + name);
+  const int64_t point = id->second.is_number_integer() ? id->second.get<int64_t>() : -1;
+  if (point < 0 || point >= static_cast<int64_t>(points_.size())) {
+    throw Error("grid: there is no point " + id->second.dump());
+  }
+  const auto& values = points_[static_cast<size_t>(point)];
+  const auto found = values.find(name);
+  if (found == values.end()) throw Error("grid: there are no values for " + name);
   return internal_value(distribution, found->second);
 }
 

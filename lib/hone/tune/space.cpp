@@ -19,18 +19,6 @@ int64_t whole(double value, const char* key) {
   return static_cast<int64_t>(value);
 }
 
-/// The i-th value of a discrete distribution.
-double grid_value(const Distribution& distribution, int64_t i) {
-  const auto k = static_cast<double>(i);
-  if (const auto* d = std::get_if<FloatDistribution>(&distribution)) {
-    return std::min(d->high, d->low + k * d->step.value_or(0));
-  }
-  if (const auto* d = std::get_if<IntDistribution>(&distribution)) {
-    return static_cast<double>(d->low + i * d->step);
-  }
-  return k;
-}
-
 }  // namespace
 
 Distribution ParameterOptions::distribution() const {
@@ -140,12 +128,7 @@ std::vector<Param> suggest(const Space& space, Sampler& sampler, const StudyView
     } else if (drawn != joint.end() && contains(distribution, drawn->second)) {
       value = drawn->second;
     } else if (single(distribution)) {
-      value = std::visit(
-          [](const auto& d) {
-            if constexpr (requires { d.low; }) return static_cast<double>(d.low);
-            return 0.0;
-          },
-          distribution);
+      value = value_at(distribution, 0);
     } else {
       value = sampler.sample_independent(study, trial, name, distribution);
     }
@@ -173,7 +156,7 @@ std::vector<std::vector<Param>> grid(const Space& space, const std::string& path
       }
       for (int64_t i = 0; i < *cardinality(distribution); ++i) {
         longer.push_back(point);
-        longer.back().push_back({name, grid_value(distribution, i), distribution});
+        longer.back().push_back({name, value_at(distribution, i), distribution});
         if (longer.size() > kMost) throw Error("the grid has more than a million points");
       }
     }

@@ -29,14 +29,10 @@ struct Start {
   double value;
 };
 
-/// Where the k-th value of a discrete distribution lies, and the reverse.
-double place(const Distribution& d, int64_t k) {
-  const double first = from_unit(d, 0), step = num_choices(d) ? 1 : step_of(d);
-  return to_unit(d, first + static_cast<double>(k) * step);
-}
+/// Which of a discrete distribution's values lies at `unit`.
 int64_t index_of(const Distribution& d, double unit) {
-  const double first = from_unit(d, 0), step = num_choices(d) ? 1 : step_of(d);
-  return std::llround((from_unit(d, unit) - first) / step);
+  const double step = num_choices(d) ? 1 : step_of(d);
+  return std::llround((from_unit(d, unit) - value_at(d, 0)) / step);
 }
 
 class LocalSearch {
@@ -109,7 +105,7 @@ class LocalSearch {
       for (int64_t k = from; k <= to; k += gap) {
         if (k == here) continue;
         Start tried = at;
-        tried.point[axis] = place(d, k);
+        tried.point[axis] = to_unit(d, value_at(d, k));
         tried.value = p_.acquisition.value(tried.point, nullptr);
         if (tried.value > at.value && allowed(tried.point)) at = tried, here = k, moved = true;
       }

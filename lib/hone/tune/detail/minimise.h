@@ -16,12 +16,13 @@ struct Minimum {
 
 /// L-BFGS-B from `start` within [lower, upper] until no entry of the projected gradient exceeds
 /// `tolerance`, for `rounds` iterations at most. `function(x, gradient)` returns the value at x.
-/// A line search that fails ends it early: near a minimum that is what rounding does.
+/// A line search that fails ends it early: near a minimum that is what rounding does. `start` with
+/// an infinite value where no value is a number.
 inline Minimum minimise(
     const std::function<double(const Eigen::VectorXd&, Eigen::VectorXd&)>& function,
     Eigen::VectorXd start, const Eigen::VectorXd& lower, const Eigen::VectorXd& upper,
     double tolerance, int rounds) {
-  Minimum best;
+  Minimum best{start};
   auto remembering = [&](const Eigen::VectorXd& x, Eigen::VectorXd& gradient) {
     const double value = function(x, gradient);
     if (value < best.value) best = {x, value};

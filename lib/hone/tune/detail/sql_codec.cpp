@@ -78,10 +78,12 @@ std::optional<Time> parse_time(std::string_view text) {
   return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1'000'000 + fraction;
 }
 
-/// Puts quotes around the bare words NaN, Infinity and -Infinity outside strings.
+/// Puts quotes around the bare words NaN, Infinity and -Infinity outside strings. "" if brackets
+/// are nested deeper than core's reader allows: values that deep overflow the stack when copied.
 std::string quote_python_numbers(std::string_view text) {
   std::string result;
   bool in_string = false;
+  size_t depth = 0;
   for (size_t i = 0; i < text.size();) {
     if (in_string) {
       const size_t size = text[i] == '\\' ? 2 : 1;
@@ -100,6 +102,9 @@ std::string quote_python_numbers(std::string_view text) {
     }
     if (found) continue;
     in_string = text[i] == '"';
+    if (text[i] == '[' || text[i] == '{') ++depth;
+    if ((text[i] == ']' || text[i] == '}') && depth > 0) --depth;
+    if (depth > JsonLimits().max_depth) return "";
     result += text[i++];
   }
   return result;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "hone/tune/detail/sql_codec.h"
 
@@ -52,6 +53,7 @@ void read_details(Connection& connection, std::vector<Trial>& trials) {
   each_row(connection, trials, ids, "trial_params", "param_name, param_value, distribution_json",
            "param_id", [](Trial& trial, const Rows& rows, size_t row) {
              Param param{rows.text(row, 1), rows.real(row, 2), distribution_at(rows, row, 3)};
+             if (!std::isfinite(param.value)) rows.broken(row, 2, "a finite value is expected");
              // external_value() indexes the choices with it.
              if (std::holds_alternative<CategoricalDistribution>(param.distribution) &&
                  !contains(param.distribution, param.value)) {
