@@ -58,10 +58,13 @@ int64_t measured_peak(const Recipe& recipe) {
     add_lora(decoder, *recipe.request.lora, 2, rows);
   }
   kernels::FusedAdamW optimizer(trainable_parameters(decoder), {});
-  const int64_t documents = recipe.request.documents;
-  const DecoderInput input =
-      random_input(std::vector<int64_t>(documents, recipe.request.tokens_per_batch / documents),
-                   config.vocab_size);
+  const int64_t documents = recipe.request.documents, tokens = recipe.request.tokens_per_batch;
+  std::vector<int64_t> lengths(documents, tokens / documents);
+  if (const int64_t longest = recipe.request.longest; longest > 0) {
+    lengths.assign(documents, (tokens - longest) / (documents - 1));
+    lengths[0] = tokens - (documents - 1) * lengths[1];
+  }
+  const DecoderInput input = random_input(lengths, config.vocab_size);
   for (int step = 0; step < 2; ++step) {
     optimizer.zero_grad();
     for (int64_t i = 0; i < recipe.request.accumulation; ++i) loss_of(decoder, input).backward();
@@ -88,6 +91,15 @@ const Json kPruned = [] {
 
 const std::vector<Recipe> kRecipes = {
     {"full", config_of({}), {.tokens_per_batch = 1024, .documents = 4}},
+    {"full, unequal documents in a padded grid",
+     config_of({}),
+     {.tokens_per_batch = 1024, .documents = 4, .longest = 500}},
+    {"full, one document much longer, no grid",
+     config_of({}),
+     {.tokens_per_batch = 1024, .documents = 4, .longest = 700}},
+    {"lora, unequal documents, attention dropout",
+     config_of({{"attention_dropout", 0.1}}),
+     {.tokens_per_batch = 1024, .documents = 8, .longest = 250, .lora = kAttentionLora}},
     {"full, one document, accumulating",
      config_of({}),
      {.tokens_per_batch = 512, .accumulation = 2}},

@@ -37,11 +37,32 @@ std::vector<std::string> cpu_features() {
   return found;
 }
 
+/// The least limit of a control group and those above it; `bytes` if there is none below.
+int64_t least_limit(const std::string& root, std::string group, const char* name, int64_t bytes) {
+  while (true) {
+    std::ifstream file(root + group + "/" + name);
+    int64_t limit = 0;
+    if (file >> limit && limit > 0) bytes = std::min(bytes, limit);
+    const size_t slash = group.rfind('/');
+    if (slash == std::string::npos) return bytes;
+    group.resize(slash);
+  }
+}
+
 int64_t memory_limit() {
   int64_t bytes = kilobytes("/proc/meminfo", "MemTotal");
-  std::ifstream group("/sys/fs/cgroup/memory.max");
-  int64_t limit = 0;
-  if (group >> limit && limit > 0) bytes = std::min(bytes, limit);
+  std::ifstream groups("/proc/self/cgroup");  // lines "number:controllers:path"
+  for (std::string line; std::getline(groups, line);) {
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const std::string group = line.substr(second + 1);
+    if (controllers.empty()) {
+      bytes = least_limit("/sys/fs/cgroup", group, "memory.max", bytes);
+    } else if (("," + controllers + ",").find(",memory,") != std::string::npos) {
+      bytes = least_limit("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes", bytes);
+    }
+  }
   return bytes;
 }
 

@@ -3,13 +3,19 @@
 
 namespace hone::kernels {
 
-/// Keeps freed memory in the process for the next tensors, whatever their size.
+/// Keeps the memory of freed tensors in the process for the next tensors, and never more of it than
+/// tensors needed at once (page_pool.h).
 ///
 /// By default the C library returns large blocks to the kernel as they are freed, and every step
-/// pays for the pages of its logits and gradients again: 5 to 8 % of a training step on the CPU,
-/// at the same peak memory (docs/kernels.md). Memory stays at its peak between steps, so call it in
-/// a program that trains, before its first large tensor. For the whole process; no way back.
-/// Returns false where the C library has no such setting.
+/// pays for the pages of its logits and gradients again; told to keep them all, its heap falls into
+/// pieces and grows to twice what is in use (docs/memory-plan.md). This replaces LibTorch's
+/// allocator of CPU tensors for those of 256 KiB and more, so call it in a program that trains,
+/// before its first large tensor. For the whole process; no way back.
+/// Returns false where the system has no such means (it needs Linux).
 bool keep_freed_memory();
+
+/// Gives what keep_freed_memory() keeps and no tensor uses back to the system: after a run, when
+/// the process goes on to something smaller.
+void return_freed_memory();
 
 }  // namespace hone::kernels

@@ -31,7 +31,10 @@ class BlockModel {
       : c_(config),
         full_(!request.lora),
         packed_(request.documents > 1),
-        longest_((request.tokens_per_batch + request.documents - 1) / request.documents),
+        longest_(request.longest > 0
+                     ? request.longest
+                     : (request.tokens_per_batch + request.documents - 1) / request.documents),
+        padding_(padding(request.documents * longest_, request.tokens_per_batch)),
         half_(request.bytes_per_element < 4),
         targets_(targets) {}
 
@@ -73,15 +76,16 @@ class BlockModel {
     }
 
     // Norm input, its output if kept, rotated q and k, v, the mix and its softmax sums.
-    b.attention += norm(D) + (q || k || v ? D : 0) + 2 * Q + 2 * R + sizes.heads;
+    const int64_t grid = padded(2 * Q + 2 * R);
+    b.attention += norm(D) + (q || k || v ? D : 0) + grid + padded(sizes.heads);
     if (packed_ && o) b.attention += Q;  // the mix again, put back in the order of tokens
     if (c_.qk_norm) b.attention += norm(Q) + norm(K);
-    b.attention_backward = D + 2 * Q + 2 * R;
+    b.attention_backward = D + grid;
     if (c_.attention_dropout > 0) {
       // LibTorch's unfused attention: softmax, dropout's noise and their product for all pairs of
       // positions, keys and values repeated for each query head.
-      const int64_t pairs = sizes.heads * longest_;
-      b.attention += 3 * pairs + 2 * (Q - R);
+      const int64_t pairs = padded(sizes.heads * longest_);
+      b.attention += 3 * pairs + padded(2 * (Q - R));
       b.attention_backward += 2 * pairs;
     }
     // gate and up, and their product if kept. Backward: its gradient and theirs.
@@ -94,9 +98,20 @@ class BlockModel {
   /// A norm's input and, where it does not run fused (half types), its float32 steps.
   int64_t norm(int64_t width) const { return half_ ? 4 * width : width + 1; }
 
+  /// Documents of unequal length are padded to a grid for attention (kernels/segments.cpp), unless
+  /// that would more than double them.
+  double padding(int64_t grid, int64_t tokens) const {
+    if (!packed_ || grid > 2 * tokens) return 1;
+    return std::max(1.0, static_cast<double>(grid) / static_cast<double>(tokens));
+  }
+  int64_t padded(int64_t width) const {
+    return static_cast<int64_t>(padding_ * static_cast<double>(width));
+  }
+
   const DecoderConfig& c_;
   bool full_, packed_;
   int64_t longest_;
+  double padding_;  ///< positions of attention to a token
   bool half_;
   const Targets& targets_;
 };

@@ -16,7 +16,8 @@ namespace hone::model {
 /// One training step's circumstances.
 struct MemoryRequest {
   int64_t tokens_per_batch = 1024;
-  int64_t documents = 1;          ///< in a batch, of about equal length
+  int64_t documents = 1;          ///< in a batch
+  int64_t longest = 0;            ///< tokens of the longest of them; 0: all are about equally long
   int64_t bytes_per_element = 4;  ///< of weights and activations: 4 float32, 2 bfloat16
   int64_t accumulation = 1;       ///< batches a step; more keep gradients from one to the next
   int64_t checkpoint_every = 0;   ///< as Decoder::set_checkpointing

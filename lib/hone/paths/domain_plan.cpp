@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "hone/core/hardware.h"
+#include "hone/core/random.h"
 #include "hone/data/dump.h"
 #include "hone/paths/base.h"
 #include "hone/paths/domain.h"
@@ -15,8 +16,12 @@
 namespace hone::paths {
 namespace {
 
-/// Memory of the process before any tensor: LibTorch itself (libtorch.md 13).
-constexpr int64_t kProcessBytes = int64_t{350} << 20;
+/// What a process needs beside tensors, tokenizer and data: LibTorch's own tables, buffers of
+/// matrix libraries, small objects. 49 to 95 MiB in docs/memory-plan.md. Pages of files that are
+/// only read (the program, a base while it is loaded: about 85 MiB) are not in it: the kernel drops
+/// them when memory is short.
+constexpr int64_t kProcessBytes = int64_t{85} << 20;
+constexpr int64_t kVocabularyEntryBytes = 256;  ///< a token of the tokenizer with its merge
 
 /// Memory of a GPU that CUDA's context and the libraries' kernels take.
 constexpr int64_t kContextBytes = int64_t{500} << 20;
@@ -66,13 +71,52 @@ std::string describe_data(const DomainConfig& config, const DomainData& data) {
   return text;
 }
 
-int64_t documents_per_batch(const DomainConfig& config, const DomainData& data) {
-  int64_t documents = 0, tokens = 0;
+struct BatchShape {
+  int64_t documents = 1, longest = 0, positions = 0;  ///< positions: of attention's padded grid
+};
+
+/// Of batches laid of documents in a fixed random order, the one that attention pads most.
+BatchShape widest_batch(const DomainConfig& config, const DomainData& data) {
+  constexpr int kBatches = 64;
+  constexpr size_t kDocuments = 1 << 20;  // of batches too large to be filled often
+  std::vector<int64_t> lengths;
   for (const data::DatasetPtr& set : data.train) {
-    documents += set->counts.documents;
-    tokens += set->counts.tokens;
+    for (const data::Example& example : set->examples) lengths.push_back(example.length());
   }
-  return tokens == 0 ? 1 : std::max<int64_t>(1, config.data.tokens_per_batch * documents / tokens);
+  if (lengths.empty()) return {};
+  Random(0).shuffle(lengths);
+  BatchShape widest, batch{.documents = 0};
+  int64_t tokens = 0;
+  int batches = 0;
+  for (size_t i = 0; i < kDocuments && batches < kBatches; ++i) {
+    const int64_t length = lengths[i % lengths.size()];
+    if (tokens + length <= config.data.tokens_per_batch) {
+      tokens += length;
+      ++batch.documents;
+      batch.longest = std::max(batch.longest, length);
+      continue;
+    }
+    batch.positions = batch.documents * batch.longest;
+    if (batch.positions > 2 * tokens) batch.positions = tokens;  // attended one by one
+    if (batch.positions > widest.positions) widest = batch;
+    batch = {.documents = 1, .longest = length};
+    tokens = length;
+    ++batches;
+  }
+  return batches > 0 ? widest : batch;
+}
+
+/// Of the documents in memory, whose ids, targets and weights are three vectors.
+int64_t data_bytes(const DomainData& data) {
+  constexpr int64_t kToken = 2 * sizeof(int64_t) + sizeof(float);
+  constexpr int64_t kDocument = sizeof(data::Example) + 3 * 16;  // and the heap's own bytes
+  int64_t bytes = 0;
+  for (const auto* sets : {&data.train, &data.held_out}) {
+    for (const data::DatasetPtr& set : *sets) {
+      bytes += kToken * set->counts.tokens + kDocument * std::ssize(set->examples);
+    }
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -85,10 +129,12 @@ DomainPlan plan_domain(const DomainConfig& config, RunCache* shared) {
   decoder.vocab_size = std::max(decoder.vocab_size, prepared.tokenizer.text.tokenizer.vocab_size());
   const DevicePlan device = prepare_device(config.device, config.threads, config.seed);
   const bool lora = config.tuning == Tuning::kLora;
+  const BatchShape batch = widest_batch(config, prepared.data);
   DomainPlan plan{.decoder = decoder, .data = prepared.data};
   plan.memory = model::predict_memory(
       decoder, {.tokens_per_batch = config.data.tokens_per_batch,
-                .documents = documents_per_batch(config, prepared.data),
+                .documents = batch.documents,
+                .longest = batch.longest,
                 .bytes_per_element = static_cast<int64_t>(c10::elementSize(device.weights)),
                 .accumulation = config.train.accumulation,
                 .checkpoint_every = config.memory.checkpoint_every,
@@ -106,9 +152,14 @@ DomainPlan plan_domain(const DomainConfig& config, RunCache* shared) {
     plan.text += fmt::format("{:<24}{:>12}\n", name, train::format_bytes(bytes));
   }
   plan.on_gpu = device.device.is_cuda();
-  plan.process_bytes = plan.memory.peak + (plan.on_gpu ? kContextBytes : kProcessBytes);
+  plan.process_bytes =
+      plan.memory.peak +
+      (plan.on_gpu ? kContextBytes
+                   : kProcessBytes + data_bytes(prepared.data) +
+                         kVocabularyEntryBytes * prepared.tokenizer.text.tokenizer.vocab_size());
   plan.device_bytes = device_memory_bytes(device.device);
   plan.fits = plan.process_bytes <= plan.device_bytes;
+  plan.text += fmt::format("{:<24}{:>12}\n", "process", train::format_bytes(plan.process_bytes));
   plan.text += fmt::format("this {} has {}: the run {}\n", plan.on_gpu ? "GPU" : "machine",
                            train::format_bytes(plan.device_bytes),
                            plan.fits ? "fits" : "does not fit");

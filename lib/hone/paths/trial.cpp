@@ -8,13 +8,17 @@
 
 #include "hone/config/writer.h"
 #include "hone/core/hardware.h"
+#include "hone/kernels/memory.h"
 
 namespace hone::paths {
 namespace {
 
-/// Lets VmHWM begin anew, so that peak_resident_bytes() is this trial's own. Linux only; where it
-/// is refused the peak is the process's.
-void reset_peak() { std::ofstream("/proc/self/clear_refs") << "5"; }
+/// Lets VmHWM begin anew, without what trials before have left, so that peak_resident_bytes() is
+/// this trial's own. Linux only; where it is refused the peak is the process's.
+void reset_peak() {
+  kernels::return_freed_memory();
+  std::ofstream("/proc/self/clear_refs") << "5";
+}
 
 }  // namespace
 
