@@ -189,7 +189,11 @@ DynamicAttention with_idle_heads(const PruneOptions& prune) {
 }
 
 TEST_CASE("DynamicAttention: the heads that do nothing go, and come back when they do") {
-  DynamicAttention m = with_idle_heads({.target = 1 / 3.0, .start = 0, .end = 4, .every = 2});
+  DynamicAttention m = with_idle_heads({.importance = Importance::kGateGradient,
+                                        .target = 1 / 3.0,
+                                        .start = 0,
+                                        .end = 4,
+                                        .every = 2});
   const at::Tensor x = random({2, 5, 6});
   const auto pass = [&] {
     m(x).square().sum().backward();
