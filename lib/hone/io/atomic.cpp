@@ -1,6 +1,7 @@
 #include "hone/io/atomic.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -112,7 +113,7 @@ void check_free_space(const std::string& folder, int64_t bytes) {
   const double free = static_cast<double>(status.f_bavail) * static_cast<double>(status.f_frsize);
   const double needed = 1.1 * static_cast<double>(bytes);
   if (free >= needed) return;
-  const auto mib = [](double value) { return std::to_string(int64_t(value) >> 20) + " MiB"; };
+  const auto mib = [](double value) { return fmt::format("{:.0f} MiB", value / (1 << 20)); };
   throw IoError(folder, "the disk has " + mib(free) + " free, " + mib(needed) + " are needed");
 }
 
