@@ -1,7 +1,10 @@
 #include "hone/kernels/page_pool.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <random>
@@ -16,14 +19,17 @@ namespace {
 
 constexpr size_t kKiB = 1024, kMiB = 1024 * kKiB;
 
-/// Anonymous memory of this process that the kernel has found pages for.
-size_t resident() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("RssAnon:")) return std::stoull(line.substr(8)) * kKiB;
+/// Bytes that the kernel says of this process.
+size_t status(const std::string& key) {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with(key)) return std::stoull(line.substr(key.size())) * kKiB;
   }
   return 0;
 }
+
+/// Anonymous memory that the kernel has found pages for.
+size_t resident() { return status("RssAnon:"); }
 
 struct Block {
   unsigned char* data;
@@ -126,6 +132,33 @@ TEST_CASE("PagePool refuses what is not its own and what there is no memory for"
   pool.release(freed.data);
   CHECK(pool.allocate(SIZE_MAX / 4) == nullptr);  // and with something free
   CHECK(kept.intact());
+}
+
+/// Limits this process's addresses to what it has now and `more` bytes, for as long as it lives.
+class AddressLimit {
+ public:
+  explicit AddressLimit(size_t more) {
+    getrlimit(RLIMIT_AS, &before_);
+    rlimit limit = before_;
+    limit.rlim_cur = status("VmSize:") + more;
+    REQUIRE(setrlimit(RLIMIT_AS, &limit) == 0);
+  }
+  ~AddressLimit() { setrlimit(RLIMIT_AS, &before_); }
+
+ private:
+  rlimit before_;
+};
+
+TEST_CASE("PagePool gives free pages back where addresses are limited") {
+  if (std::getenv("ASAN_OPTIONS")) return;  // the sanitizer's shadow needs addresses
+  PagePool pool;
+  std::vector<Block> blocks;
+  for (unsigned char i = 0; i < 32; ++i) blocks.push_back(take(pool, kMiB, i));
+  for (size_t i = 0; i < 32; i += 2) pool.release(blocks[i].data);
+  const AddressLimit limit(4 * kMiB);
+  CHECK(take(pool, 12 * kMiB, 77).intact());  // no new 12 MiB beside the holes
+  CHECK(pool.allocate(64 * kMiB) == nullptr);
+  for (size_t i = 1; i < 32; i += 2) CHECK(blocks[i].intact());
 }
 
 }  // namespace
