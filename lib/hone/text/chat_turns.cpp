@@ -213,8 +213,10 @@ std::vector<ChatSegment> training_form(const ChatTemplate& chat, const ChatInput
   if (!with_turn.starts_with(opening.base)) {
     throw Error(name_of(chat, message) + ": its turn does not start with the generation prompt");
   }
-  const std::string_view body = without_empty_thought(
-      cut_turn(with_turn, turn_suffix(chat, plain)).substr(opening.base.size()));
+  const std::string_view end = cut_turn(with_turn, turn_suffix(chat, plain));
+  // A turn of white space alone may be cut into the prompt.
+  const std::string_view body =
+      without_empty_thought(end.substr(std::min(end.size(), opening.base.size())));
   const std::string close = opening.opens && !opening.new_lines
                                 ? std::string(kClose)
                                 : "\n" + std::string(kClose) + "\n\n";
