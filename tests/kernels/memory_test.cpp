@@ -45,7 +45,7 @@ at::Tensor numbered(int64_t elements, float number) {
 
 TEST_CASE("kept memory: tensors of all sizes, from before and after, live and die in any order") {
   std::vector<at::Tensor> tensors{numbered(1 << 20, 0)};
-  REQUIRE(keep_freed_memory());
+  keep_freed_memory();
   std::mt19937 random(3);
   for (int i = 1; i < 2000; ++i) {
     tensors.push_back(

@@ -11,6 +11,15 @@
 #include <malloc.h>
 #endif
 
+// AddressSanitizer finds faults in tensors only where its own allocator holds them.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HONE_ADDRESS_SANITIZER
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define HONE_ADDRESS_SANITIZER
+#endif
+
 namespace hone::kernels {
 namespace {
 
@@ -54,7 +63,7 @@ class PooledAllocator final : public c10::Allocator {
 }  // namespace
 
 bool keep_freed_memory() {
-#ifdef __linux__
+#if defined(__linux__) && !defined(HONE_ADDRESS_SANITIZER)
   static PooledAllocator allocator;
   static const bool installed = [] {
     c10::SetAllocator(c10::kCPU, &allocator);

@@ -11,7 +11,7 @@ namespace hone::kernels {
 /// pieces and grows to twice what is in use (docs/memory-plan.md). This replaces LibTorch's
 /// allocator of CPU tensors for those of 256 KiB and more, so call it in a program that trains,
 /// before its first large tensor. For the whole process; no way back.
-/// Returns false where the system has no such means (it needs Linux).
+/// Returns false where there is no such means: it needs Linux, and AddressSanitizer needs its own.
 bool keep_freed_memory();
 
 /// Gives what keep_freed_memory() keeps and no tensor uses back to the system: after a run, when
