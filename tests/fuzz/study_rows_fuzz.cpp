@@ -5,6 +5,7 @@
 //
 // The input's first byte picks what the study is shown to, the second its directions. Each line
 // after them is a row: its table's letter and its cells, parted by tabs; an empty cell is NULL.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <functional>
@@ -165,17 +166,23 @@ void show(const StudyView& study) {
   refusing([&] { render_study_report(study); });
 }
 
+/// Whether a trial has the parameter with a distribution that holds the value.
+bool known(const StudyView& study, const std::string& name, double value) {
+  return std::any_of(study.trials.begin(), study.trials.end(), [&](const TrialPtr& trial) {
+    const Param* param = trial->param(name);
+    return param && contains(param->distribution, value);
+  });
+}
+
 /// Draws a trial; every value must lie where its distribution says.
 void sample(Sampler& sampler, const StudyView& study) {
   Trial trial;
   trial.number = static_cast<int64_t>(study.trials.size());
   const Suggestion joint = sampler.sample_relative(study, trial);
-  const SearchSpace space = intersection_space(study, false);
   for (const auto& [name, value] : joint) {
-    const auto found = space.find(name);
-    if (found != space.end()) require(contains(found->second, value), "a joint draw lies outside");
+    require(known(study, name, value), "a joint draw lies outside");
   }
-  for (const auto& [name, distribution] : space) {
+  for (const auto& [name, distribution] : intersection_space(study, /*fixed_ranges=*/false)) {
     const double value = sampler.sample_independent(study, trial, name, distribution);
     require(contains(distribution, value), "a single draw lies outside");
   }

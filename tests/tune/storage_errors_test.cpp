@@ -117,6 +117,7 @@ TEST_CASE("Broken rows are named") {
   refused("UPDATE trial_params SET param_value = 3", "the index of a choice");
   refused("UPDATE trial_params SET param_value = NULL", "a number is expected");
   refused("UPDATE trial_params SET param_value = 1e999", "a finite value is expected");
+  refused("UPDATE trial_params SET param_name = CAST(x'8d41' AS TEXT)", "a text in UTF-8");
   refused("UPDATE trial_values SET value_type = 'HUGE'", "one of FINITE");
   refused("UPDATE trial_values SET value = NULL", "a number is expected");
   refused("UPDATE trial_values SET objective = 1", "objective 0 is expected");

@@ -29,7 +29,9 @@ struct GpOptions {
 /// over the best of them is largest. Parameters that not every COMPLETE and PRUNED trial has, and
 /// those of changing range, are drawn at random.
 ///
-/// - Values are standardised; infinite ones become the worst or best finite one.
+/// - Values are standardised; infinite ones become the worst or best finite one. Those of one
+///   objective that are worse than the median m are drawn towards it first, from v to
+///   m + s log(1 + (v - m) / s), where s is the distance of m from the best.
 /// - Running trials, whose parameters are known, count by what the model expects of them, so that
 ///   parallel workers spread out (128 samples of their outcomes).
 /// - Several objectives: the expected hypervolume improvement over the Pareto front, 128 samples.
@@ -39,8 +41,9 @@ struct GpOptions {
 ///
 /// Suggestions depend on the study, the seed and nothing else; models keep no memory of each other.
 /// Cost: O(n^3) in the number of observations n; docs/benchmarks/samplers.md has times.
-/// Source: as Optuna 5.0's GPSampler, but for known constraints, constraints never violated, and
-///   models fitted anew each time; detail/gaussian_process.h, detail/acquisition.h.
+/// Source: as Optuna 5.0's GPSampler, but for values drawn towards the median, four times the local
+///   searches, known constraints, constraints never violated, and models fitted anew;
+///   detail/gaussian_process.h, detail/acquisition.h.
 std::unique_ptr<Sampler> make_gp_sampler(const GpOptions& options, uint64_t seed);
 
 }  // namespace hone::tune

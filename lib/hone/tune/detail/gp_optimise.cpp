@@ -17,7 +17,7 @@ using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
 constexpr Index kCandidates = 2048;
-constexpr size_t kStarts = 10;
+constexpr size_t kStarts = 40;
 constexpr int kRounds = 100;            // of a local search
 constexpr int64_t kAtOnce = 16;         // values of a numeric discrete axis tried at once
 constexpr double kTolerance = 1e-2;     // of the gradient on axes scaled by their lengths

@@ -204,11 +204,7 @@ void require_name(const char* what, std::string_view name) {
     throw Error(fmt::format("the {} '{}' {}", what, name.substr(0, 80), why));
   };
   if (name.find('\0') != std::string_view::npos) refuse("holds a NUL character");
-  try {
-    Json(std::string(name)).dump();
-  } catch (const Json::exception&) {
-    throw Error(fmt::format("the {} is not UTF-8", what));
-  }
+  if (!is_utf8(std::string(name))) throw Error(fmt::format("the {} is not UTF-8", what));
   size_t characters = 0;
   for (const char c : name) characters += (c & 0xc0) != 0x80;
   if (characters > kMost) refuse(fmt::format("is longer than {} characters", kMost));

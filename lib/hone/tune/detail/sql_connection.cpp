@@ -2,7 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "hone/core/json.h"
+
 namespace hone::tune::detail {
+
+bool is_utf8(const std::string& text) {
+  if (std::none_of(text.begin(), text.end(), [](char c) { return c & 0x80; })) return true;
+  try {
+    Json(text).dump();
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
 
 int64_t Rows::integer(size_t row, size_t column) const {
   if (const auto* value = std::get_if<int64_t>(&at(row, column))) return *value;
@@ -18,8 +32,10 @@ double Rows::real(size_t row, size_t column) const {
 }
 
 const std::string& Rows::text(size_t row, size_t column) const {
-  if (const auto* value = std::get_if<std::string>(&at(row, column))) return *value;
-  broken(row, column, "a text is expected");
+  const auto* value = std::get_if<std::string>(&at(row, column));
+  if (!value) broken(row, column, "a text is expected");
+  if (!is_utf8(*value)) broken(row, column, "a text in UTF-8 is expected");
+  return *value;
 }
 
 void Rows::broken(size_t row, size_t column, const std::string& why) const {
@@ -28,7 +44,9 @@ void Rows::broken(size_t row, size_t column, const std::string& why) const {
     std::string operator()(int64_t value) const { return std::to_string(value); }
     std::string operator()(double value) const { return fmt::format("{}", value); }
     std::string operator()(const std::string& value) const {
-      return value.size() > 80 ? "'" + value.substr(0, 80) + "'..." : "'" + value + "'";
+      const std::string text =
+          Json(value.substr(0, 80)).dump(-1, ' ', false, Json::error_handler_t::replace);
+      return "'" + text.substr(1, text.size() - 2) + (value.size() > 80 ? "'..." : "'");
     }
   };
   // The first column of every query identifies the row.

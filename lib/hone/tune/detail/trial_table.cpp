@@ -83,7 +83,7 @@ void TrialTable::rank(Row& row, const StudyView& study) {
 void TrialTable::set(uint32_t row, const std::string& name, double internal,
                      const Distribution& distribution) {
   const double value = is_log(distribution) ? std::log(internal) : internal;
-  if (std::isnan(value)) return;
+  if (!std::isfinite(value)) return;  // 0 in a logarithmic range
   Column& column = columns_[name];
   column.distribution = distribution;
   if (column.values.size() <= row) column.values.resize(row + 1, kAbsent);
