@@ -211,6 +211,8 @@ class DynamicRun(tiny_run.DataTest):
         config = recipe(self.folder, early_stopping={"enabled": True})
         config["train"]["eval_every"] = 0
         self.refused(config, words=["/controllers/early_stopping", "eval_every"])
+        config["train"]["eval_every"], config["data"]["held_out"] = 12, []
+        self.refused(config, words=["/controllers/early_stopping", "held_out is empty"])
         heads = {"target": 0.9, "start": 1, "end": 9, "every": 1}
         self.refused(recipe(self.folder, pruning={"enabled": True, "heads": heads}),
                      words=["/controllers/pruning/heads"])

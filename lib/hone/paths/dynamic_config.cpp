@@ -16,9 +16,16 @@
 namespace hone::paths {
 namespace {
 
+/// Why a run makes no evaluations; "" if it does.
+std::string never_evaluated(const DynamicConfig& config) {
+  if (config.run.train.eval_every == 0) return "train.eval_every is 0";
+  return config.run.data.held_out.empty() ? "data.held_out is empty" : "";
+}
+
 /// Controllers that judge evaluations, where none are made.
 void check_evaluations(const DynamicConfig& config, Validation& v) {
-  if (config.run.train.eval_every > 0) return;
+  const std::string reason = never_evaluated(config);
+  if (reason.empty()) return;
   const ControllersOptions& c = config.controllers;
   const std::pair<const char*, bool> judges[] = {
       {"early_stopping", c.early_stopping.enabled},
@@ -29,8 +36,7 @@ void check_evaluations(const DynamicConfig& config, Validation& v) {
        c.domain_weights.enabled && c.domain_weights.method == train::DomainMethod::kValidation}};
   for (const auto& [name, enabled] : judges) {
     if (!enabled) continue;
-    v.problem(std::string("controllers/") + name,
-              "judges evaluations, and train.eval_every is 0; set it");
+    v.problem(std::string("controllers/") + name, "judges evaluations, and " + reason);
   }
 }
 
@@ -39,15 +45,13 @@ bool has_domain(const std::vector<data::DatasetOptions>& sets, const std::string
                      [&](const data::DatasetOptions& set) { return set.domain == domain; });
 }
 
-/// Why a run never measures a signal; "" if it does, as far as that shows before the model is there.
+/// Why a run never measures a signal; "" if it does, as far as can be said without the model.
 std::string never_measured(const DynamicConfig& config, const std::string& signal) {
   const ControllersOptions& c = config.controllers;
   const std::string member = signal.substr(signal.find('/') + 1);
   const bool held_out = signal.starts_with("validation") || signal == "train_validation_gap";
-  if (held_out && config.run.train.eval_every == 0) {
-    return "is measured by evaluations, and train.eval_every is 0";
-  }
-  if (held_out && config.run.data.held_out.empty()) return "needs a set in data.held_out";
+  const std::string none = never_evaluated(config);
+  if (held_out && !none.empty()) return "is measured by evaluations, and " + none;
   if (signal.starts_with("validation/") && !has_domain(config.run.data.held_out, member)) {
     return "needs a set of that domain in data.held_out";
   }
@@ -57,9 +61,9 @@ std::string never_measured(const DynamicConfig& config, const std::string& signa
   if (signal.starts_with("heads_alive/") && !(c.pruning.enabled && c.pruning.heads)) {
     return "needs controllers.pruning.heads";
   }
-  const bool grows = std::any_of(c.rules.begin(), c.rules.end(), [](const train::RuleOptions& rule) {
-    return rule.set == "accumulation";
-  });
+  const bool grows = std::any_of(
+      c.rules.begin(), c.rules.end(),
+      [](const train::RuleOptions& rule) { return rule.set == "accumulation"; });
   if (signal == "noise_scale" && config.run.train.accumulation == 1 && !grows) {
     return "needs train.accumulation of at least 2";
   }
@@ -86,7 +90,7 @@ void check_signals(const DynamicConfig& config, Validation& v) {
     if (!problem.empty()) v.problem(path, signal + " " + problem);
   };
   const train::EarlyStoppingOptions& stopping = config.controllers.early_stopping;
-  if (stopping.enabled && train::is_signal(stopping.metric) && config.run.train.eval_every > 0) {
+  if (stopping.enabled && train::is_signal(stopping.metric) && never_evaluated(config).empty()) {
     check("controllers/early_stopping/metric", stopping.metric);
   }
   for_each_signal(config.controllers.rules, [&](size_t rule, const std::string& signal) {
