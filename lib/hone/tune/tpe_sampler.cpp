@@ -114,7 +114,11 @@ ParzenEstimator TpeSampler::estimator(const SearchSpace& space, Side side,
                                       double choice_prior_weight) {
   constexpr uint32_t kOut = ~uint32_t{0};
   std::vector<const TrialTable::Column*> columns;
-  for (const auto& [name, distribution] : space) columns.push_back(table_.column(name));
+  for (const auto& [name, distribution] : space) {
+    const TrialTable::Column* column = table_.column(name);
+    const bool fits = column && compatible(column->distribution, distribution);
+    columns.push_back(fits ? column : nullptr);
+  }
   Rows rows;
   std::vector<uint32_t> position(table_.rows().size(), kOut);
   for (const uint32_t row : sides_[side]) {

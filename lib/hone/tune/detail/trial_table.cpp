@@ -84,7 +84,10 @@ void TrialTable::set(uint32_t row, const std::string& name, double internal,
                      const Distribution& distribution) {
   const double value = is_log(distribution) ? std::log(internal) : internal;
   if (!std::isfinite(value)) return;  // 0 in a logarithmic range
-  Column& column = columns_[name];
+  const auto [entry, fresh] = columns_.try_emplace(name);
+  Column& column = entry->second;
+  // Another program's study may have had something else of that name.
+  if (!fresh && !compatible(column.distribution, distribution)) return;
   column.distribution = distribution;
   if (column.values.size() <= row) column.values.resize(row + 1, kAbsent);
   column.values[row] = value;
