@@ -14,6 +14,7 @@
 
 #include "hone/core/hardware.h"
 #include "hone/core/log.h"
+#include "hone/kernels/memory.h"
 #include "hone/paths/domain_data.h"
 #include "hone/paths/feasibility.h"
 #include "hone/paths/trial.h"
@@ -219,6 +220,7 @@ void warm_cache(const StaticConfig& config, RunCache& cache) {
   load_domain_data(base, tokenizer, cache);
   cache.release(cache.base(base, tokenizer.text,
                            prepare_device(base.device, base.threads, base.seed)));
+  kernels::return_freed_memory();  // what loading needed for a moment
 }
 
 }  // namespace hone::paths
