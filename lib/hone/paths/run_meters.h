@@ -27,8 +27,7 @@ struct SignalOptions {
 };
 
 /// Measures update_ratio/<layer>, activation_rms/<layer> and memory_headroom every so many steps,
-/// train/<domain> at each. <layer> is the number in tensor names, or
-/// "embeddings".
+/// train/<domain> at each. <layer> is the number in tensor names, or "embeddings".
 class RunMeters {
  public:
   RunMeters(const SignalOptions& options, RunParts& parts);
