@@ -57,6 +57,8 @@ if(HONE_CUDA)
   find_package(CUDAToolkit 13 REQUIRED)
   target_compile_definitions(${_hone_torch} INTERFACE HONE_CUDA=1)
   target_include_directories(${_hone_torch} SYSTEM INTERFACE $<BUILD_INTERFACE:${CUDAToolkit_INCLUDE_DIRS}>)
+  # By its name (libcudart.so.13) it is the one that LibTorch loads.
+  target_link_libraries(${_hone_torch} INTERFACE $<BUILD_INTERFACE:CUDA::cudart>)
   # Nothing names a symbol of libtorch_cuda, yet loading it registers the kernels.
   target_link_options(${_hone_torch} INTERFACE
     $<BUILD_INTERFACE:LINKER:--push-state,--no-as-needed>
