@@ -88,6 +88,11 @@ TEST_CASE("large objects parse in linear time and know their duplicates") {
   CHECK(reason(text + "\"key7\":0}") == "file.json: /key7: duplicate key");
 }
 
+TEST_CASE("is_utf8") {
+  for (const char* text : {"", "plain", "h\xc3\xa9", "\xf0\x9f\x98\x80"}) CHECK(is_utf8(text));
+  for (const char* text : {"\xc3", "a\xa9", "\xc0\xaf", "\xed\xa0\x80"}) CHECK_FALSE(is_utf8(text));
+}
+
 TEST_CASE("read_json_file names the file") {
   const TemporaryFolder folder;
   const std::string path = folder.path + "/a.json";

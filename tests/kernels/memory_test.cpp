@@ -3,11 +3,11 @@
 #include <sys/resource.h>
 #include <torch/types.h>
 
-#include <cstdlib>
 #include <random>
 #include <utility>
 #include <vector>
 
+#include "hone/core/sanitizer.h"
 #include "support/catch.h"
 
 namespace hone::kernels {
@@ -26,8 +26,8 @@ int64_t faults_of_a_tensor() {
 }
 
 TEST_CASE("kept memory is used again without page faults, until it is given back") {
-  if (std::getenv("ASAN_OPTIONS")) return;  // the sanitizer has an allocator of its own
-  CHECK(faults_of_a_tensor() > 10);         // even pages of 2 MiB would be 32
+  if (kAddressSanitizer) return;
+  CHECK(faults_of_a_tensor() > 10);  // even pages of 2 MiB would be 32
   REQUIRE(keep_freed_memory());
   CHECK(faults_of_a_tensor() > 10);
   for (int i = 0; i < 5; ++i) CHECK(faults_of_a_tensor() < 10);

@@ -11,25 +11,13 @@
 #include <thread>
 #include <vector>
 
+#include "hone/core/sanitizer.h"
 #include "support/catch.h"
 
 namespace hone::kernels {
 namespace {
 
 constexpr size_t kKiB = 1024, kMiB = 1024 * kKiB;
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HONE_ADDRESS_SANITIZER
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define HONE_ADDRESS_SANITIZER
-#endif
-#ifdef HONE_ADDRESS_SANITIZER
-constexpr bool kShadowed = true;  // the sanitizer's notes on memory are memory too
-#else
-constexpr bool kShadowed = false;
-#endif
 
 /// Bytes that the kernel says of this process.
 size_t status(const std::string& key) {
@@ -40,11 +28,8 @@ size_t status(const std::string& key) {
   return 0;
 }
 
-/// Anonymous memory that the kernel has found pages for.
-size_t resident() {
-  // The sanitizer's shadow of each address would be in it.
-  return std::getenv("ASAN_OPTIONS") ? 0 : status("RssAnon:");
-}
+/// Anonymous memory that the kernel has found pages for, the sanitizer's shadow among it.
+size_t resident() { return status("RssAnon:"); }
 
 struct Block {
   unsigned char* data;
@@ -76,7 +61,7 @@ TEST_CASE("PagePool: a large block is put together from small free ones") {
   CHECK(large.intact());
   CHECK(pool.statistics().held == 32 * kMiB);
   CHECK(pool.statistics().moves >= 16);
-  CHECK((kShadowed || resident() < before + kMiB));
+  CHECK((kAddressSanitizer || resident() < before + kMiB));
   for (size_t i = 1; i < 32; i += 2) CHECK(blocks[i].intact());
 }
 
@@ -103,11 +88,11 @@ TEST_CASE("PagePool never holds more than was in use at once, and keeps contents
   CHECK(end.most_used > 100 * kMiB);
   CHECK(end.most_held == end.most_used);
   CHECK(end.moves > 0);
-  CHECK((kShadowed || most < end.most_used + 4 * kMiB));  // and the test's own
+  CHECK((kAddressSanitizer || most < end.most_used + 4 * kMiB));  // and the test's own
 
   pool.trim();
   CHECK(pool.statistics().held == pool.statistics().used);
-  CHECK((kShadowed || resident() < before + pool.statistics().used + 4 * kMiB));
+  CHECK((kAddressSanitizer || resident() < before + pool.statistics().used + 4 * kMiB));
   for (const Block& block : blocks) {
     CHECK(block.intact());
     CHECK(pool.release(block.data));
@@ -165,7 +150,7 @@ class AddressLimit {
 };
 
 TEST_CASE("PagePool gives free pages back where addresses are limited") {
-  if (kShadowed) return;  // which needs addresses of its own
+  if (kAddressSanitizer) return;  // which needs addresses of its own
   PagePool pool;
   std::vector<Block> blocks;
   for (unsigned char i = 0; i < 32; ++i) blocks.push_back(take(pool, kMiB, i));

@@ -33,15 +33,6 @@ Assignment split(const std::string& text) {
   return assignment;
 }
 
-bool is_utf8(const std::string& text) {
-  try {
-    Json(text).dump();
-    return true;
-  } catch (const Json::type_error&) {
-    return false;
-  }
-}
-
 Json parse_value(const std::string& text) {
   try {
     return parse_json(text, "--set");

@@ -123,6 +123,16 @@ class Builder : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
+bool is_utf8(const std::string& text) {
+  if (std::none_of(text.begin(), text.end(), [](char c) { return c & 0x80; })) return true;
+  try {
+    Json(text).dump();
+    return true;
+  } catch (const Json::exception&) {
+    return false;
+  }
+}
+
 Json parse_json(std::string_view text, const std::string& source, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes) {
     throw IoError(source, "holds " + std::to_string(text.size()) + " bytes of JSON; the limit is " +

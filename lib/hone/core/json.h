@@ -18,6 +18,9 @@ struct JsonLimits {
   size_t max_values = 20'000'000;
 };
 
+/// Whether `text` is UTF-8. Nothing else can be printed as JSON.
+bool is_utf8(const std::string& text);
+
 /// Parses one JSON text. Differs from Json::parse: duplicate keys, numbers outside 64 bits or
 /// double, invalid UTF-8, and anything over `limits` are errors.
 /// Throws: IoError(source, reason); the reason begins with "line L: " for bad syntax and with the

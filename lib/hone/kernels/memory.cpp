@@ -5,19 +5,11 @@
 #include <cstdlib>  // defines __GLIBC__
 #include <cstring>
 
+#include "hone/core/sanitizer.h"
 #include "hone/kernels/page_pool.h"
 
 #ifdef __GLIBC__
 #include <malloc.h>
-#endif
-
-// AddressSanitizer finds faults in tensors only where its own allocator holds them.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HONE_ADDRESS_SANITIZER
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define HONE_ADDRESS_SANITIZER
 #endif
 
 namespace hone::kernels {
@@ -63,7 +55,8 @@ class PooledAllocator final : public c10::Allocator {
 }  // namespace
 
 bool keep_freed_memory() {
-#if defined(__linux__) && !defined(HONE_ADDRESS_SANITIZER)
+  if (kAddressSanitizer) return false;  // it finds faults in tensors of its own allocator only
+#ifdef __linux__
   static PooledAllocator allocator;
   static const bool installed = [] {
     c10::SetAllocator(c10::kCPU, &allocator);

@@ -6,6 +6,10 @@
 
 namespace hone::kernels {
 
+bool padded_to_grid(int64_t documents, int64_t longest, int64_t tokens) {
+  return documents > 1 && documents * longest <= 2 * tokens;
+}
+
 Segments Segments::from_offsets(std::vector<int64_t> offsets, at::Device device) {
   TORCH_CHECK_VALUE(offsets.size() >= 2 && offsets[0] == 0,
                     "Segments: offsets must begin with 0 and hold at least one document");
@@ -17,7 +21,7 @@ Segments Segments::from_offsets(std::vector<int64_t> offsets, at::Device device)
   }
   segments.offsets = std::move(offsets);
   const int64_t documents = segments.documents(), width = segments.max_length;
-  if (documents == 1 || documents * width > 2 * segments.tokens()) return segments;
+  if (!padded_to_grid(documents, width, segments.tokens())) return segments;
   std::vector<int64_t> to_grid(documents * width), from_grid(segments.tokens());
   for (int64_t d = 0; d < documents; ++d) {
     const int64_t begin = segments.offsets[d], length = segments.offsets[d + 1] - begin;

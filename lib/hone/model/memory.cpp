@@ -7,6 +7,7 @@
 
 #include "hone/core/error.h"
 #include "hone/kernels/linear_cross_entropy.h"
+#include "hone/kernels/segments.h"
 #include "hone/model/detail/lora_layout.h"
 #include "hone/model/load.h"
 
@@ -34,7 +35,7 @@ class BlockModel {
         longest_(request.longest > 0
                      ? request.longest
                      : (request.tokens_per_batch + request.documents - 1) / request.documents),
-        padding_(padding(request.documents * longest_, request.tokens_per_batch)),
+        padding_(padding(request.documents, longest_, request.tokens_per_batch)),
         half_(request.bytes_per_element < 4),
         targets_(targets) {}
 
@@ -98,11 +99,9 @@ class BlockModel {
   /// A norm's input and, where it does not run fused (half types), its float32 steps.
   int64_t norm(int64_t width) const { return half_ ? 4 * width : width + 1; }
 
-  /// Documents of unequal length are padded to a grid for attention (kernels/segments.cpp), unless
-  /// that would more than double them.
-  double padding(int64_t grid, int64_t tokens) const {
-    if (!packed_ || grid > 2 * tokens) return 1;
-    return std::max(1.0, static_cast<double>(grid) / static_cast<double>(tokens));
+  static double padding(int64_t documents, int64_t longest, int64_t tokens) {
+    if (!kernels::padded_to_grid(documents, longest, tokens)) return 1;
+    return std::max(1.0, static_cast<double>(documents * longest) / static_cast<double>(tokens));
   }
   int64_t padded(int64_t width) const {
     return static_cast<int64_t>(padding_ * static_cast<double>(width));

@@ -6,6 +6,7 @@
 #include "hone/core/hardware.h"
 #include "hone/core/random.h"
 #include "hone/data/dump.h"
+#include "hone/kernels/segments.h"
 #include "hone/paths/base.h"
 #include "hone/paths/domain.h"
 #include "hone/paths/domain_data.h"
@@ -72,7 +73,7 @@ std::string describe_data(const DomainConfig& config, const DomainData& data) {
 }
 
 struct BatchShape {
-  int64_t documents = 1, longest = 0, positions = 0;  ///< positions: of attention's padded grid
+  int64_t documents = 1, longest = 0, positions = 0;  ///< positions: that attention holds
 };
 
 /// Of batches laid of documents in a fixed random order, the one that attention pads most.
@@ -96,8 +97,9 @@ BatchShape widest_batch(const DomainConfig& config, const DomainData& data) {
       batch.longest = std::max(batch.longest, length);
       continue;
     }
-    batch.positions = batch.documents * batch.longest;
-    if (batch.positions > 2 * tokens) batch.positions = tokens;  // attended one by one
+    batch.positions = kernels::padded_to_grid(batch.documents, batch.longest, tokens)
+                          ? batch.documents * batch.longest
+                          : tokens;
     if (batch.positions > widest.positions) widest = batch;
     batch = {.documents = 1, .longest = length};
     tokens = length;

@@ -2,21 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "hone/core/json.h"
 
 namespace hone::tune::detail {
-
-bool is_utf8(const std::string& text) {
-  if (std::none_of(text.begin(), text.end(), [](char c) { return c & 0x80; })) return true;
-  try {
-    Json(text).dump();
-    return true;
-  } catch (const Json::exception&) {
-    return false;
-  }
-}
 
 int64_t Rows::integer(size_t row, size_t column) const {
   if (const auto* value = std::get_if<int64_t>(&at(row, column))) return *value;

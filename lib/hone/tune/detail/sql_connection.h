@@ -17,9 +17,6 @@ namespace hone::tune::detail {
 /// What a statement takes and gives: NULL, integer, real or text.
 using Value = std::variant<std::monostate, int64_t, double, std::string>;
 
-/// Nothing else can be printed as JSON.
-bool is_utf8(const std::string& text);
-
 /// The rows of a result. Readers throw IoError, naming database, place and content, where a cell
 /// holds something else than the schema says: SQLite checks no types.
 class Rows {
