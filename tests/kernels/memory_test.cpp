@@ -1,9 +1,16 @@
 #include "hone/kernels/memory.h"
 
+#include <ATen/ops/matmul.h>
+#include <dlfcn.h>
 #include <sys/resource.h>
 #include <torch/types.h>
 
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <random>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -61,6 +68,54 @@ TEST_CASE("kept memory: tensors of all sizes, from before and after, live and di
   const at::Tensor grown = at::arange(1 << 16).clone();
   grown.resize_({1 << 20});
   CHECK(grown[65535].item<int64_t>() == 65535);
+}
+
+template <typename Function>
+Function* of_mkl(const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
+}
+
+void* (*given)(size_t) = nullptr;
+std::atomic<int> times_given = 0;
+
+void* count_given(size_t bytes) {
+  ++times_given;
+  return given(bytes);
+}
+
+TEST_CASE("buffers of oneMKL", "[.fresh]") {
+  auto* const function = of_mkl<void* (*)(size_t)>("i_malloc");
+  if (!keep_freed_memory() || !function) return;
+  given = std::exchange(*function, &count_given);
+  const at::Tensor a = at::ones({700, 700});
+  for (int i = 0; i < 20; ++i) CHECK(at::matmul(a, a)[699][0].item<float>() == 700);
+  CHECK(times_given >= 20);
+}
+
+// oneMKL reads whom to ask at its first product: that must not be one of another test.
+TEST_CASE("kept memory: oneMKL takes the buffers of each matrix product anew and keeps none") {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  CHECK(std::system(("'" + self + "' 'buffers of oneMKL' > /dev/null").c_str()) == 0);
+}
+
+TEST_CASE("kept memory: oneMKL's blocks of all sizes may grow and are freed") {
+  if (!keep_freed_memory() || !dlsym(RTLD_DEFAULT, "i_malloc")) return;
+  auto* const take = *of_mkl<void* (*)(size_t)>("i_malloc");
+  auto* const grow = *of_mkl<void* (*)(void*, size_t)>("i_realloc");
+  auto* const release = *of_mkl<void (*)(void*)>("i_free");
+  for (const size_t size : {size_t{100}, size_t{1} << 20}) {
+    for (const size_t larger : {2 * size, size_t{3} << 20}) {
+      auto* block = static_cast<char*>(take(size));
+      std::memset(block, 7, size);
+      block = static_cast<char*>(grow(block, larger));
+      REQUIRE(block);
+      CHECK((block[0] == 7 && block[size - 1] == 7));
+      std::memset(block, 8, larger);
+      release(block);
+    }
+  }
+  release(grow(nullptr, 10));
+  release(nullptr);
 }
 
 }  // namespace

@@ -126,10 +126,13 @@ TEST_CASE("PagePool refuses what is not its own and what there is no memory for"
   int other = 0;
   CHECK_FALSE(pool.release(&other));
   CHECK_FALSE(pool.release(nullptr));
+  CHECK(pool.size(&other) == 0);
   CHECK(pool.allocate(SIZE_MAX) == nullptr);
   CHECK(pool.allocate(SIZE_MAX / 4) == nullptr);
   const Block kept = take(pool, 100, 7), freed = take(pool, 3 * kMiB, 8);
+  CHECK(pool.size(freed.data) == freed.size);
   pool.release(freed.data);
+  CHECK(pool.size(freed.data) == 0);
   CHECK(pool.allocate(SIZE_MAX / 4) == nullptr);  // and with something free
   CHECK(kept.intact());
 }

@@ -172,6 +172,12 @@ void PagePool::trim() {}
 
 #endif
 
+size_t PagePool::size(void* block) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = used_.find(static_cast<char*>(block));
+  return found == used_.end() ? 0 : found->second;
+}
+
 PagePool::Statistics PagePool::statistics() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return statistics_;

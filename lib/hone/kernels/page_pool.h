@@ -33,6 +33,9 @@ class PagePool {
   /// A block of at least `bytes`, aligned to a page, of any content; nullptr if there is none.
   void* allocate(size_t bytes);
 
+  /// Bytes of a block in use; 0 if it is not this pool's.
+  size_t size(void* block) const;
+
   /// Takes a block back. False if it is not this pool's.
   bool release(void* block);
 
