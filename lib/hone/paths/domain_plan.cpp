@@ -18,7 +18,7 @@ namespace hone::paths {
 namespace {
 
 /// What a process needs beside tensors, tokenizer and data: LibTorch's own tables, buffers of
-/// matrix libraries, small objects. 24 to 95 MiB in docs/memory-plan.md. Pages of files that are
+/// matrix libraries, small objects. 15 to 82 MiB in docs/memory-plan.md. Pages of files that are
 /// only read (the program, a base while it is loaded: about 85 MiB) are not in it: the kernel drops
 /// them when memory is short.
 constexpr int64_t kProcessBytes = int64_t{85} << 20;
