@@ -68,11 +68,11 @@ void* mkl_malloc(size_t bytes) {
 }
 
 void mkl_free(void* block) {
-  if (block && !put_back(block)) std::free(block);
+  if (!put_back(block)) std::free(block);
 }
 
 void* mkl_realloc(void* block, size_t bytes) {
-  const size_t size = block ? pool().size(block) : 0;
+  const size_t size = pool().size(block);
   if (size == 0) return std::realloc(block, bytes);
   void* const larger = mkl_malloc(bytes);
   if (!larger) return nullptr;

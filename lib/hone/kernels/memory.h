@@ -9,9 +9,10 @@ namespace hone::kernels {
 /// By default the C library returns large blocks to the kernel as they are freed, and every step
 /// pays for the pages of its logits and gradients again; told to keep them all, its heap falls into
 /// pieces and grows to twice what is in use (docs/memory-plan.md). This replaces LibTorch's
-/// allocator of CPU tensors for those of 256 KiB and more, and lends oneMKL the buffers of its matrix
-/// products, which it otherwise keeps, of every size and thread. So call it in a program that trains,
-/// before its first large tensor and matrix product. For the whole process; no way back.
+/// allocator of CPU tensors for those of 256 KiB and more, and lends oneMKL the buffers of its
+/// matrix products, which it otherwise keeps, of every size and thread. So call it in a program
+/// that trains, before its first large tensor and matrix product. For the whole process; no way
+/// back.
 /// Returns false where there is no such means: it needs Linux, and AddressSanitizer needs its own.
 bool keep_freed_memory();
 
