@@ -116,6 +116,8 @@ TEST_CASE("integers are exact") {
   const std::string digits = "/seed: expected integer of 64 bits written in digits, got ";
   CHECK(problems(R"("seed": 9223372036854775808)") == digits + "9223372036854775808");
   CHECK(problems(R"("seed": 1e16)") == digits + "1e+16");
+  CHECK(problems(R"("seed": 1000000000000000019884624838656)") == digits + "1e+30");
+  CHECK(problems(R"("seed": -9223372036854775809)") == digits + "-9.223372036854776e+18");
 }
 
 struct Bounds {

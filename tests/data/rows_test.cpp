@@ -36,6 +36,19 @@ std::string messages(const std::string& list) { return "{\"messages\": [" + list
 const std::string kUser = R"({"role": "user", "content": "q"})";
 const std::string kBot = R"({"role": "assistant", "content": "a"})";
 
+TEST_CASE("a whole number beyond 64 bits stops a row only where a template would print it") {
+  const std::string huge = "1000000000000000019884624838656";
+  const std::string call =
+      R"({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": {"n": )";
+  CHECK(reason("{\"id\": " + huge + ", \"messages\": [" + kUser + ", " + kBot + "]}").empty());
+  CHECK_THAT(reason(messages(kUser + ", " + call + huge + "}}}]}")),
+             Contains("a whole number beyond 64 bits") && Contains("make it a string"));
+  CHECK(reason(messages(kUser + ", " + call + "1e20}}}]}")).empty());
+  CHECK_THAT(reason("{\"messages\": [" + kUser + ", " + kBot + "], \"tools\": [{\"name\": \"f\", "
+                    "\"most\": " + huge + "}]}"),
+             Contains("a whole number beyond 64 bits"));
+}
+
 TEST_CASE("OpenAI messages keep their keys, and their weights apart") {
   const ChatSample sample = chat(
       R"({"messages": [{"role": "developer", "content": "s"}, {"role": "user", "content": "q",

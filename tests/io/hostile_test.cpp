@@ -96,7 +96,7 @@ std::vector<HostileHeader> hostile_headers() {
       {one("\"F32\"", "[\"1\"]", "[0,4]"), 4, "which is no size"},
       {one("\"F32\"", "[true]", "[0,4]"), 4, "which is no size"},
       {one("\"F32\"", "[9223372036854775808]", "[0,4]"), 4, "which is no size"},
-      {one("\"F32\"", "[18446744073709551616]", "[0,4]"), 4, "does not fit into 64 bits"},
+      {one("\"F32\"", "[18446744073709551616]", "[0,4]"), 4, "which is no size"},
       {one("\"F32\"", "[4611686018427387905]", "[0,4]"), 4, "does not fit into 64 bits"},
       {one("\"F32\"", "[4294967296,4294967296]", "[0,0]"), 0, "does not fit into 64 bits"},
       {one("\"U8\"", "[9223372036854775807,2]", "[0,4]"), 4, "shape and dtype need"},

@@ -60,6 +60,11 @@ TEST_CASE("DecoderConfig: what is not supported is named") {
                     Contains("hidden_size: expected integer, got \"32\""));
   CHECK_THROWS_WITH(read(changed("hidden_size", int64_t{1} << 40)),
                     Contains("hidden_size: must be in"));
+  CHECK_THROWS_WITH(read(changed("hidden_size", 1e30)),
+                    Contains("hidden_size: must be in") && Contains("got 1e+30"));
+  CHECK_THROWS_WITH(read(changed("hidden_size", 32.0)),
+                    Contains("hidden_size: expected integer, got 32.0"));
+  CHECK_THROWS_WITH(read(changed("hidden_size", UINT64_MAX)), Contains("got 18446744073709551615"));
   CHECK_THROWS_WITH(read(changed("num_key_value_heads", 3)), Contains("must divide"));
   CHECK_THROWS_WITH(read(changed("head_dim", 9)), Contains("must be even, got 9"));
   CHECK_THROWS_WITH(read(changed("tie_word_embeddings", 1)), Contains("expected true or false"));

@@ -33,6 +33,34 @@ TEST_CASE("only tokenizer.json need be there") {
   CHECK_THROWS_AS(TokenizerFolder::load(folder.path() + "/nowhere"), IoError);
 }
 
+// To the letter, but for the tokens' names.
+TEST_CASE("a folder without a length limit loads as transformers writes it") {
+  const Folder folder(R"({
+  "add_prefix_space": null,
+  "backend": "tokenizers",
+  "bos_token": "<s>",
+  "clean_up_tokenization_spaces": false,
+  "eos_token": "</s>",
+  "is_local": false,
+  "model_max_length": 1000000000000000019884624838656,
+  "tokenizer_class": "TokenizersBackend"
+}
+)");
+  const TokenizerFolder loaded = TokenizerFolder::load(folder.path());
+  CHECK(loaded.bos_id == 6);
+  CHECK(loaded.eos_id == 7);
+  CHECK(loaded.tokenizer.encode_ids("ab", true) == Ids{3});
+}
+
+TEST_CASE("an integer of tokenizer.json beyond 64 bits is refused where it is read") {
+  const Folder folder;
+  Json json = small_json();
+  json["added_tokens"][0]["id"] = 1e30;
+  folder.write("tokenizer.json", json.dump());
+  CHECK_THROWS_WITH(TokenizerFolder::load(folder.path()),
+                    Catch::Contains("added_tokens/0/id") && Catch::Contains("expected an integer"));
+}
+
 TEST_CASE("Llama classes add bos as transformers 4 does") {
   const std::string tokens = R"("bos_token": "<s>", "eos_token": {"content": "</s>", "lstrip": false})";
   const auto load = [&](const std::string& rest) {

@@ -1,6 +1,7 @@
 #include "hone/data/detail/sample.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "hone/core/error.h"
 #include "hone/core/names.h"
@@ -180,6 +181,34 @@ TokenSample read_tokens(const Json& row) {
   return sample;
 }
 
+/// Whether it holds a number that may have been written as a whole one beyond 64 bits.
+bool holds_huge_number(const Json& value) {
+  if (value.is_structured()) return std::any_of(value.begin(), value.end(), holds_huge_number);
+  return value.is_number_float() && std::abs(value.get<double>()) >= 0x1p63;
+}
+
+bool holds_digits(const std::string& text, int count) {
+  int run = 0;
+  return std::any_of(text.begin(), text.end(), [&](char c) {
+    run = c >= '0' && c <= '9' ? run + 1 : 0;
+    return run == count;
+  });
+}
+
+/// `sample`, if templates print its numbers as `row` has them: a whole number beyond 64 bits was
+/// read as a double, where Python keeps its digits.
+Sample exact(Sample sample, const std::string& row) {
+  constexpr int kDigits = 19;  // of 2^63
+  const auto* chat = std::get_if<ChatSample>(&sample);
+  if (chat && (holds_huge_number(chat->messages) || holds_huge_number(chat->tools)) &&
+      holds_digits(row, kDigits)) {
+    throw Error(
+        "the conversation holds a whole number beyond 64 bits, which templates would print "
+        "otherwise; make it a string");
+  }
+  return sample;
+}
+
 ChatSample read_sharegpt(const Json& row, const RowFormat& format) {
   const Json& messages = need(row, *format.messages);
   return read_tagged_messages(messages, format.tags, text_or_empty(row, format.system),
@@ -232,13 +261,13 @@ Sample parse_row(const RawRow& row, bool plain_alpaca) {
     case Format::kText:
       return TextSample{need_text(json, *format.text)};
     case Format::kMessages:
-      return read_messages(need(json, "messages"), read_tools(json, "tools"));
+      return exact(read_messages(need(json, "messages"), read_tools(json, "tools")), row.bytes);
     case Format::kPromptCompletion:
-      return read_pair(json);
+      return exact(read_pair(json), row.bytes);
     case Format::kAlpaca:
       return read_alpaca(json, format, plain_alpaca);
     case Format::kShareGpt:
-      return read_sharegpt(json, format);
+      return exact(read_sharegpt(json, format), row.bytes);
     case Format::kSegments:
       return read_segments(json);
     case Format::kTokens:

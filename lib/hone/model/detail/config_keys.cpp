@@ -22,12 +22,15 @@ const Json* ConfigKeys::find(const std::string& key) const {
 std::optional<int64_t> ConfigKeys::integer(const std::string& key, int64_t min, int64_t max) {
   const Json* value = find(key);
   if (!value) return std::nullopt;
-  if (!value->is_number_integer()) {
+  if (!value->is_number()) {
     problem(key, "expected integer, got " + shown(*value));
-  } else if (const auto number = value->get<int64_t>(); number < min || number > max) {
-    problem(key, fmt::format("must be in [{}, {}], got {}", min, max, number));
+  } else if (const auto size = value->get<double>();
+             size < static_cast<double>(min) || size > static_cast<double>(max)) {
+    problem(key, fmt::format("must be in [{}, {}], got {}", min, max, shown(*value)));
+  } else if (!value->is_number_integer()) {
+    problem(key, "expected integer, got " + shown(*value));
   } else {
-    return number;
+    return value->get<int64_t>();
   }
   return std::nullopt;
 }
