@@ -29,8 +29,6 @@ install(FILES ${PROJECT_BINARY_DIR}/honeConfig.cmake ${PROJECT_BINARY_DIR}/honeC
   cmake/HoneLibTorch.cmake DESTINATION ${_package})
 
 if(HONE_APPS)
-  get_property(_apps DIRECTORY apps PROPERTY BUILDSYSTEM_TARGETS)
-  if(_apps)
-    install(TARGETS ${_apps} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-  endif()
+  get_property(_apps GLOBAL PROPERTY HONE_APP_TARGETS)
+  install(TARGETS ${_apps} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT apps)
 endif()
