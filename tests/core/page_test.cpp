@@ -15,6 +15,15 @@ TEST_CASE("numbers are short") {
   CHECK(format_number(NAN) == "–");
 }
 
+TEST_CASE("durations have two units at most, and carry where they are rounded") {
+  CHECK(format_duration(3.21) == "3.2 s");
+  CHECK(format_duration(59.96) == "1 min 00 s");
+  CHECK(format_duration(239.99) == "4 min 00 s");
+  CHECK(format_duration(7625) == "2 h 07 min");
+  CHECK(format_duration(273600) == "3 d 04 h");
+  CHECK(format_duration(NAN) == "–");
+}
+
 TEST_CASE("text is escaped, and pages hold what they are given") {
   CHECK(escape_html("<a href=\"x\">'&'") == "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;");
   const std::string page = render_page("T", "<h1>B</h1>", "p{}", "f()");

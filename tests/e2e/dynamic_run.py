@@ -72,6 +72,8 @@ class Result:
 
 
 class DynamicRun(tiny_run.DataTest):
+    errors = {}  # of the finished runs, by name
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -83,6 +85,7 @@ class DynamicRun(tiny_run.DataTest):
     def finished(cls, name, config, *flags, app=None, code=0):
         run = Run(app or DYNAMIC, config, cls.folder / name, *flags)
         got, errors = run.finish()
+        cls.errors[name] = errors
         if got != code:
             raise AssertionError(f"{name}: exit code {got}\n{errors}")
         return Result(run)
@@ -97,7 +100,21 @@ class DynamicRun(tiny_run.DataTest):
         self.assertEqual(made, set(BUSY))
         knobs = {row["knob"] for row in self.live.decisions}
         self.assertLessEqual({"lr_scale", "snapshot", "rollback"}, knobs)
-        self.assertEqual(sum(self.live.report["decisions"].values()), len(self.live.decisions))
+
+    def test_people_read_neither_snapshots_nor_raw_masks_and_lines_of_80_columns(self):
+        told = [row for row in self.live.decisions if row["knob"] != "snapshot"]
+        self.assertLess(len(told), len(self.live.decisions))
+        self.assertEqual(sum(self.live.report["decisions"].values()), len(told))
+        self.assertEqual(self.live.report["path"], "dynamic")
+        page = (self.folder / "live" / "report.html").read_text()
+        self.assertIn('<h2>Signals</h2><div class="multiples">', page)
+        begin = page.index('<table class="decisions">')
+        table = page[begin:page.index("</table>", begin)]
+        self.assertEqual(table.count("<tr>"), 1 + min(100, len(told)))
+        self.assertNotIn("[1", table)
+        lines = [line for line in self.errors["live"].splitlines() if "tok/s" in line]
+        self.assertTrue(lines)
+        self.assertEqual([line for line in lines if len(line) > 80], [])
 
     def test_a_dry_run_equals_a_run_without_controllers(self):
         dry = self.finished("dry", self.config, "--dry-run")

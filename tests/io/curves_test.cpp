@@ -6,6 +6,7 @@
 #include "hone/core/file.h"
 #include "hone/io/detail/plot.h"
 #include "hone/io/json_lines.h"
+#include "hone/io/knob_text.h"
 #include "hone/io/report.h"
 #include "support.h"
 
@@ -62,6 +63,81 @@ TEST_CASE("decisions are marks on the loss plot and rows of a table, the latest 
   CHECK(count(html, "dry run") == 1);
   CHECK(html.find("<td class=\"number\">80</td>") < html.find("<td class=\"number\">20</td>"));
   CHECK(curves.last_step() == 100);
+}
+
+TEST_CASE("decisions are told in words, and the run's own snapshots are left out") {
+  Curves curves = sample();
+  Json prune = decision(30, "pruning", {{"0", {1, 1}}, {"1", {1, 1}}},
+                        {{"0", {1, 0}}, {"1", {1, 1}}});
+  prune["knob"] = "heads";
+  curves.add_decision(prune);
+  for (int step = 1; step < 99; ++step) {
+    Json snapshot = decision(step, "spike", Json(), "spike-0");
+    snapshot["knob"] = "snapshot";
+    curves.add_decision(snapshot);
+  }
+  Json cut = decision(60, "pruning", Json(), "heads");
+  cut["knob"] = "cut";
+  curves.add_decision(cut);
+  curves.add_decision(decision(70, "rules", {{"law", 1.0}}, {{"law", 0.30000000000000004}}));
+  const std::string html = curves.render();
+  CHECK(count(html, "<td>4 of 4 heads → <b>3 of 4 heads</b></td>") == 1);
+  CHECK(count(html, "<title>step 30: heads 4 of 4 heads → 3 of 4 heads</title>") == 1);
+  CHECK(count(html, "<td>cut</td><td><b>heads</b></td>") == 1);
+  CHECK(count(html, "<td>law 1 → <b>law 0.3</b></td>") == 1);
+  CHECK(count(html, "spike") == 0);
+  CHECK(count(html, "latest first") == 1);
+}
+
+TEST_CASE("every signal has a plot and a scale of its own, those of one family share them") {
+  Curves curves;
+  for (int step : {1, 2}) {
+    curves.add_row({{"step", step},
+                    {"heads_alive", {{"0", 4}}},
+                    {"signals",
+                     {{"loss_mean", 2.5},
+                      {"memory_headroom", 3LL << 30},
+                      {"heads_alive/0", 4},
+                      {"update_ratio/0", 1e-4 * step},
+                      {"update_ratio/1", 2e-4 * step},
+                      {"odd", "text"}}}});
+  }
+  const std::string html = curves.render();
+  const std::string signals = html.substr(html.find("<div class=\"multiples\">"));
+  CHECK(count(html, "<figcaption>signals") == 0);
+  CHECK(count(html, "<figcaption>heads alive") == 1);  // the heat map alone
+  CHECK(count(signals, "<figure>") == 3);
+  CHECK(count(signals, "loss mean</figcaption><div class=\"legend\"><span><b>2.5</b>") == 1);
+  CHECK(count(signals, "<figcaption>memory headroom, GiB</figcaption>") == 1);
+  CHECK(count(signals, "<b>3</b>") == 1);
+  CHECK(count(signals, "<figcaption>update ratio</figcaption>") == 1);
+  CHECK(count(signals, "<path class=\"line\"") == 4);
+  CHECK(count(signals, "</i>0 <b>0.0002</b>") == 1);
+  CHECK(count(signals, "</i>1 <b>0.0004</b>") == 1);
+}
+
+TEST_CASE("a family of more lines than colours names its first and last") {
+  Curves curves;
+  Json signals = Json::object();
+  for (int layer = 0; layer < 32; ++layer) signals["rms/" + std::to_string(layer)] = layer;
+  curves.add_row({{"step", 1}, {"signals", signals}});
+  const std::string html = curves.render();
+  CHECK(count(html, "<span>32 lines, 0 to 31</span>") == 1);
+  CHECK(count(html, "<title>31: 31</title>") == 1);
+}
+
+TEST_CASE("what knobs are set to is told in words") {
+  CHECK(knob_text("heads", Json::parse(R"({"0":[1,0,1],"3":[0,1,0]})")) == "3 of 6 heads");
+  CHECK(knob_text("layers", Json::parse(R"({"0":[1],"1":[0]})")) == "1 of 2 layers");
+  CHECK(knob_text("frozen_layers", Json::parse("[0,1]")) == "0, 1");
+  CHECK(knob_text("frozen_layers", Json::array()) == "none");
+  CHECK(knob_text("mix_weights", Json::parse(R"({"law":0.5,"a":1})")) == "law 0.5, a 1");
+  CHECK(knob_text("accumulation", 12'345) == "12345");
+  CHECK(knob_text("lr_scale", 1.0) == "1");
+  CHECK(knob_text("stop", true) == "true");
+  CHECK(knob_text("cut", nullptr).empty());
+  CHECK(knob_text("x", Json::parse(R"({"a":{"b":"ä"}})")) == R"({"a":{"b":"ä"}})");
+  CHECK(knob_text("x", "ääää", 3) == "ä…");
 }
 
 TEST_CASE("marks that fall on one pixel are one mark") {

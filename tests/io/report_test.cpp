@@ -89,9 +89,19 @@ TEST_CASE("a report holds every plot, the table, configuration and manifest") {
   CHECK(count(html, "-75.4 %") == 1);
   CHECK(count(html, "<b>1,228,800</b>") == 1);
   CHECK(count(html, "<b>812.0 MiB</b>") == 1);
-  CHECK(count(html, "<b>4 min 11 s</b>") == 1);
+  CHECK(count(html, "<b>4 min 11 s</b><span>time</span>") == 1);
   CHECK(count(html, "&quot;seed&quot;: 42") == 1);
   CHECK(count(html, "&quot;app&quot;: &quot;hone-domain&quot;") == 1);
+}
+
+TEST_CASE("times of a report carry where they are rounded and know hours") {
+  const auto shown = [](double seconds) {
+    const Json report = {{"seconds", seconds}, {"waited_seconds", 7.25}};
+    return render_report(report, Curves(), Json(), Json());
+  };
+  CHECK(count(shown(239.7), "<b>4 min 00 s</b><span>time</span>") == 1);
+  CHECK(count(shown(7625), "<b>2 h 07 min</b><span>time</span>") == 1);
+  CHECK(count(shown(7.25), "<b>7.2 s</b><span>waited</span>") == 1);
 }
 
 TEST_CASE("text of a report is escaped and the page asks for nothing from the network") {

@@ -13,14 +13,12 @@ TEST_CASE("A progress line comes first, every log_every steps, and last") {
   int lines = 0;
   for (int64_t step = 1; step <= 25; ++step) {
     const auto line = progress.add({.step = step, .loss = 2.0 * step, .lr = 1e-3}, 100 * step,
-                                   100 * step, static_cast<double>(step));
+                                   static_cast<double>(step));
     if (!line) continue;
     ++lines;
     CHECK((step == 1 || step % 10 == 0 || step == 25));
     if (step != 20) continue;
-    CHECK(line->find("step 120/125  loss 31.0000  lr 1.00e-03") == 0);
-    CHECK(line->find("100 tokens/s  2000 tokens") != std::string::npos);
-    CHECK(line->find("left 5s") != std::string::npos);
+    CHECK(*line == "step 120/125  loss 31.0000  lr 1.0e-03  grad 0  100 tok/s  left 5.0 s");
   }
   CHECK(lines == 4);
   CHECK(progress.recent_loss() == Approx(41.0));
@@ -29,19 +27,47 @@ TEST_CASE("A progress line comes first, every log_every steps, and last") {
 TEST_CASE("Skipped steps do not touch the smoothed loss; rows stay JSON") {
   Progress progress(10, 3);
   CHECK(std::isnan(progress.recent_loss()));
-  progress.add({.step = 1, .loss = 4}, 1, 1, 1);
+  progress.add({.step = 1, .loss = 4}, 1, 1);
   const StepStats bad{.step = 2, .loss = std::numeric_limits<double>::quiet_NaN(), .skipped = true};
-  progress.add(bad, 2, 2, 2);
+  progress.add(bad, 2, 2);
   CHECK(progress.recent_loss() == 4);
   CHECK(
       step_row(bad, 100, 5.0).dump() ==
       R"({"step":102,"loss":null,"lr":0.0,"grad_norm":0.0,"tokens":0,"tokens_per_second":5.0,"skipped":true})");
 }
 
-TEST_CASE("Durations and sizes for people") {
-  CHECK(format_duration(12.4) == "12s");
-  CHECK(format_duration(185) == "3m 05s");
-  CHECK(format_duration(3725) == "1h 02m");
+TEST_CASE("A progress line names its phase and fits 80 columns in the longest of runs") {
+  const auto line = [](int64_t steps, double loss, double grad, double seconds, const char* word) {
+    Progress progress(steps, 1, 0, word);
+    return *progress.add({.step = 1, .loss = loss, .lr = 2.5e-5, .grad_norm = grad}, 48'912,
+                         seconds);
+  };
+  CHECK(line(40, 3.5, 0.847, 1, "embeddings") ==
+        "embeddings 1/40  loss 3.5000  lr 2.5e-05  grad 0.847  48912 tok/s  left 39.0 s");
+  for (const int64_t steps : {40, 1234, 12'345, 1'234'567}) {
+    for (const double seconds : {0.01, 0.7, 1.0, 60.0}) {
+      for (const char* word : {"step", "embeddings"}) {
+        const std::string text = line(steps, 10.1234, 12'345, seconds, word);
+        INFO(text);
+        CHECK(text.size() <= 80);
+        CHECK(text.find("  loss 10.1234") != std::string::npos);
+        CHECK(text.find("  left ") != std::string::npos);
+      }
+    }
+  }
+}
+
+TEST_CASE("An evaluation of many domains is told on lines of 80 columns") {
+  Evaluation evaluation{.step = 200};
+  for (const char* domain : {"medicine", "law", "general", "programming", "mathematics", "news"}) {
+    evaluation.scores.push_back({domain, domain, 10, 10, 30});
+  }
+  CHECK(describe(evaluation) ==
+        "step 200: held-out perplexity  medicine 20.086  law 20.086  general 20.086\n"
+        "    programming 20.086  mathematics 20.086  news 20.086");
+}
+
+TEST_CASE("Sizes for people") {
   CHECK(format_bytes(12 << 20) == "12 MiB");
   CHECK(format_bytes(int64_t{3} << 29) == "1.5 GiB");
 }

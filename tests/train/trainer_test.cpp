@@ -155,6 +155,7 @@ TEST_CASE("A run resumed from any checkpoint equals the uninterrupted one bit fo
     const Outcome resumed = train_toy(second, options, path, true, &resumed_evaluations);
     CHECK(resumed.ending == Ending::kDone);
     CHECK(resumed.steps == 12);
+    CHECK(resumed.seconds > stopped.seconds);  // of the whole run, not of its last process
     CHECK(resumed.tokens == full.tokens);
     CHECK(resumed.loss == full.loss);
     CHECK(torch::equal(second.weight, whole.weight));
@@ -204,6 +205,15 @@ TEST_CASE("An evaluation can end the run, and the model goes back to the last th
   CHECK_FALSE(torch::equal(toy.weight, passed));
   CHECK(return_to_checkpoint(folder, task) == 4);
   CHECK(torch::equal(toy.weight, passed));
+}
+
+TEST_CASE("The time of a run holds that of the phases before it") {
+  Toy toy;
+  io::RunFolder folder = io::RunFolder::create(fresh_folder(), false);
+  auto optimizer = toy.optimizer();
+  std::vector<Evaluation> evaluations;
+  const Phase phase{.name = "main", .seconds = 3600};
+  CHECK(run({.steps = 2}, optimizer, toy.task(), folder, phase, evaluations).seconds > 3600);
 }
 
 TEST_CASE("A checkpoint resumes only a phase of its name") {

@@ -103,11 +103,7 @@ TEST_CASE("JSON lines hold whole trials") {
   CHECK(i == study.trials.size());
 }
 
-TEST_CASE("Durations and names are cut for people") {
-  CHECK(detail::format_duration(3.21) == "3.2 s");
-  CHECK(detail::format_duration(59.96) == "1 min 00 s");
-  CHECK(detail::format_duration(7625) == "2 h 07 min");
-  CHECK(detail::format_duration(273600) == "3 d 04 h");
+TEST_CASE("Names are cut for people") {
   CHECK(detail::shortened("äöü", 3) == "äöü");
   CHECK(detail::shortened("äöüß", 3) == "äö…");
 }

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 namespace hone {
 namespace {
@@ -20,9 +22,10 @@ main{max-width:1240px;margin:0 auto;padding:36px 20px 60px}
 h1{font-size:26px;line-height:1.25;margin:0 0 4px;font-weight:650}
 h2{font-size:17px;margin:36px 0 12px;font-weight:650}
 .sub,small,figcaption small{color:var(--soft);font-weight:400}
-.tiles,.plots{display:grid;gap:14px}
+.tiles,.plots,.multiples{display:grid;gap:14px}
 .tiles{grid-template-columns:repeat(auto-fit,minmax(150px,1fr));margin-top:24px}
 .plots{grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr))}
+.multiples{grid-template-columns:repeat(auto-fill,minmax(min(100%,272px),1fr))}
 .tiles div,figure,.card{background:var(--card);border:1px solid var(--rule);border-radius:12px}
 .tiles div{padding:12px 16px}
 .tiles b{display:block;font-size:20px;font-weight:650;overflow-wrap:anywhere}
@@ -97,6 +100,15 @@ std::string format_number(double value) {
     return (value < 0 ? "-" : "") + digits;
   }
   return fmt::format("{:.4g}", value);
+}
+
+std::string format_duration(double seconds) {
+  if (!std::isfinite(seconds)) return "–";
+  if (seconds < 59.95) return fmt::format("{:.1f} s", seconds);
+  const auto whole = static_cast<int64_t>(std::min(std::round(seconds), 9e15));
+  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  if (whole < 86400) return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
+  return fmt::format("{} d {:02} h", whole / 86400, whole / 3600 % 24);
 }
 
 std::string render_page(const std::string& title, const std::string& body, const std::string& style,

@@ -11,8 +11,11 @@ std::string escape_html(std::string_view text);
 /// Four significant digits: "1.234", "12,345", "1.2e-05".
 std::string format_number(double value);
 
+/// "3.2 s", "1 min 05 s", "2 h 07 min", "3 d 04 h"; a dash for what is not finite.
+std::string format_duration(double seconds);
+
 /// A whole page. Its style sheet knows the colours --s0 ... --s7 (series), --ink, --soft, --rule,
-/// --card, --good, --bad, and the classes tiles, plots, card, legend, number, grid, axis, line,
+/// --card, --good, --bad, and the classes tiles, plots, multiples, card, legend, number, grid, axis, line,
 /// faint, mark (of the colour --c), heat, ramp. `title` and `body` must be escaped; `style` and
 /// `script` are added.
 std::string render_page(const std::string& title, const std::string& body,

@@ -11,6 +11,7 @@
 #include "hone/core/page.h"
 #include "hone/io/detail/plot.h"
 #include "hone/io/detail/row.h"
+#include "hone/io/knob_text.h"
 
 namespace hone::io {
 namespace {
@@ -31,12 +32,10 @@ constexpr size_t kMaxText = 160;
 
 /// A string as it is, anything else as JSON, cut to a length that a table bears.
 std::string short_text(const Json& value) {
-  std::string text = value.is_string() ? value.get<std::string>()
-                                       : value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (text.size() <= kMaxText) return text;
-  size_t end = kMaxText;
-  while (end > 0 && (text[end] & 0xC0) == 0x80) --end;  // not within a character
-  return text.substr(0, end) + "…";
+  return detail::shortened(value.is_string()
+                               ? value.get<std::string>()
+                               : value.dump(-1, ' ', false, Json::error_handler_t::replace),
+                           kMaxText);
 }
 
 /// Every two points by their mean; one that is not finite does not count.
@@ -69,16 +68,23 @@ struct Noisy {
   }
   std::string render(const std::string& title, const std::vector<Mark>& marks = {}) const {
     return render_plot(title, {raw, detail::smoothed(means, raw.name + ", smoothed")},
-                       detail::Scale::kByRange, marks);
+                       {.marks = marks});
   }
 };
 
+/// The entry of that name, made if there is none; null if there are too many.
 template <class Entry>
-Entry* find_named(std::vector<std::pair<std::string, Entry>>& entries, const std::string& name) {
+Entry* entry_of(std::vector<std::pair<std::string, Entry>>& entries, const std::string& name) {
   for (auto& [key, entry] : entries) {
     if (key == name) return &entry;
   }
-  return nullptr;
+  return entries.size() < kMaxSeries ? &entries.emplace_back(name, Entry{}).second : nullptr;
+}
+
+/// What a signal is drawn in: how much of it is one, and what the title adds.
+std::pair<double, const char*> unit_of(const std::string& signal) {
+  if (signal.ends_with("_bytes") || signal == "memory_headroom") return {1 << 30, ", GiB"};
+  return {1, ""};
 }
 
 struct Decision {
@@ -86,6 +92,11 @@ struct Decision {
   bool applied;
   std::string controller, rule, knob, before, after, signals;
 };
+
+/// "old → ", or nothing for knobs that hold no value.
+std::string change_from(const std::string& before) {
+  return before.empty() ? "" : before + " → ";
+}
 
 std::string signals_text(const Json& signals) {
   std::string text;
@@ -128,7 +139,7 @@ struct Curves::State {
   Noisy loss{"loss"}, grad{"gradient norm"}, speed{"tokens per second"};
   Series lr{"learning rate", {}};
   std::vector<Series> perplexity;
-  std::vector<std::pair<std::string, std::vector<Series>>> objects;
+  std::vector<std::pair<std::string, std::vector<Series>>> objects, signals;
   std::vector<std::pair<std::string, HeatMap>> alive, grids;
   size_t series = 0;
   bool left_out = false;  // of more than kMaxSeries
@@ -177,21 +188,33 @@ struct Curves::State {
     }
   }
 
+  /// "update_ratio/3" is the line 3 of the plot update_ratio, "loss_mean" the one line of its own.
+  void add_signals(double step, const Json& values) {
+    for (const auto& [name, value] : values.items()) {
+      if (!value.is_number()) continue;
+      const std::string family = name.substr(0, name.find('/'));
+      auto* lines = entry_of(signals, family);
+      const std::string member = name.substr(std::min(name.size(), family.size() + 1));
+      if (!lines) continue;
+      add_to(*lines, short_text(member.empty() ? name : member), step,
+             value.get<double>() / unit_of(family).first);
+    }
+  }
+
   void add_object(double step, const std::string& key, const Json& value) {
-    const auto entry_of = [&](auto& entries) {
-      auto* entry = find_named(entries, key);
-      if (entry || entries.size() >= kMaxSeries) return entry;
-      return &entries.emplace_back(key, typename std::decay_t<decltype(*entry)>{}).second;
-    };
-    if (is_object_of(value, is_number_list)) {
-      if (HeatMap* grid = entry_of(grids)) *grid = grid_of(spaced(short_text(key)), step, value);
+    if (key == "signals") {
+      add_signals(step, value);
+    } else if (is_object_of(value, is_number_list)) {
+      if (HeatMap* grid = entry_of(grids, key)) {
+        *grid = grid_of(spaced(short_text(key)), step, value);
+      }
     } else if (key.ends_with("_alive") &&
                is_object_of(value, [](const Json& v) { return v.is_number(); })) {
-      if (HeatMap* map = entry_of(alive)) {
+      if (HeatMap* map = entry_of(alive, key)) {
         map->title = spaced(short_text(key));
         add_alive(*map, step, value);
       }
-    } else if (auto* lines = entry_of(objects)) {
+    } else if (auto* lines = entry_of(objects, key)) {
       for (const auto& [name, inner] : value.items()) {
         if (inner.is_number()) add_to(*lines, short_text(name), step, inner.get<double>());
       }
@@ -215,14 +238,29 @@ struct Curves::State {
     for (const Decision& decision : decisions) {
       const auto at = std::find(names.begin(), names.end(), decision.controller) - names.begin();
       marks.push_back({decision.step, static_cast<size_t>(at) + 1, decision.controller,
-                       fmt::format("step {}: {} {} → {}", format_number(decision.step),
-                                   decision.knob, decision.before, decision.after)});
+                       fmt::format("step {}: {} {}{}", format_number(decision.step),
+                                   decision.knob, change_from(decision.before),
+                                   decision.after)});
     }
     return marks;
   }
 
+  std::string render_signals() const;
   std::string render_decisions() const;
 };
+
+/// Each on a scale of its own: what they measure has nothing in common.
+std::string Curves::State::render_signals() const {
+  std::string html;
+  for (const auto& [family, lines] : signals) {
+    const bool is_map = std::any_of(alive.begin(), alive.end(),
+                                    [&](const auto& map) { return map.first == family; });
+    if (is_map) continue;  // drawn as a heat map
+    html += render_plot(spaced(short_text(family)) + unit_of(family).second, lines,
+                        {.small = true});
+  }
+  return html.empty() ? "" : "<h2>Signals</h2><div class=\"multiples\">" + html + "</div>\n";
+}
 
 std::string Curves::State::render_decisions() const {
   if (decisions.empty()) return "";
@@ -231,11 +269,12 @@ std::string Curves::State::render_decisions() const {
   for (size_t i = 0; i < shown; ++i) {
     const Decision& decision = decisions[decisions.size() - 1 - i];
     rows += fmt::format(
-        "<tr><td class=\"number\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{} → <b>{}</b>{}</td>"
+        "<tr><td class=\"number\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}<b>{}</b>{}</td>"
         "<td>{}</td></tr>",
         format_number(decision.step), escape_html(decision.controller), escape_html(decision.rule),
-        escape_html(decision.knob), escape_html(decision.before), escape_html(decision.after),
-        decision.applied ? "" : " <small>dry run</small>", escape_html(decision.signals));
+        escape_html(decision.knob), change_from(escape_html(decision.before)),
+        escape_html(decision.after), decision.applied ? "" : " <small>dry run</small>",
+        escape_html(decision.signals));
   }
   const std::string note = decided > shown ? fmt::format("the latest {} of {}", shown, decided)
                                            : std::string("latest first");
@@ -274,11 +313,16 @@ void Curves::add_decision(const Json& row) {
     return;
   }
   const auto text = [&row](const char* key) { return short_text(row.value(key, Json())); };
+  const std::string knob = text("knob");
+  const auto setting = [&](const char* key) {
+    return knob_text(knob, row.value(key, Json()), kMaxText);
+  };
+  if (is_bookkeeping(knob)) return;
   State& state = *state_;
   ++state.decided;
   state.decisions.push_back({row["step"].get<double>(), row.value("applied", Json()) != false,
-                             text("controller"), text("rule"), text("knob"), text("old"),
-                             text("new"), signals_text(row.value("signals", Json()))});
+                             text("controller"), text("rule"), knob, setting("old"),
+                             setting("new"), signals_text(row.value("signals", Json()))});
   if (state.decisions.size() > kMaxDecisions) state.decisions.pop_front();
 }
 
@@ -293,7 +337,7 @@ std::string Curves::render() const {
   for (const auto& [name, lines] : state.objects) {
     html += render_plot(spaced(short_text(name)), lines);
   }
-  html += render_plot("Learning rate", {state.lr}, detail::Scale::kLinear);
+  html += render_plot("Learning rate", {state.lr}, {.scale = detail::Scale::kLinear});
   html += state.grad.render("Gradient norm before clipping");
   html += state.speed.render("Tokens per second");
   const std::string note =
@@ -301,7 +345,7 @@ std::string Curves::render() const {
   if (!html.empty()) {
     html = "<h2>Over the steps" + note + "</h2><div class=\"plots\">" + html + "</div>\n";
   }
-  return html + state.render_decisions();
+  return html + state.render_signals() + state.render_decisions();
 }
 
 }  // namespace hone::io

@@ -18,7 +18,9 @@ namespace hone::io {
 ///   {"heads_alive": {"0": 8, "1": 6}}          such whose name ends in "_alive": a heat map
 ///   {"head_importance": {"0": [0.1, ...]}}     objects of lists of numbers: the latest as a heat
 ///   map
-/// Names are data and escaped.
+///   {"signals": {"a": 3, "b/0": 1, "b/1": 2}}  a small plot each with a scale of its own, those of
+///   one family (b) as its lines; none of a family that is a heat map
+/// Decisions are told in words (knob_text), bookkeeping is not. Names are data and escaped.
 class Curves {
  public:
   Curves();

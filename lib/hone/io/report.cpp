@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <string_view>
 
 #include "hone/core/file.h"
 #include "hone/core/page.h"
@@ -22,9 +23,13 @@ namespace {
 using detail::number_or_nan;
 using detail::spaced;
 
-/// "peak_memory" for "peak_memory_bytes": the value shows its unit.
+/// "peak_memory" for "peak_memory_bytes", "time" for "seconds": the value shows its unit.
 std::string without_unit(const std::string& key) {
-  return key.ends_with("_bytes") ? key.substr(0, key.size() - 6) : key;
+  if (key == "seconds") return "time";
+  for (const char* unit : {"_bytes", "_seconds"}) {
+    if (key.ends_with(unit)) return key.substr(0, key.size() - std::string_view(unit).size());
+  }
+  return key;
 }
 
 /// A scalar for people: sizes and times by the last word of their key.
@@ -34,9 +39,7 @@ std::string render_scalar(const std::string& key, const Json& value) {
   if (!value.is_number()) return value.dump();
   const auto number = value.get<double>();
   if (key.ends_with("bytes")) return fmt::format("{:.1f} MiB", number / (1 << 20));
-  if (key.ends_with("seconds") && number >= 60) {
-    return fmt::format("{:.0f} min {:02.0f} s", std::floor(number / 60), std::fmod(number, 60));
-  }
+  if (key == "seconds" || key.ends_with("_seconds")) return format_duration(number);
   return format_number(number);
 }
 

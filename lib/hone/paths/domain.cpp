@@ -283,17 +283,19 @@ train::Outcome DomainRun::run_phase(const train::Phase& phase, const train::Trai
 train::Outcome DomainRun::train_all() {
   const auto resumed = train::checkpoint_phase(folder_);
   const int64_t embedding_steps = config_.vocabulary.embedding_steps;
-  bool evaluate_first = growth_.has_value();
+  train::Phase phase{kMain, embedding_steps, growth_.has_value()};
   if (embedding_steps > 0 && resumed != kMain) {
     train::TrainOptions options = config_.train;
     options.steps = embedding_steps;
     options.lr = config_.vocabulary.embedding_lr;
     options.weight_decay = 0;
-    const train::Outcome outcome = run_phase({kEmbeddings, 0, evaluate_first}, options, true);
+    const train::Outcome outcome =
+        run_phase({kEmbeddings, 0, phase.evaluate_first, kEmbeddings}, options, true);
     if (outcome.ending != train::Ending::kDone) return outcome;
-    evaluate_first = false;
+    phase.evaluate_first = false;
+    phase.seconds = outcome.seconds;
   }
-  return run_phase({kMain, embedding_steps, evaluate_first}, config_.train, false);
+  return run_phase(phase, config_.train, false);
 }
 
 void DomainRun::save_model() {

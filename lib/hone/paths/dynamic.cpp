@@ -8,6 +8,7 @@
 #include "hone/config/writer.h"
 #include "hone/core/error.h"
 #include "hone/core/log.h"
+#include "hone/io/knob_text.h"
 #include "hone/paths/pruning.h"
 #include "hone/paths/run_knobs.h"
 #include "hone/paths/run_meters.h"
@@ -30,13 +31,11 @@ Json identity(const DynamicConfig& config, const Json& manifest) {
           {"data", manifest.at("data")}};
 }
 
-/// "step 120: plateau sets lr_scale from 1.0 to 0.5: ...".
+/// "step 120: plateau sets lr_scale from 1 to 0.5: ...".
 std::string describe(const train::Decision& decision) {
-  const auto text = [](const Json& value) {
+  const auto text = [&](const Json& value) {
     constexpr size_t kMost = 60;
-    std::string dump = value.dump();
-    if (dump.size() > kMost) dump = dump.substr(0, kMost) + "...";
-    return dump;
+    return io::knob_text(decision.knob, value, kMost);
   };
   const std::string change =
       decision.before.is_null()
@@ -71,7 +70,7 @@ class Dynamics : public RunExtension {
   std::unique_ptr<RunKnobs> knobs_;
   std::unique_ptr<PrunedDecoder> pruned_;
   Json heads_ = Json::object();      // what the step's row tells of them
-  Json decisions_ = Json::object();  // made, by controller
+  Json decisions_ = Json::object();  // made, by controller, bookkeeping left out
 };
 
 void Dynamics::open(RunParts& parts) {
@@ -111,7 +110,8 @@ void Dynamics::close() {
 }
 
 void Dynamics::count(const train::Decision& decision) {
-  if (decision.knob != "snapshot") log_info(describe(decision));
+  if (io::is_bookkeeping(decision.knob)) return;
+  log_info(describe(decision));
   Json& made = decisions_[decision.controller];
   made = made.is_null() ? 1 : made.get<int64_t>() + 1;
 }
@@ -133,6 +133,7 @@ void Dynamics::load(const Json& state) {
 }
 
 void Dynamics::report(Json& report) {
+  report["path"] = "dynamic";
   if (mode_.dry_run) report["dry_run"] = true;
   if (mode_.replay) report["replayed"] = *mode_.replay;
   report["decisions"] = decisions_;

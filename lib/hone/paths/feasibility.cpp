@@ -8,6 +8,7 @@
 
 #include "hone/config/writer.h"
 #include "hone/core/error.h"
+#include "hone/core/page.h"
 #include "hone/io/run_folder.h"
 #include "hone/paths/static_config.h"
 #include "hone/paths/trial_config.h"
@@ -178,8 +179,8 @@ tune::Feasibility FeasibilityJudge::judge(const std::vector<tune::Param>& params
   if (seconds > 0) result.facts[kPredictedSeconds] = seconds;
   if (limits_.seconds) {
     limit(seconds, *limits_.seconds,
-          over("training", train::format_duration(seconds),
-               train::format_duration(*limits_.seconds)));
+          over("training", format_duration(seconds),
+               format_duration(*limits_.seconds)));
   }
   if (limits_.max_parameters) {
     limit(static_cast<double>(predicted.parameters), static_cast<double>(*limits_.max_parameters),

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "hone/config/writer.h"
+#include "hone/core/page.h"
 #include "hone/paths/feasibility.h"
 #include "hone/paths/static.h"
 #include "hone/paths/static_worker.h"
@@ -100,8 +101,8 @@ StaticPlan plan_static(const StaticConfig& recipe) {
   plan.text += fmt::format(
       "{} trials of {} on average, {} at once: {} if none is pruned (steps measured on the base "
       "recipe and scaled by their operations)\n",
-      trials, train::format_duration(mean), workers,
-      train::format_duration(mean * static_cast<double>(trials) / static_cast<double>(workers)));
+      trials, format_duration(mean), workers,
+      format_duration(mean * static_cast<double>(trials) / static_cast<double>(workers)));
   return plan;
 }
 

@@ -1,40 +1,54 @@
 #include "hone/train/progress.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
+#include <cstddef>
+#include <initializer_list>
 #include <numeric>
+#include <vector>
 
-#include "hone/core/hardware.h"
+#include "hone/core/page.h"
 #include "hone/train/trainer.h"
 
 namespace hone::train {
 
-std::optional<std::string> Progress::add(const StepStats& stats, int64_t tokens,
-                                         int64_t tokens_here, double seconds) {
+namespace {
+
+constexpr size_t kColumns = 80;
+
+/// The fields in one line; where they do not fit, those named in `expendable` are left out, the
+/// first of them first.
+std::string fitted(std::vector<std::string> fields, std::initializer_list<size_t> expendable) {
+  std::string line;
+  for (auto next = expendable.begin();; ++next) {
+    line = fmt::format("{}", fmt::join(fields, "  "));
+    if (line.size() <= kColumns || next == expendable.end()) return line;
+    fields.erase(fields.begin() + static_cast<std::ptrdiff_t>(*next));
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> Progress::add(const StepStats& stats, int64_t tokens_here,
+                                         double seconds) {
   ++steps_here_;
   if (!stats.skipped) losses_.push_back(stats.loss);
   if (static_cast<int64_t>(losses_.size()) > log_every_) losses_.pop_front();
   if (stats.step % log_every_ != 0 && stats.step != steps_ && steps_here_ != 1) return std::nullopt;
   const double left = seconds / steps_here_ * static_cast<double>(steps_ - stats.step);
-  return fmt::format(
-      "step {}/{}  loss {:.4f}  lr {:.2e}  grad {:.3f}  {:.0f} tokens/s  {} tokens  memory {}  "
-      "left {}",
-      first_step_ + stats.step, first_step_ + steps_, recent_loss(), stats.lr, stats.grad_norm,
-      static_cast<double>(tokens_here) / seconds, tokens, format_bytes(resident_bytes()),
-      format_duration(left));
+  return fitted({fmt::format("{} {}/{}", word_, first_step_ + stats.step, first_step_ + steps_),
+                 fmt::format("loss {:.4f}", recent_loss()), fmt::format("lr {:.1e}", stats.lr),
+                 fmt::format("grad {:.3g}", stats.grad_norm),
+                 fmt::format("{:.0f} tok/s", static_cast<double>(tokens_here) / seconds),
+                 fmt::format("left {}", format_duration(left))},
+                {3, 2});
 }
 
 double Progress::recent_loss() const {
   if (losses_.empty()) return std::nan("");
   return std::accumulate(losses_.begin(), losses_.end(), 0.0) / static_cast<double>(losses_.size());
-}
-
-std::string format_duration(double seconds) {
-  const auto whole = static_cast<int64_t>(seconds + 0.5);
-  if (whole >= 3600) return fmt::format("{}h {:02}m", whole / 3600, whole / 60 % 60);
-  if (whole >= 60) return fmt::format("{}m {:02}s", whole / 60, whole % 60);
-  return fmt::format("{}s", whole);
 }
 
 std::string format_bytes(int64_t bytes) {
@@ -64,8 +78,15 @@ Json evaluation_row(const Evaluation& evaluation) {
 
 std::string describe(const Evaluation& evaluation) {
   std::string text = fmt::format("step {}: held-out perplexity", evaluation.step);
+  size_t columns = text.size();
   for (const Score& score : by_domain(evaluation.scores)) {
-    text += fmt::format("  {} {:.3f}", score.domain, score.perplexity());
+    const std::string value = fmt::format("  {} {:.3f}", score.domain, score.perplexity());
+    if (columns + value.size() > kColumns) {
+      text += "\n  ";
+      columns = 2;
+    }
+    text += value;
+    columns += value.size();
   }
   return text;
 }

@@ -16,14 +16,18 @@ struct Evaluation;
 /// Smooths the loss and writes a line every `log_every` steps.
 class Progress {
  public:
-  /// `first_step` is where the phase's steps begin in the run's count, which the lines show.
-  Progress(int64_t steps, int64_t log_every, int64_t first_step = 0)
-      : steps_(steps), log_every_(log_every), first_step_(first_step) {}
+  /// `first_step` is where the phase's steps begin in the run's count, which the lines show; `word`
+  /// is what they call one.
+  Progress(int64_t steps, int64_t log_every, int64_t first_step = 0, std::string word = "step")
+      : steps_(steps),
+        log_every_(log_every),
+        first_step_(first_step),
+        word_(std::move(word)) {}
 
-  /// Adds a step; gives the line to show, if one is due: loss, lr, gradient norm, tokens/s, memory
-  /// and time left. `tokens_here` were processed in `seconds` by this process.
-  std::optional<std::string> add(const StepStats& stats, int64_t tokens, int64_t tokens_here,
-                                 double seconds);
+  /// Adds a step; gives the line to show, if one is due: loss, lr, gradient norm, tokens/s and time
+  /// left, in 80 columns (gradient norm and lr give way in runs of very many steps). `tokens_here`
+  /// were processed in `seconds` by this process.
+  std::optional<std::string> add(const StepStats& stats, int64_t tokens_here, double seconds);
 
   /// Mean loss of the last log_every steps that were not skipped; NaN before the first.
   double recent_loss() const;
@@ -36,12 +40,10 @@ class Progress {
   int64_t steps_;
   int64_t log_every_;
   int64_t first_step_;
+  std::string word_;
   int64_t steps_here_ = 0;
   std::deque<double> losses_;
 };
-
-/// "1h 02m", "3m 05s", "12s".
-std::string format_duration(double seconds);
 
 /// "1.5 GiB", "12 MiB".
 std::string format_bytes(int64_t bytes);
@@ -50,7 +52,8 @@ std::string format_bytes(int64_t bytes);
 Json step_row(const StepStats& stats, int64_t first_step, double tokens_per_second);
 Json evaluation_row(const Evaluation& evaluation);
 
-/// "step 100: held-out perplexity  medical 12.310  general 30.120".
+/// "step 100: held-out perplexity  medical 12.310  general 30.120", on as many lines as 80 columns
+/// make of it.
 std::string describe(const Evaluation& evaluation);
 
 }  // namespace hone::train

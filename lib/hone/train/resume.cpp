@@ -48,12 +48,13 @@ Json position_json(const Position& position) {
           {"tokens", position.tokens},
           {"skipped", position.skipped},
           {"skipped_in_row", position.skipped_in_row},
-          {"losses", position.losses}};
+          {"losses", position.losses},
+          {"seconds", position.seconds}};
 }
 
 Position position_from_json(const Json& json) {
   return {json.at("step"), json.at("tokens"), json.at("skipped"), json.at("skipped_in_row"),
-          json.at("losses").get<std::deque<double>>()};
+          json.at("losses").get<std::deque<double>>(), json.value("seconds", 0.0)};
 }
 
 void load_optimizer(const std::string& folder, kernels::FusedAdamW& optimizer) {

@@ -20,6 +20,7 @@ struct Position {
   int64_t skipped = 0;         ///< non-finite steps
   int64_t skipped_in_row = 0;  ///< of them, the last ones
   std::deque<double> losses;   ///< of the last steps, see Progress
+  double seconds = 0;          ///< of training, in earlier phases and processes too
 };
 
 struct Resumed {

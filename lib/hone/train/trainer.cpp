@@ -45,8 +45,10 @@ class Loop {
         folder_(folder),
         phase_(phase),
         evaluations_(evaluations),
-        progress_(options.steps, options.log_every, phase.first_step),
-        adaptation_(options, optimizer, task.board) {}
+        progress_(options.steps, options.log_every, phase.first_step, phase.word),
+        adaptation_(options, optimizer, task.board) {
+    position_.seconds = phase.seconds;
+  }
 
   Outcome run();
 
@@ -140,7 +142,8 @@ void Loop::record(const StepStats& stats, double seconds) {
     log_warning(
         fmt::format("step {}: the loss or gradient is not finite; step skipped ({} in a row, "
                     "the run stops after {})",
-                    stats.step, position_.skipped_in_row, options_.max_nonfinite));
+                    phase_.first_step + stats.step, position_.skipped_in_row,
+                    options_.max_nonfinite));
   } else {
     position_.skipped_in_row = 0;
   }
@@ -148,7 +151,7 @@ void Loop::record(const StepStats& stats, double seconds) {
   if (task_.extra_metrics) row.update(task_.extra_metrics());
   if (task_.board) row["signals"] = measured(task_.board->signals());
   folder_.metrics().write(row);
-  if (auto line = progress_.add(stats, position_.tokens, tokens_here_, seconds)) log_info(*line);
+  if (auto line = progress_.add(stats, tokens_here_, seconds)) log_info(*line);
 }
 
 void Loop::save() {
@@ -182,6 +185,7 @@ Ending Loop::loop() {
     const StepStats stats = step();
     const double seconds = seconds_since(begin);
     outcome_.seconds += seconds;
+    position_.seconds += seconds;
     adapt(stats, seconds);
     if (position_.skipped_in_row > options_.max_nonfinite) return Ending::kDiverged;
     if (due(options_.eval_every) && !evaluation_passed()) return Ending::kStopped;
@@ -212,6 +216,7 @@ Outcome Loop::run() {
   if (outcome_.seconds > 0) {
     outcome_.tokens_per_second = static_cast<double>(tokens_here_) / outcome_.seconds;
   }
+  outcome_.seconds = position_.seconds;
   return std::move(outcome_);
 }
 

@@ -35,6 +35,8 @@ struct Phase {
   std::string name;            ///< its checkpoints resume only a phase of this name
   int64_t first_step = 0;      ///< where its steps begin in the run's count
   bool evaluate_first = true;  ///< whether to score before its first step
+  std::string word = "step";   ///< what progress lines call a step of it
+  double seconds = 0;          ///< that the phases before it took, see Outcome
 };
 
 /// What a path hands to the loop. `next_batch`, `loss` and `nll` are required.
@@ -73,7 +75,8 @@ struct Outcome {
   int64_t steps = 0;             ///< optimiser steps done, resumed ones included
   int64_t tokens = 0;            ///< positions processed, resumed ones included
   int64_t skipped = 0;           ///< non-finite steps
-  double seconds = 0;            ///< of training in this process, without evaluation
+  double seconds = 0;            ///< of training, earlier phases and processes included,
+                                 ///< without evaluation
   double tokens_per_second = 0;  ///< of this process
   double loss = 0;               ///< mean of the last log_every steps
 };

@@ -13,7 +13,6 @@ namespace hone::tune {
 namespace {
 
 using detail::duration;
-using detail::format_duration;
 
 struct Counts {
   int64_t complete = 0, pruned = 0, failed = 0, refused = 0, running = 0, waiting = 0;

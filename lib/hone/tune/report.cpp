@@ -17,7 +17,6 @@
 namespace hone::tune {
 namespace {
 
-using detail::format_duration;
 using detail::ReportData;
 
 constexpr const char* kReportStyle = R"(

@@ -13,9 +13,13 @@
 namespace hone::io::detail {
 namespace {
 
-// Size of the drawing, and the frame that axes and labels leave to the lines.
-constexpr double kWidth = 640, kHeight = 300;
-constexpr double kLeft = 58, kRight = 14, kTop = 10, kBottom = 30;
+/// Size of the drawing, the frame that axes and labels leave to the lines, and how many ticks.
+struct Frame {
+  double width, height, left, right, top, bottom;
+  int x_ticks, y_ticks;
+};
+constexpr Frame kLarge{640, 300, 58, 14, 10, 30, 6, 5};
+constexpr Frame kSmall{320, 150, 52, 12, 8, 26, 4, 3};
 constexpr size_t kColours = 8;
 /// Lines of more points are thinned: more do not show.
 constexpr size_t kMaxPoints = 1200;
@@ -44,13 +48,14 @@ std::optional<Ranges> ranges_of(const std::vector<Series>& series) {
   return r;
 }
 
-Axis x_axis(const Ranges& r) {
+Axis x_axis(const Ranges& r, const Frame& frame) {
   const bool single = r.x_low == r.x_high;
-  return {single ? r.x_low - 1 : r.x_low, single ? r.x_high + 1 : r.x_high, kLeft, kWidth - kRight};
+  return {single ? r.x_low - 1 : r.x_low, single ? r.x_high + 1 : r.x_high, frame.left,
+          frame.width - frame.right};
 }
 
-Axis y_axis(const Ranges& r, Scale scale) {
-  Axis axis{r.y_low, r.y_high, kHeight - kBottom, kTop};
+Axis y_axis(const Ranges& r, Scale scale, const Frame& frame) {
+  Axis axis{r.y_low, r.y_high, frame.height - frame.bottom, frame.top};
   axis.logarithmic = scale == Scale::kByRange && r.y_low > 0 && r.y_high / r.y_low > kLogSpan;
   if (axis.logarithmic) {
     axis.low = std::log10(r.y_low), axis.high = std::log10(r.y_high);
@@ -64,25 +69,25 @@ Axis y_axis(const Ranges& r, Scale scale) {
   return axis;
 }
 
-std::string render_x_axis(const Axis& x, double bottom) {
+std::string render_x_axis(const Axis& x, double bottom, int ticks) {
   std::string svg;
-  for (double tick : x.ticks(6)) {
+  for (double tick : x.ticks(ticks)) {
     svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>",
                        x.place(tick), bottom + 20, format_number(tick));
   }
   return svg + fmt::format("<line class=\"axis\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>",
-                           kLeft, kWidth - kRight, bottom, bottom);
+                           x.begin, x.end, bottom, bottom);
 }
 
-std::string render_axes(const Axis& x, const Axis& y) {
+std::string render_axes(const Axis& x, const Axis& y, const Frame& frame) {
   std::string svg;
-  for (double tick : y.ticks(5)) {
+  for (double tick : y.ticks(frame.y_ticks)) {
     svg += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>",
-                       kLeft, kWidth - kRight, y.place(tick), y.place(tick));
-    svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>", kLeft - 7,
+                       x.begin, x.end, y.place(tick), y.place(tick));
+    svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>", x.begin - 7,
                        y.place(tick) + 4, format_number(tick));
   }
-  return svg + render_x_axis(x, kHeight - kBottom);
+  return svg + render_x_axis(x, y.begin, frame.x_ticks);
 }
 
 std::string render_line(const Series& line, size_t colour, const Axis& x, const Axis& y,
@@ -112,7 +117,7 @@ std::string render_line(const Series& line, size_t colour, const Axis& x, const 
 }
 
 /// One line for all marks that fall on a pixel.
-std::string render_marks(const std::vector<Mark>& marks, const Axis& x) {
+std::string render_marks(const std::vector<Mark>& marks, const Axis& x, const Axis& y) {
   struct Drawn {
     size_t colour;
     std::string text;
@@ -120,7 +125,7 @@ std::string render_marks(const std::vector<Mark>& marks, const Axis& x) {
   };
   std::map<long, Drawn> by_pixel;
   for (const Mark& mark : marks) {
-    const double place = std::clamp(x.place(mark.x), kLeft, kWidth - kRight);
+    const double place = std::clamp(x.place(mark.x), x.begin, x.end);
     auto [found, fresh] =
         by_pixel.try_emplace(std::lround(place), Drawn{mark.colour, mark.text, 0});
     if (!fresh && found->second.count < kMaxMarkLines) found->second.text += "\n" + mark.text;
@@ -132,7 +137,7 @@ std::string render_marks(const std::vector<Mark>& marks, const Axis& x) {
     svg += fmt::format(
         "<g class=\"mark\" style=\"--c:var(--s{0})\"><path d=\"M{1} {2}V{3}\"/>"
         "<path class=\"head\" d=\"M{1} {4}l-5 -8h10z\"/><title>{5}{6}</title></g>",
-        drawn.colour % kColours, place, kTop, kHeight - kBottom, kTop + 4, escape_html(drawn.text),
+        drawn.colour % kColours, place, y.end, y.begin, y.end + 4, escape_html(drawn.text),
         hidden > 0 ? fmt::format("\nand {} more", hidden) : "");
   }
   return svg;
@@ -153,16 +158,22 @@ std::string render_mark_legend(const std::vector<Mark>& marks) {
 }
 
 std::string render_legend(const std::vector<Series>& series, const std::vector<size_t>& colours,
-                          const std::vector<Mark>& marks) {
+                          const PlotOptions& options) {
   std::string html;
   for (size_t i = 0; i < series.size(); ++i) {
     if (series[i].faint) continue;
     const double last = series[i].points.empty() ? NAN : series[i].points.back().second;
-    html +=
-        fmt::format("<span><i style=\"background:var(--s{})\"></i>{} <b>{}</b></span>", colours[i],
-                    escape_html(series[i].name), std::isfinite(last) ? format_number(last) : "");
+    const std::string value = std::isfinite(last) ? format_number(last) : "";
+    html += options.small && series.size() == 1
+                ? fmt::format("<span><b>{}</b></span>", value)
+                : fmt::format("<span><i style=\"background:var(--s{})\"></i>{} <b>{}</b></span>",
+                              colours[i], escape_html(series[i].name), value);
   }
-  return "<div class=\"legend\">" + html + render_mark_legend(marks) + "</div>";
+  if (options.small && series.size() > kColours) {  // colours repeat: the pointer tells the lines
+    html = fmt::format("<span>{} lines, {} to {}</span>", series.size(),
+                       escape_html(series.front().name), escape_html(series.back().name));
+  }
+  return "<div class=\"legend\">" + html + render_mark_legend(options.marks) + "</div>";
 }
 
 /// A faint line has the colour of the line after it.
@@ -228,14 +239,15 @@ Series smoothed(const Series& raw, std::string name) {
   return smooth;
 }
 
-std::string render_plot(const std::string& title, const std::vector<Series>& series, Scale scale,
-                        const std::vector<Mark>& marks) {
+std::string render_plot(const std::string& title, const std::vector<Series>& series,
+                        const PlotOptions& options) {
   const auto ranges = ranges_of(series);
   if (!ranges) return "";
-  const Axis x = x_axis(*ranges), y = y_axis(*ranges, scale);
+  const Frame& frame = options.small ? kSmall : kLarge;
+  const Axis x = x_axis(*ranges, frame), y = y_axis(*ranges, options.scale, frame);
   const std::vector<size_t> colours = colours_of(series);
   const size_t max_points = kMaxPoints / (1 + series.size() / kColours);
-  std::string lines = render_marks(marks, x);
+  std::string lines = render_marks(options.marks, x, y);
   for (size_t i = 0; i < series.size(); ++i) {
     lines += render_line(series[i], colours[i], x, y, max_points);
   }
@@ -243,7 +255,8 @@ std::string render_plot(const std::string& title, const std::vector<Series>& ser
       "<figure><figcaption>{0}{1}</figcaption>{2}"
       "<svg viewBox=\"0 0 {3} {4}\" role=\"img\" aria-label=\"{0}\">{5}{6}</svg></figure>\n",
       escape_html(title), y.logarithmic ? " <small>log scale</small>" : "",
-      render_legend(series, colours, marks), kWidth, kHeight, render_axes(x, y), lines);
+      render_legend(series, colours, options), frame.width, frame.height,
+      render_axes(x, y, frame), lines);
 }
 
 std::string render_heat_map(const HeatMap& map) {
@@ -255,15 +268,16 @@ std::string render_heat_map(const HeatMap& map) {
     }
   }
   if (!std::isfinite(begin)) return "";
-  const Axis x{begin, std::max(map.end, begin + 1), kLeft, kWidth - kRight};
-  const double height = std::clamp(
-      (kHeight - kTop - kBottom) / static_cast<double>(map.rows.size()), kLeastRow, kMostRow);
+  const Axis x{begin, std::max(map.end, begin + 1), kLarge.left, kLarge.width - kLarge.right};
+  const double room = kLarge.height - kLarge.top - kLarge.bottom;
+  const double height =
+      std::clamp(room / static_cast<double>(map.rows.size()), kLeastRow, kMostRow);
   const size_t label_every = static_cast<size_t>(std::ceil(kTextHeight / height));
   std::string svg;
-  double top = kTop;
+  double top = kLarge.top;
   for (size_t i = 0; i < map.rows.size(); ++i, top += height) {
     if (i % label_every == 0) {
-      svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>", kLeft - 7,
+      svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>", x.begin - 7,
                          top + height / 2 + 4, escape_html(map.rows[i].name));
     }
     svg += render_heat_row(map.rows[i], x, top, height, most);
@@ -272,8 +286,8 @@ std::string render_heat_map(const HeatMap& map) {
       "<figure><figcaption>{0} <small>{1}</small></figcaption><div class=\"legend\"><span>0 "
       "<i class=\"ramp\"></i><b>{2}</b></span></div><svg viewBox=\"0 0 {3} {4:.1f}\" role=\"img\" "
       "aria-label=\"{0}\">{5}{6}</svg></figure>\n",
-      escape_html(map.title), escape_html(map.note), format_number(most), kWidth, top + kBottom,
-      svg, render_x_axis(x, top));
+      escape_html(map.title), escape_html(map.note), format_number(most), kLarge.width,
+      top + kLarge.bottom, svg, render_x_axis(x, top, kLarge.x_ticks));
 }
 
 std::string render_change(double before, double after, double low, double high) {

@@ -36,9 +36,15 @@ struct Mark {
   std::string name, text;
 };
 
+struct PlotOptions {
+  Scale scale = Scale::kByRange;
+  std::vector<Mark> marks;
+  bool small = false;  ///< for a row of many: a quarter of the size, and its one line unnamed
+};
+
 /// A <figure> with title, legend and plot; "" if no series has a finite point.
 std::string render_plot(const std::string& title, const std::vector<Series>& series,
-                        Scale scale = Scale::kByRange, const std::vector<Mark>& marks = {});
+                        const PlotOptions& options = {});
 
 /// Values of one name: cell i reaches from cells[i].first to the next cell's x, or to the map's
 /// end.

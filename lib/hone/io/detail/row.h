@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <string>
 
 #include "hone/core/json.h"
@@ -16,6 +17,14 @@ inline double number_or_nan(const Json& row, const std::string& key) {
 inline std::string spaced(std::string key) {
   std::replace(key.begin(), key.end(), '_', ' ');
   return key;
+}
+
+/// At most `most` bytes of a text and an ellipsis where it was cut, between characters.
+inline std::string shortened(std::string text, size_t most) {
+  if (text.size() <= most) return text;
+  size_t end = most;
+  while (end > 0 && (text[end] & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "…";
 }
 
 }  // namespace hone::io::detail

@@ -14,15 +14,6 @@ bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) !=
 
 }  // namespace
 
-std::string format_duration(double seconds) {
-  if (!std::isfinite(seconds)) return "–";
-  if (seconds < 59.95) return fmt::format("{:.1f} s", seconds);
-  const auto whole = static_cast<int64_t>(std::min(std::round(seconds), 9e15));
-  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
-  if (whole < 86400) return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
-  return fmt::format("{} d {:02} h", whole / 86400, whole / 3600 % 24);
-}
-
 size_t columns_of(std::string_view text) {
   size_t columns = 0;
   for (const char c : text) columns += begins_character(c);

@@ -9,9 +9,6 @@
 
 namespace hone::tune::detail {
 
-/// "3.2 s", "1 min 05 s", "2 h 07 min", "3 d 04 h".
-std::string format_duration(double seconds);
-
 /// The first `columns` characters of UTF-8, the last of them an ellipsis where something was cut.
 std::string shortened(std::string_view text, size_t columns);
 /// The number of characters of UTF-8.
