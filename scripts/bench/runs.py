@@ -45,7 +45,7 @@ def llama(heads, layers):
 
 
 def seconds_a_step(report):
-    return report["tokens"] / report["tokens_per_second"] / report["steps"]
+    return report["tokens"] / report["mean_tokens_per_second"] / report["steps"]
 
 
 def spread(values, unit="", scale=1):

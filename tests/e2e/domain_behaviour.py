@@ -57,7 +57,9 @@ def main():
         guard = {"domain": "general", "max_ratio": 1.05}
         stopped = run(hone, {**narrow, "guard": guard}, work / "stopped")
         step = stopped["guard"]["returned_to"]
-        assert stopped["ending"] == "stopped by the guard" and step < 60 and stopped["guard"]["ratio"] > 1.05
+        assert stopped["ending"] == "stopped by the guard" and step < 60 and stopped["guard"]["last_ratio"] > 1.05
+        assert stopped["guard"]["verdict"] == "held" and stopped["guard"]["ratio"] <= 1.05
+        assert stopped["after"]["step"] == step
         assert perplexity(stopped, "general") <= 1.05 * perplexity(stopped, "general", "before")
         scored = run(hone, {"about": "score", "model": str(work / "stopped/model"),
                             "data": {"held_out": data["held_out"]}, "train": {"steps": 0}}, work / "scored")
@@ -68,8 +70,9 @@ def main():
         balanced = run(hone, {**mix, "guard": {**guard, "action": "rebalance", "rebalance_factor": 10}}, work / "balanced")
         shares = [row["shares"]["general"] for row in metrics(work / "balanced") if "shares" in row]
         print("general:", perplexity(free, "general"), "rebalanced:", perplexity(balanced, "general"), "shares", shares[0], shares[-1])
-        assert shares[-1] > 3 * shares[0]
+        assert max(shares) > 3 * shares[0]
         assert perplexity(balanced, "general") < perplexity(free, "general")
+        assert balanced["guard"]["verdict"] == "held" and balanced["guard"]["ratio"] <= 1.05
 
 
 if __name__ == "__main__":

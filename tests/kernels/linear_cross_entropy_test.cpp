@@ -4,6 +4,10 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <cmath>
+#include <limits>
+
+#include "hone/kernels/finite.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"
 
@@ -196,6 +200,32 @@ TEST_CASE("linear_cross_entropy: a bad argument is named") {
                       Catch::Contains("targets must be in [0, 5) or ignore_index -100, got " +
                                       std::to_string(bad)));
   }
+}
+
+TEST_CASE("token_nll is 0 at ignored targets, whatever it held") {
+  torch::manual_seed(9);
+  const at::Tensor hidden = at::randn({7, 4}), weight = at::randn({9, 4});
+  for (const bool gaps : {false, true}) {
+    const at::Tensor targets = some_targets(7, 9, gaps), token_nll = at::full({7}, 5.0F);
+    linear_cross_entropy(hidden, weight, targets, {}, kIgnored, 2, token_nll);
+    CHECK(at::allclose(token_nll, linear_nll(hidden, weight, targets)));
+    CHECK((token_nll.masked_select(targets.eq(kIgnored)).eq(0).all().item<bool>()));
+  }
+}
+
+TEST_CASE("all_finite finds one infinity or NaN, and is not misled by a sum that overflows") {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    at::Tensor x = at::full({3, 100}, 60000.0F).to(type);
+    CHECK(all_finite(x));
+    x[1][7] = -std::numeric_limits<float>::infinity();
+    CHECK_FALSE(all_finite(x));
+    x[2][7] = std::numeric_limits<float>::infinity();
+    CHECK_FALSE(all_finite(x));
+    x[1][7] = x[2][7] = std::nan("");
+    CHECK_FALSE(all_finite(x));
+  }
+  CHECK(all_finite(at::empty({0})));
+  CHECK(all_finite(at::ones({2}, at::kLong)));
 }
 
 }  // namespace

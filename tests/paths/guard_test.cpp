@@ -18,29 +18,83 @@ std::vector<Score> scores(double general, double law) {
 
 TEST_CASE("The guard compares its domain with the base") {
   Guard guard({.domain = "general", .max_ratio = 1.1});
-  CHECK(guard.judge(scores(50, 1)) == Guard::Verdict::kFine);
+  CHECK(guard.judge(scores(50, 1)));
   guard.set_reference(scores(20, 30));
-  CHECK(guard.judge(scores(21.9, 300)) == Guard::Verdict::kFine);
+  CHECK(guard.judge(scores(21.9, 300)));
   CHECK(*guard.ratio() == Approx(1.095));
-  CHECK(guard.judge(scores(22.1, 3)) == Guard::Verdict::kStop);
+  CHECK_FALSE(guard.judge(scores(22.1, 3)));
+  CHECK_FALSE(guard.judge(scores(std::nan(""), 3)));
+  guard.judge(scores(21, 3));
 
   Guard other({.domain = "general"});
   other.restore(hone::parse_json(guard.state().dump(), "state"));
   CHECK(*other.ratio() == *guard.ratio());
-  CHECK(other.judge(scores(22.1, 3)) == Guard::Verdict::kStop);
+  CHECK_FALSE(other.judge(scores(22.1, 3)));
 }
 
-TEST_CASE("Rebalancing raises the guarded domain's sets only") {
-  Guard guard({.domain = "general", .action = GuardAction::kRebalance, .rebalance_factor = 3});
+TEST_CASE("What growth did is no fault of training until an evaluation was within the limit") {
+  Guard guard({.domain = "general", .max_ratio = 1.1});
   guard.set_reference(scores(20, 30));
-  CHECK(guard.judge(scores(30, 30)) == Guard::Verdict::kRebalance);
-  CHECK(guard.rebalance({1, 2, 0.5}, {"general", "law", "general"}) ==
-        std::vector<double>{3, 2, 1.5});
+  guard.begin(scores(30, 30));
+  CHECK(guard.limit() == Approx(1.5));
+  CHECK(guard.judge(scores(29, 30)));
+  CHECK_FALSE(guard.held());
+  Guard resumed({.domain = "general", .max_ratio = 1.1});
+  resumed.restore(hone::parse_json(guard.state().dump(), "state"));
+  for (Guard* each : {&guard, &resumed}) {
+    CHECK_FALSE(Guard(*each).judge(scores(31, 30)));  // worse than growth left it
+    CHECK(each->judge(scores(21, 30)));
+    CHECK(each->held());
+    CHECK_FALSE(each->judge(scores(23, 30)));  // from here on max_ratio counts
+  }
+}
+
+TEST_CASE("The state of an older guard judges as that did") {
+  Guard guard({.domain = "general", .max_ratio = 1.1});
+  guard.restore({{"reference", 20.0}, {"ratio", nullptr}});
+  CHECK(guard.judge(scores(21, 30)));
+  CHECK_FALSE(guard.judge(scores(23, 30)));
+}
+
+TEST_CASE("The guarded share rises faster the longer the limit is not held, and falls back") {
+  Guard guard({.domain = "general", .max_ratio = 1.1, .action = GuardAction::kRebalance});
+  guard.set_reference(scores(20, 30));
+  guard.begin(scores(20, 30));
+  const auto share_after = [&](double perplexity, double share) {
+    guard.judge(scores(perplexity, 30));
+    Guard resumed({.domain = "general", .max_ratio = 1.1, .action = GuardAction::kRebalance});
+    resumed.restore(hone::parse_json(guard.state().dump(), "state"));
+    const auto next = guard.next_share(share);
+    CHECK(resumed.next_share(share) == next);
+    return next.value_or(share);
+  };
+  CHECK(share_after(20.5, 0.02) == 0.02);             // two such steps are within
+  CHECK(share_after(21.4, 0.02) == Approx(0.04));     // within, and the next would not be
+  CHECK(share_after(24, 0.04) == Approx(0.08));       // past it
+  CHECK(share_after(24.5, 0.08) == Approx(0.32));     // still
+  CHECK(share_after(23, 0.32) == 0.32);               // the next will be within
+  CHECK(share_after(24, 0.32) == Approx(0.95));       // it was not; others keep their part
+  CHECK(share_after(20.5, 0.95) == Approx(0.95 / std::sqrt(2.0)));
+  CHECK(share_after(20, 0.025) == Approx(0.02));      // never under what it was at first
+  CHECK(share_after(20, 0.02) == 0.02);
+  CHECK(share_after(30, 0) == 0);                     // nothing to multiply
+}
+
+TEST_CASE("New weights give the guarded domain's sets the share wanted, and keep their ratio") {
+  // Shares of equally large sets are their weights'.
+  const std::vector<std::string> domains = {"general", "law", "general"};
+  const auto weights = with_share({1, 6, 3}, "general", domains, 0.4, 0.8);
+  CHECK(weights[1] == 6);
+  CHECK(weights[2] == Approx(3 * weights[0]));
+  CHECK((weights[0] + weights[2]) / (weights[0] + weights[2] + 6) == Approx(0.8));
+  CHECK(share_of("general", {0.1, 0.6, 0.3}, domains) == Approx(0.4));
 }
 
 TEST_CASE("Without a guarded domain nothing is judged") {
   Guard guard{GuardOptions{}};
   guard.set_reference(scores(1, 1));
-  CHECK(guard.judge(scores(99, 99)) == Guard::Verdict::kFine);
+  guard.begin(scores(9, 9));
+  CHECK(guard.judge(scores(99, 99)));
   CHECK_FALSE(guard.ratio());
+  CHECK_FALSE(guard.held());
 }

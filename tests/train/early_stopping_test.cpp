@@ -30,6 +30,36 @@ TEST_CASE(
   CHECK(desk.on("stop") == Decided{"20:true"});
 }
 
+TEST_CASE("Where the run ends by itself it goes back to the best weights, unless it ends with them") {
+  const auto ended = [](const EarlyStoppingOptions& options, const std::vector<double>& values,
+                        bool cut = false) {
+    EarlyStopping controller(options);
+    Desk desk;
+    Signals signals;
+    for (const double value : values) {
+      signals.set("validation_loss", value);
+      controller.after_evaluation(desk.step, signals, desk);
+      desk.step += 10;
+    }
+    if (cut) controller.snapshot_lost("best");
+    EarlyStopping resumed(options);
+    resumed.restore(parse_json(controller.state().dump(), "state"));
+    Desk other = desk;
+    controller.at_end(desk.step, desk);
+    resumed.at_end(other.step, other);
+    CHECK((other.lines == desk.lines));
+    return desk.on("rollback");
+  };
+  const EarlyStoppingOptions options{.patience = 3, .min_gain = 0.1};
+  CHECK(ended(options, {3, 2, 2.5, 2.4}) == Decided{"40:\"best\""});
+  CHECK(ended(options, {3, 2, 2.5, std::nan("")}) == Decided{"40:\"best\""});
+  CHECK(ended(options, {3, 2.5, 2}).empty());
+  CHECK(ended(options, {3, 2, 2.5, 1.9}).empty());  // better, if not by min_gain
+  CHECK(ended(options, {3, 2, 2.5, 2.4, 2.4}) == Decided{"40:\"best\""});  // it had stopped the run
+  CHECK(ended(options, {3, 2, 2.5, 2.4}, /*cut=*/true).empty());
+  CHECK(ended({.patience = 3, .restore_best = false}, {3, 2, 2.5}).empty());
+}
+
 TEST_CASE("A run that never measured a number stops where it is") {
   const Desk desk =
       check_controller(maker<EarlyStopping>(EarlyStoppingOptions{.patience = 2}),

@@ -96,6 +96,11 @@ struct Change {
   double tokens, before, after;
 };
 
+/// Whether the report has an "after" and says by null that it was not measured.
+bool not_measured(const Json& report) {
+  return report.contains("after") && report["after"].is_null();
+}
+
 std::vector<Change> changes_of(const Json& report) {
   const auto domains = [&report](const char* when) {
     const Json moment = report.value(when, Json());
@@ -103,6 +108,11 @@ std::vector<Change> changes_of(const Json& report) {
   };
   std::vector<Change> changes;
   for (const Json& before : domains("before")) {
+    if (not_measured(report)) {
+      changes.push_back({render_scalar("", before.value("domain", Json())),
+                         number_or_nan(before, "tokens"), number_or_nan(before, "perplexity"),
+                         std::nan("")});
+    }
     for (const Json& after : domains("after")) {
       if (before.value("domain", Json()) != after.value("domain", Json())) continue;
       changes.push_back({render_scalar("", after.value("domain", Json())),
@@ -128,6 +138,7 @@ std::string render_changes(const Json& report) {
       "<th class=\"number\">tokens</th><th class=\"number\">before</th><th "
       "class=\"number\">after</th>"
       "<th class=\"number\">change</th><th>lower is better</th></tr>";
+  const bool unknown = not_measured(report);
   for (const Change& change : changes) {
     const bool drawn = positive(change.before) && positive(change.after);
     const double percent = 100 * (change.after / change.before - 1);
@@ -135,7 +146,8 @@ std::string render_changes(const Json& report) {
         "<tr><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{}</td>"
         "<td class=\"number\"><b>{}</b></td><td class=\"number {}\">{}</td><td>{}</td></tr>",
         change.domain, format_number(change.tokens), format_number(change.before),
-        format_number(change.after), percent <= 0 ? "good" : "bad",
+        unknown ? "not measured" : format_number(change.after),
+        unknown || percent == 0 ? "" : percent < 0 ? "good" : "bad",
         drawn ? fmt::format("{:+.1f} %", percent) : "–",
         drawn ? detail::render_change(change.before, change.after, low, high) : "");
   }
@@ -145,7 +157,13 @@ std::string render_changes(const Json& report) {
 std::string render_tiles(const Json& report) {
   std::string html;
   for (const auto& [key, value] : report.items()) {
-    if (!value.is_primitive() || key == "about") continue;
+    if (key == "guard" && value.is_object() && value.contains("verdict")) {
+      html += fmt::format("<div><b class=\"{}\">{}</b><span>guard</span></div>",
+                          value["verdict"] == "violated" ? "bad" : "",
+                          value["verdict"].is_null() ? "not measured"
+                                                     : render_scalar("", value["verdict"]));
+    }
+    if (!value.is_primitive() || key == "about" || key == "after" || key == "before") continue;
     html += fmt::format("<div><b>{}</b><span>{}</span></div>", render_scalar(key, value),
                         escape_html(spaced(without_unit(key))));
   }

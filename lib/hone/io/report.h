@@ -12,7 +12,8 @@ namespace hone::io {
 ///
 /// The page needs no network: plots are inline SVG, drawn from the rows by Curves. From `report` it
 /// shows "about" as the heading; the scalars as figures; "before" and "after", each {"step",
-/// "domains": [{"domain", "tokens", "perplexity"}]}, side by side; and the rest as tables.
+/// "domains": [{"domain", "tokens", "perplexity"}]}, side by side, null for "after" being one that
+/// was not measured; the "verdict" of "guard"; and the rest as tables.
 /// Throws: IoError.
 void write_report(const std::string& folder, const Json& report);
 

@@ -124,12 +124,14 @@ std::vector<CheckpointEntry> RunFolder::checkpoints() const {
   return entries;
 }
 
-std::optional<CheckpointEntry> RunFolder::newest() {
+std::optional<CheckpointEntry> RunFolder::newest(
+    const std::function<bool(const CheckpointEntry&)>& wanted) {
   std::vector<CheckpointEntry> entries = checkpoints();
   for (; !entries.empty(); entries.pop_back()) {
     const CheckpointEntry& entry = entries.back();
     const auto reason = verify_manifest(entry.path);
-    if (!reason) return entry;
+    if (!reason && wanted(entry)) return entry;
+    if (!reason) continue;
     const std::string aside =
         file(kCheckpoints) + "/broken-" + fs::path(entry.path).filename().string();
     std::error_code error;
@@ -140,12 +142,12 @@ std::optional<CheckpointEntry> RunFolder::newest() {
   return std::nullopt;
 }
 
-void RunFolder::rotate(int64_t keep) const {
+void RunFolder::rotate(int64_t keep, std::optional<int64_t> also) const {
   if (keep < 1)
     throw Error("RunFolder::rotate: keep must be at least 1, got " + std::to_string(keep));
   const std::vector<CheckpointEntry> entries = checkpoints();
   for (size_t i = 0; i + static_cast<size_t>(keep) < entries.size(); ++i) {
-    remove_folder(entries[i].path);
+    if (entries[i].step != also) remove_folder(entries[i].path);
   }
 }
 

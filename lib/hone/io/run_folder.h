@@ -1,6 +1,7 @@
 /// The folder of a run: configuration, manifest, metrics, checkpoints, report.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,9 +51,13 @@ class RunFolder {
   std::vector<CheckpointEntry> checkpoints() const;
   /// The newest whose manifest verifies. Broken ones on the way are logged, passed over and renamed
   /// to "broken-checkpoint-<step>", so that rotate() never keeps one in place of a good one.
-  std::optional<CheckpointEntry> newest();
-  /// Removes all but the newest `keep` (at least 1).
-  void rotate(int64_t keep) const;
+  std::optional<CheckpointEntry> newest() {
+    return newest([](const CheckpointEntry&) { return true; });
+  }
+  /// The newest of those that are `wanted`, which is asked of complete ones only.
+  std::optional<CheckpointEntry> newest(const std::function<bool(const CheckpointEntry&)>& wanted);
+  /// Removes all but the newest `keep` (at least 1) and the one of step `also`.
+  void rotate(int64_t keep, std::optional<int64_t> also = std::nullopt) const;
 
  private:
   RunFolder(std::string path, Descriptor lock, bool resumed);

@@ -213,6 +213,7 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weig
                                              token_nll.scalar_type() == wide_type(hidden)),
                     "linear_cross_entropy: token_nll must be ", wide_type(hidden), " [T] = ",
                     targets.sizes(), ", got ", token_nll.scalar_type(), " ", token_nll.sizes());
+  if (token_nll.defined()) token_nll.zero_();  // chunks hold no ignored targets
   const auto given = [](const at::Tensor& x) {
     return x.defined() ? std::optional(x) : std::nullopt;
   };

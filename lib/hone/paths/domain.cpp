@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 
@@ -14,6 +15,7 @@
 #include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
 #include "hone/io/report.h"
+#include "hone/kernels/finite.h"
 #include "hone/model/adapter.h"
 #include "hone/model/load.h"
 #include "hone/model/pruned_export.h"
@@ -28,6 +30,7 @@
 #include "hone/paths/vocabulary.h"
 #include "hone/train/progress.h"
 #include "hone/train/resume.h"
+#include "hone/train/stop_signal.h"
 
 namespace hone::paths {
 namespace {
@@ -38,6 +41,14 @@ constexpr const char* kMain = "main";
 bool is_embedding(const std::string& parameter) {
   return parameter.find("embed_tokens") != std::string::npos ||
          parameter.find("lm_head") != std::string::npos;
+}
+
+/// The first parameter that holds an infinity or a NaN, if any does.
+std::optional<std::string> not_finite(const model::Decoder& decoder) {
+  for (const auto& parameter : decoder->named_parameters()) {
+    if (!kernels::all_finite(parameter.value())) return parameter.key();
+  }
+  return std::nullopt;
 }
 
 /// A resumed run must be the run that was begun.
@@ -77,15 +88,22 @@ class DomainRun {
   void open_data();
   void write_manifest();
   train::Task make_task();
-  /// Whether the run goes on after an evaluation: what the guard and the search say.
-  bool goes_on(const train::Evaluation& evaluation);
+  /// Whether the run goes on after an evaluation: what the guard and the search say. Nothing
+  /// follows the `last`.
+  bool goes_on(const train::Evaluation& evaluation, bool last);
+  void begin_guard(const train::Evaluation& evaluation);
+  /// Moves the mix to where the guard wants it.
+  void rebalance();
   train::Outcome run_phase(const train::Phase& phase, const train::TrainOptions& options,
                            bool embeddings_only);
   train::Outcome train_all();
   void save_model();
   /// The base's weights into the run folder's `name`.
   void save_weights(const std::string& name);
-  RunReport finish(const train::Outcome& outcome);
+  void check_model(train::Outcome& outcome);
+  /// All up to the trained model.
+  train::Outcome work();
+  RunReport finish(train::Outcome outcome);
 
   std::string tokenizer_folder() const { return folder_.file("tokenizer"); }
   bool pruned() const { return !base_.decoder->config().pruned.empty(); }
@@ -94,6 +112,7 @@ class DomainRun {
   /// What an adapter names as its base: the model, or its copy, grown or pruned.
   std::string adapter_base() const { return own_base() ? folder_.file("base") : base_.name; }
 
+  const train::StopSignal stop_;  // of the whole run: no signal is lost between its parts
   const DomainConfig& config_;
   const RunContext& context_;
   RunCache& cache_;
@@ -137,7 +156,12 @@ std::optional<RunReport> DomainRun::open_folder() {
 
 void DomainRun::open_base() {
   tokenizer_ = cache_.tokenizer(config_);
+  train::StopSignal::check();
   base_ = cache_.base(config_, tokenizer_->text, device_);
+  if (const auto name = not_finite(base_.decoder)) {
+    log_warning("the model's " + *name + " holds numbers that are not finite");
+  }
+  train::StopSignal::check();
   base_held_out_ = load_held_out(config_, *tokenizer_, cache_);
 }
 
@@ -232,20 +256,41 @@ train::Task DomainRun::make_task() {
   return task;
 }
 
-bool DomainRun::goes_on(const train::Evaluation& evaluation) {
+bool DomainRun::goes_on(const train::Evaluation& evaluation, bool last) {
   if (trial_ && !trial_->evaluated(evaluation)) stopped_by_search_ = true;
-  const Guard::Verdict verdict = guard_.judge(evaluation.scores);
-  if (stopped_by_search_ || verdict == Guard::Verdict::kStop) return false;
-  if (verdict == Guard::Verdict::kRebalance) {
-    std::vector<std::string> domains;
-    for (const data::DatasetPtr& set : data_.train) domains.push_back(set->domain);
-    loader_->set_weights(guard_.rebalance(loader_->weights(), domains));
-    log_warning(
-        fmt::format("guard: perplexity of {} is {:.3f} times that of the base; its "
-                    "share of the mix rises",
-                    *config_.guard.domain, *guard_.ratio()));
-  }
+  const bool passed = guard_.judge(evaluation.scores);
+  if (stopped_by_search_) return false;
+  if (config_.guard.action == GuardAction::kStop) return passed;
+  if (config_.guard.domain && !last) rebalance();
   return true;
+}
+
+void DomainRun::begin_guard(const train::Evaluation& evaluation) {
+  guard_.begin(evaluation.scores);
+  if (!guard_.ratio() || guard_.held()) return;
+  log_warning(fmt::format(
+      "guard: perplexity of {} is {:.3f} times that of the base before the first guarded step, "
+      "limit {}; until it has been within, it may only get no worse",
+      *config_.guard.domain, *guard_.ratio(), config_.guard.max_ratio));
+}
+
+void DomainRun::rebalance() {
+  const std::string& domain = *config_.guard.domain;
+  std::vector<std::string> domains;
+  for (const data::DatasetPtr& set : data_.train) domains.push_back(set->domain);
+  const double share = share_of(domain, loader_->shares(), domains);
+  const auto wanted = guard_.next_share(share);
+  if (wanted) {
+    loader_->set_weights(with_share(loader_->weights(), domain, domains, share, *wanted));
+  } else if (guard_.held()) {
+    return;
+  }
+  const std::string text = fmt::format(
+      "guard: perplexity of {} is {:.3f} times that of the base, limit {}; its share of the mix {}",
+      domain, guard_.ratio().value_or(std::nan("")), config_.guard.max_ratio,
+      wanted ? fmt::format("goes from {:.3f} to {:.3f}", share, *wanted)
+             : fmt::format("stays at {:.3f}", share));
+  guard_.held() ? log_info(text) : log_warning(text);
 }
 
 train::Outcome DomainRun::run_phase(const train::Phase& phase, const train::TrainOptions& options,
@@ -253,7 +298,10 @@ train::Outcome DomainRun::run_phase(const train::Phase& phase, const train::Trai
   train::Task task = make_task();
   if (!embeddings_only) {
     task.save_evaluated = config_.guard.domain && config_.guard.action == GuardAction::kStop;
-    task.after_evaluation = [this](const train::Evaluation& e) { return goes_on(e); };
+    task.first_evaluation = [this](const train::Evaluation& e) { begin_guard(e); };
+    task.after_evaluation = [this](const train::Evaluation& e, bool last) {
+      return goes_on(e, last);
+    };
   }
   model::NamedTensors parameters, frozen;
   for (const auto& named : model::trainable_parameters(base_.decoder)) {
@@ -269,12 +317,12 @@ train::Outcome DomainRun::run_phase(const train::Phase& phase, const train::Trai
   train::Outcome outcome = train::run(options, optimizer, task, folder_, phase, evaluations_);
   for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(true);
   if (outcome.ending == train::Ending::kStopped && !trial_) {
-    const double ratio = *guard_.ratio();
-    returned_to_ = train::return_to_checkpoint(folder_, task);
+    const double ratio = *guard_.ratio(), limit = guard_.limit();
+    returned_to_ = train::return_to_passed(folder_, task);
     log_warning(
         fmt::format("guard: perplexity of {} is {:.3f} times that of the base, over {}; the "
                     "model goes back to step {} and the run stops",
-                    *config_.guard.domain, ratio, config_.guard.max_ratio, *returned_to_));
+                    *config_.guard.domain, ratio, limit, *returned_to_));
   }
   if (!embeddings_only) extension_.close();
   return outcome;
@@ -327,32 +375,64 @@ void DomainRun::save_weights(const std::string& name) {
                       base_.decoder->hf_tensors(), {.source_folder = tokenizer_folder()});
 }
 
-RunReport DomainRun::finish(const train::Outcome& outcome) {
+/// What stands against writing the model of a run that trained to its end.
+void DomainRun::check_model(train::Outcome& outcome) {
+  const bool over =
+      outcome.ending == train::Ending::kDone || outcome.ending == train::Ending::kStopped;
+  if (!over || config_.train.steps == 0) return;
+  if (const auto name = not_finite(base_.decoder)) {
+    log_warning("no model is saved: its " + *name + " holds numbers that are not finite");
+    outcome.ending = train::Ending::kDiverged;
+  } else if (!trial_) {
+    train::StopSignal::check();
+  }
+}
+
+RunReport DomainRun::finish(train::Outcome outcome) {
+  check_model(outcome);
   RunReport report{outcome.ending, outcome.signal};
   const bool done = outcome.ending == train::Ending::kDone;
   if (trial_ && done) trial_->trained(base_.decoder, *tokenizer_);
-  const bool saved = trial_ ? done && trial_->save_model : done || returned_to_;
+  const bool saved =
+      trial_ ? done && trial_->save_model : done || outcome.ending == train::Ending::kStopped;
   if (saved && config_.train.steps > 0) save_model();
   report.json = domain_report({config_, outcome, evaluations_, growth_, base_held_out_, data_,
                                returned_to_, stopped_by_search_});
   extension_.report(report.json);
+  if (const std::string verdict = guard_verdict(report.json); !verdict.empty()) {
+    report.json.at("guard").at("verdict") == "held" ? log_info(verdict) : log_warning(verdict);
+  }
   if (outcome.ending != train::Ending::kSignal) io::write_report(folder_.path(), report.json);
-  report.summary = domain_summary(config_, outcome, folder_.path());
+  report.summary = domain_summary(config_, outcome, report.json, folder_.path());
   return report;
 }
 
-RunReport DomainRun::run() {
-  if (auto ended = open_folder()) return *std::move(ended);
+train::Outcome DomainRun::work() {
   open_base();
   if (!folder_.newest()) score_base();
   if (config_.train.steps == 0) {
     data_.held_out = base_held_out_;
     write_manifest();
-    return finish({});
+    return {};
   }
+  train::StopSignal::check();
   grow();
+  train::StopSignal::check();
   open_data();
-  return finish(train_all());
+  return train_all();
+}
+
+RunReport DomainRun::run() {
+  if (auto ended = open_folder()) return *std::move(ended);
+  train::Outcome outcome;
+  try {
+    outcome = work();
+    return finish(outcome);
+  } catch (const train::Interrupted&) {  // between the loops, which save what they have
+    outcome.ending = train::Ending::kSignal;
+    outcome.signal = train::StopSignal::received();
+    return finish(outcome);
+  }
 }
 
 }  // namespace

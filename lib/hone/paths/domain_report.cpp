@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include "hone/core/hardware.h"
 #include "hone/paths/guard.h"
@@ -31,24 +33,42 @@ Json evaluation_json(const train::Evaluation& evaluation) {
           {"domains", train::scores_json(train::by_domain(evaluation.scores))}};
 }
 
-/// The evaluation of the model that is saved.
-const train::Evaluation& final_evaluation(const DomainOutcome& run) {
+/// The evaluation of the model as the run leaves it; null where it was not measured.
+const train::Evaluation* final_evaluation(const DomainOutcome& run) {
+  const auto& evaluations = run.evaluations;
+  if (evaluations.empty()) return nullptr;
   if (run.returned_to) {
-    for (auto it = run.evaluations.rbegin(); it != run.evaluations.rend(); ++it) {
-      if (it->step == *run.returned_to) return *it;
-    }
+    const auto of_step = std::find_if(evaluations.rbegin(), evaluations.rend(),
+                                      [&](const auto& e) { return e.step == *run.returned_to; });
+    return of_step == evaluations.rend() ? nullptr : &*of_step;
   }
-  return run.evaluations.back();
+  const bool scored = run.config.train.steps == 0 || run.outcome.measured;
+  return scored && run.outcome.ending != train::Ending::kDiverged ? &evaluations.back() : nullptr;
 }
 
-/// `ratio` is of the last evaluation: the one that stopped the run where it did.
-Json guard_json(const DomainOutcome& run) {
+std::optional<double> ratio_of(const DomainOutcome& run, const train::Evaluation* evaluation) {
+  if (!evaluation) return std::nullopt;
   Guard guard(run.config.guard);
   guard.set_reference(run.evaluations.front().scores);
-  guard.judge(run.evaluations.back().scores);
+  guard.judge(evaluation->scores);
+  return guard.ratio();
+}
+
+/// `ratio` is of the model as the run leaves it, as is the verdict; `last_ratio` of the last
+/// evaluation: the one that stopped the run where it did.
+Json guard_json(const DomainOutcome& run) {
+  const auto number = [](const std::optional<double>& value) {
+    return value && std::isfinite(*value) ? Json(*value) : Json(nullptr);
+  };
+  const auto* last = run.evaluations.empty() ? nullptr : &run.evaluations.back();
+  const auto ratio = ratio_of(run, final_evaluation(run));
+  Json verdict;
+  if (ratio) verdict = *ratio <= run.config.guard.max_ratio ? "held" : "violated";
   return {{"domain", *run.config.guard.domain},
           {"max_ratio", run.config.guard.max_ratio},
-          {"ratio", guard.ratio() ? Json(*guard.ratio()) : Json(nullptr)},
+          {"ratio", number(ratio)},
+          {"verdict", std::move(verdict)},
+          {"last_ratio", number(ratio_of(run, last))},
           {"returned_to", run.returned_to ? Json(*run.returned_to) : Json(nullptr)}};
 }
 
@@ -90,40 +110,69 @@ Json domain_report(const DomainOutcome& run) {
     report["loss"] = std::isfinite(outcome.loss) ? Json(outcome.loss) : Json(nullptr);
     report["skipped_steps"] = outcome.skipped;
     report["seconds"] = outcome.seconds;
-    report["tokens_per_second"] = outcome.tokens_per_second;
+    report["mean_tokens_per_second"] = outcome.mean_tokens_per_second;
   }
   report["peak_memory_bytes"] = peak_resident_bytes();
-  report["before"] = evaluation_json(run.evaluations.front());
-  report["after"] = evaluation_json(final_evaluation(run));
+  const train::Evaluation* after = final_evaluation(run);
+  report["before"] =
+      run.evaluations.empty() ? Json(nullptr) : evaluation_json(run.evaluations.front());
+  report["after"] = after ? evaluation_json(*after) : Json(nullptr);
   if (run.config.guard.domain) {
     report["guard"] = guard_json(run);
   }
-  if (run.growth) report["vocabulary"] = vocabulary_json(run);
+  const bool complete = run.data.held_out.size() == run.base_held_out.size();
+  if (run.growth && complete) report["vocabulary"] = vocabulary_json(run);
   report["data"] = run.data.json();
   return report;
 }
 
+std::string guard_verdict(const Json& report) {
+  const Json guard = report.value("guard", Json());
+  if (!guard.is_object() || guard.at("verdict").is_null()) return "";
+  const Json& ratio = guard.at("ratio");
+  const std::string times = ratio.is_null() ? "inf" : fmt::format("{:.3f}", ratio.get<double>());
+  return fmt::format("guard: {}: perplexity of {} is {} times that of the base, limit {}",
+                     guard.at("verdict").get<std::string>(), guard.at("domain").get<std::string>(),
+                     times, guard.at("max_ratio").get<double>());
+}
+
 std::string domain_summary(const DomainConfig& config, const train::Outcome& outcome,
-                           const std::string& folder) {
+                           const Json& report, const std::string& folder) {
   const std::string memory = train::format_bytes(peak_resident_bytes());
-  if (config.train.steps == 0) return fmt::format("scored; peak memory {}; see {}", memory, folder);
-  return fmt::format("{} after {} steps: loss {:.4f}, {:.0f} tokens/s, peak memory {}; see {}",
-                     ending_name(outcome.ending), outcome.steps, outcome.loss,
-                     outcome.tokens_per_second, memory, folder);
+  const bool signal = outcome.ending == train::Ending::kSignal;
+  if (config.train.steps == 0 && !signal) {
+    return fmt::format("scored; peak memory {}; see {}", memory, folder);
+  }
+  if (outcome.steps == 0) {
+    return fmt::format("{} before the first step; peak memory {}; see {}",
+                       ending_name(outcome.ending), memory, folder);
+  }
+  const std::string verdict = guard_verdict(report);
+  return fmt::format(
+      "{} after {} steps: loss {:.4f}, mean {:.0f} tokens/s, peak memory {}{}; see {}",
+      ending_name(outcome.ending), outcome.steps, outcome.loss, outcome.mean_tokens_per_second,
+      memory, verdict.empty() ? "" : "; " + verdict, folder);
 }
 
 std::string domain_table(const Json& report) {
-  const Json &before = report.at("before").at("domains"), &after = report.at("after").at("domains");
+  if (report.at("before").is_null()) return "";
+  const Json& before = report.at("before").at("domains");
+  const Json after = report.at("after").is_null() ? Json() : report.at("after").at("domains");
   if (before.empty()) return "";
   const auto number = [](const Json& value) {
     return value.is_null() ? std::nan("") : value.get<double>();
   };
   std::string table =
-      fmt::format("{:<20}{:>12}{:>12}{:>9}\n", "perplexity", "before", "after", "ratio");
+      fmt::format("{:<20}{:>12}{:>14}{:>9}\n", "perplexity", "before", "after", "ratio");
   for (size_t i = 0; i < before.size(); ++i) {
-    const double was = number(before[i].at("perplexity")), now = number(after[i].at("perplexity"));
-    table += fmt::format("{:<20}{:>12.3f}{:>12.3f}{:>9.3f}\n",
-                         before[i].at("domain").get<std::string>(), was, now, now / was);
+    const double was = number(before[i].at("perplexity"));
+    const auto domain = before[i].at("domain").get<std::string>();
+    if (after.is_null()) {
+      table += fmt::format("{:<20}{:>12.3f}{:>14}{:>9}\n", domain, was, "not measured", "");
+    } else {
+      const double now = number(after[i].at("perplexity"));
+      table += fmt::format("{:<20}{:>12.3f}{:>14.3f}{:>9.3f}\n", domain, was, now, now / was);
+    }
   }
   if (report.contains("vocabulary")) {
     for (const Json& set : report.at("vocabulary").at("held_out")) {

@@ -16,7 +16,7 @@ namespace hone::paths {
 struct DomainOutcome {
   const DomainConfig& config;
   const train::Outcome& outcome;
-  const std::vector<train::Evaluation>& evaluations;  ///< the first is of the base
+  const std::vector<train::Evaluation>& evaluations;  ///< the first is of the base; may be empty
   const std::optional<text::GrowthResult>& growth;
   const std::vector<data::DatasetPtr>& base_held_out;
   const DomainData& data;
@@ -26,11 +26,18 @@ struct DomainOutcome {
 
 /// {"ending", "steps", "tokens", ..., "before", "after": scores by data set and domain, "guard"?,
 /// "vocabulary"?, "data"}. Perplexities are per token of the base's tokenizer (train::Score).
+/// "after" is of the model as the run leaves it, and null where that was not measured; "before" is
+/// null where a signal came first.
 Json domain_report(const DomainOutcome& run);
 
-/// "done after 300 steps: loss 3.214, 5120 tokens/s, peak memory 812 MiB; see <folder>".
+/// "guard: held: perplexity of general is 1.043 times that of the base, limit 1.1" of a report with
+/// a verdict; "" of another.
+std::string guard_verdict(const Json& report);
+
+/// "done after 300 steps: loss 3.214, mean 5120 tokens/s, peak memory 812 MiB; guard: ...; see
+/// <folder>".
 std::string domain_summary(const DomainConfig& config, const train::Outcome& outcome,
-                           const std::string& folder);
+                           const Json& report, const std::string& folder);
 
 /// A table of perplexity by domain before and after, for a terminal; "" without evaluations.
 std::string domain_table(const Json& report);

@@ -92,9 +92,9 @@ void Dynamics::attach(train::Task& task, kernels::FusedAdamW& optimizer) {
   meters_->attach(optimizer);
   task.board = board_.get();
   task.before_step = [this](int64_t step) { meters_->before_step(step); };
-  task.measure = [this](int64_t step, train::Signals& signals) {
-    meters_->measure(step, signals);
-    heads_ = pruned_->measure(signals, step % config_.signals.every == 0);
+  task.measure = [this](const train::StepStats& stats, train::Signals& signals) {
+    meters_->measure(stats, signals);
+    heads_ = pruned_->measure(signals, stats.step % config_.signals.every == 0);
   };
   task.extra_metrics = [this, others = task.extra_metrics] {
     Json row = others ? others() : Json::object();

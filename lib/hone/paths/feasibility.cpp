@@ -120,16 +120,14 @@ double measure_seconds_per_flop(const DomainConfig& config, RunCache& cache) {
   const TrialHooks hooks{cache, [](const train::Evaluation&) { return true; },
                          [](model::Decoder&, const RunTokenizer&) {}};
   run_domain(probe, {"hone-static", folder, false, config::to_json(probe)}, &hooks);
-  std::vector<double> seconds, ends{0};
-  double tokens = 0;
+  std::vector<double> seconds;
   std::ifstream metrics(folder + "/" + io::kMetricsFile);
   for (std::string line; std::getline(metrics, line);) {
     const Json row = Json::parse(line);
     if (!row.contains("tokens_per_second")) continue;
-    tokens += row.at("tokens").get<double>();
-    ends.push_back(tokens / row.at("tokens_per_second").get<double>());
-    if (ends.size() > 2) seconds.push_back(ends.back() - ends[ends.size() - 2]);
+    seconds.push_back(row.at("tokens").get<double>() / row.at("tokens_per_second").get<double>());
   }
+  if (!seconds.empty()) seconds.erase(seconds.begin());  // the first step warms up
   metrics.close();
   std::filesystem::remove_all(folder);
   if (seconds.empty()) throw Error("the base recipe's first steps failed; run it by hone-domain");

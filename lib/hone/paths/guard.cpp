@@ -1,48 +1,111 @@
 #include "hone/paths/guard.h"
 
-namespace hone::paths {
+#include <algorithm>
+#include <cmath>
+#include <utility>
 
-std::optional<double> Guard::guarded_perplexity(const std::vector<train::Score>& scores) const {
+namespace hone::paths {
+namespace {
+
+/// The other domains keep a part of the mix: more would bring the guarded one back no faster.
+constexpr double kMostShare = 0.95;
+
+Json number(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+
+std::optional<double> number(const Json& state, const char* key) {
+  const Json value = state.value(key, Json());
+  return value.is_null() ? std::nullopt : std::optional(value.get<double>());
+}
+
+}  // namespace
+
+std::optional<double> Guard::ratio_of(const std::vector<train::Score>& scores) const {
+  if (!reference_) return std::nullopt;
   for (const train::Score& score : train::by_domain(scores)) {
-    if (score.domain == options_.domain) return score.perplexity();
+    if (score.domain == options_.domain) return score.perplexity() / *reference_;
   }
   return std::nullopt;
 }
 
 void Guard::set_reference(const std::vector<train::Score>& scores) {
-  reference_ = guarded_perplexity(scores);
-}
-
-Guard::Verdict Guard::judge(const std::vector<train::Score>& scores) {
-  const auto now = guarded_perplexity(scores);
-  if (!reference_ || !now) return Verdict::kFine;
-  ratio_ = *now / *reference_;
-  if (*ratio_ <= options_.max_ratio) return Verdict::kFine;
-  return options_.action == GuardAction::kStop ? Verdict::kStop : Verdict::kRebalance;
-}
-
-std::vector<double> Guard::rebalance(std::vector<double> weights,
-                                     const std::vector<std::string>& domains) const {
-  for (size_t i = 0; i < weights.size(); ++i) {
-    if (domains[i] == options_.domain) weights[i] *= options_.rebalance_factor;
+  for (const train::Score& score : train::by_domain(scores)) {
+    if (score.domain == options_.domain) reference_ = score.perplexity();
   }
-  return weights;
+}
+
+void Guard::begin(const std::vector<train::Score>& scores) {
+  ratio_ = start_ = ratio_of(scores);
+  was_within_ = held();
+}
+
+bool Guard::judge(const std::vector<train::Score>& scores) {
+  const auto now = ratio_of(scores);
+  if (!now) return true;
+  before_ = std::exchange(ratio_, now);
+  const double most = limit();
+  was_within_ = was_within_ || held();
+  return *ratio_ <= most;
+}
+
+double Guard::limit() const {
+  const bool excused = !was_within_ && start_ && *start_ > options_.max_ratio;
+  return excused ? *start_ : options_.max_ratio;
+}
+
+std::optional<double> Guard::next_share(double share) {
+  if (!ratio_ || !(share > 0)) return std::nullopt;
+  first_share_ = first_share_.value_or(share);
+  const double limit = std::log(options_.max_ratio), now = std::log(*ratio_);
+  const double expected = 2 * now - std::log(before_.value_or(1));
+  double wanted = share;
+  if (!(expected <= limit)) {
+    raises_ = now <= limit ? 0 : raises_ + 1;
+    wanted = share * std::pow(options_.rebalance_factor, std::max(1.0, raises_));
+  } else if (std::max(now, expected) <= limit / 2) {
+    raises_ = 0;
+    wanted = std::max(std::min(share, *first_share_), share / std::sqrt(options_.rebalance_factor));
+  }
+  wanted = std::min(wanted, std::max(share, kMostShare));
+  return wanted == share ? std::nullopt : std::optional(wanted);
 }
 
 Json Guard::state() const {
-  const auto number = [](const std::optional<double>& value) {
-    return value ? Json(*value) : Json(nullptr);
-  };
-  return {{"reference", number(reference_)}, {"ratio", number(ratio_)}};
+  return {{"reference", number(reference_)},
+          {"ratio", number(ratio_)},
+          {"before", number(before_)},
+          {"start", number(start_)},
+          {"was_within", was_within_},
+          {"raises", raises_},
+          {"first_share", number(first_share_)}};
 }
 
 void Guard::restore(const Json& state) {
-  const auto number = [&](const char* key) -> std::optional<double> {
-    const Json& value = state.at(key);
-    return value.is_null() ? std::nullopt : std::optional(value.get<double>());
-  };
-  reference_ = number("reference");
-  ratio_ = number("ratio");
+  reference_ = number(state, "reference");
+  ratio_ = number(state, "ratio");
+  before_ = number(state, "before");
+  start_ = number(state, "start");
+  was_within_ = state.value("was_within", true);
+  raises_ = state.value("raises", 0.0);
+  first_share_ = number(state, "first_share");
+}
+
+double share_of(const std::string& domain, const std::vector<double>& shares,
+                const std::vector<std::string>& domains) {
+  double share = 0;
+  for (size_t i = 0; i < shares.size(); ++i) {
+    if (domains[i] == domain) share += shares[i];
+  }
+  return share;
+}
+
+std::vector<double> with_share(std::vector<double> weights, const std::string& domain,
+                               const std::vector<std::string>& domains, double share,
+                               double wanted) {
+  const double factor = wanted / (1 - wanted) * (1 - share) / share;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (domains[i] == domain) weights[i] *= factor;
+  }
+  return weights;
 }
 
 }  // namespace hone::paths

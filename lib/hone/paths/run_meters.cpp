@@ -43,11 +43,12 @@ void RunMeters::before_step(int64_t step) {
   });
 }
 
-void RunMeters::measure(int64_t step, train::Signals& signals) {
+void RunMeters::measure(const train::StepStats& stats, train::Signals& signals) {
   measure_domains(signals);
-  if (!due(step)) return;
+  if (!due(stats.step)) return;
   parts_.decoder->set_observer({});
-  measure_updates(signals);
+  if (!stats.skipped) measure_updates(signals);  // else nothing was updated, and nothing settled
+  before_.clear();
   const auto layers = model::layer_sizes(parts_.decoder->config());
   for (size_t i = 0; i < activations_.size(); ++i) {
     signals.set("activation_rms/" + std::to_string(layers.at(i).index),
@@ -73,7 +74,6 @@ void RunMeters::measure_updates(train::Signals& signals) {
     add(weights, layer_of(name), before->second);
     add(updates, layer_of(name), before->second.sub_(parameter));
   }
-  before_.clear();
   for (const auto& [layer, sum] : weights) {
     const double norm = std::sqrt(sum.item<double>());
     if (norm > 0) {

@@ -35,7 +35,7 @@ class RunMeters {
   /// `optimizer` steps the parameters that are watched.
   void attach(kernels::FusedAdamW& optimizer) { optimizer_ = &optimizer; }
   void before_step(int64_t step);
-  void measure(int64_t step, train::Signals& signals);
+  void measure(const train::StepStats& stats, train::Signals& signals);
 
   Json state() const;
   void restore(const Json& state);

@@ -99,7 +99,7 @@ void Adaptation::ask(int64_t step) {
   if (!board_) return;
   step_ = step;
   board_->run(Moment::kStep, step);
-  snapshots_.refresh(step);
+  for (const std::string& name : snapshots_.refresh(step)) board_->snapshot_lost(name);
   board_->signals().age();
 }
 
@@ -123,6 +123,12 @@ void Adaptation::after_evaluation(const Evaluation& evaluation) {
   }
   board_->run(Moment::kEvaluation, evaluation.step);
   board_->signals().age();
+}
+
+void Adaptation::at_end(int64_t step) {
+  if (!board_) return;
+  step_ = step;
+  board_->run(Moment::kEnd, step);
 }
 
 Json Adaptation::save(const std::string& folder) const {

@@ -41,6 +41,8 @@ class Adaptation {
   void ask(int64_t step);
   /// Sets the signals of an evaluation and asks the controllers.
   void after_evaluation(const Evaluation& evaluation);
+  /// Asks the controllers when the run is over.
+  void at_end(int64_t step);
 
   /// Writes snapshots into a checkpoint's folder, returns the rest of the state; and back.
   Json save(const std::string& folder) const;

@@ -36,8 +36,14 @@ class Controller {
   virtual void at_start(Adjuster& adjuster) {}
   /// After each step, counted from 1.
   virtual void after_step(int64_t step, const Signals& signals, Adjuster& adjuster) {}
-  /// After each evaluation, `step` 0 being the one before training.
+  /// After each evaluation of the phase. The first is the one before its first step, whoever made
+  /// it; signals of training are then not measured yet.
   virtual void after_evaluation(int64_t step, const Signals& signals, Adjuster& adjuster) {}
+  /// After the last step and its evaluation, unless the run was interrupted or leaves no model.
+  virtual void at_end(int64_t step, Adjuster& adjuster) {}
+  /// The snapshot `name` had to be taken anew, as the parameters were cut: what was measured of it
+  /// is of another model.
+  virtual void snapshot_lost(const std::string& name) {}
 
   virtual Json state() const { return Json::object(); }
   virtual void restore(const Json& state) {}

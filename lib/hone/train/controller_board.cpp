@@ -67,6 +67,9 @@ void ControllerBoard::run(Moment moment, int64_t step) {
         case Moment::kEvaluation:
           controller->after_evaluation(step, signals_, desk);
           break;
+        case Moment::kEnd:
+          controller->at_end(step, desk);
+          break;
       }
     } catch (const IoError&) {
       throw;  // names its file
@@ -106,6 +109,10 @@ void ControllerBoard::restore(const Json& state) {
     controller->restore(state.at("controllers").at(controller->name()));
   }
   replayed_ = state.at("replayed");
+}
+
+void ControllerBoard::snapshot_lost(const std::string& name) {
+  for (const auto& controller : controllers_) controller->snapshot_lost(name);
 }
 
 void ControllerBoard::rewind(int64_t step) {

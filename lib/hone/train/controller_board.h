@@ -41,6 +41,9 @@ class ControllerBoard {
   /// does not find as it was.
   void run(Moment moment, int64_t step);
 
+  /// Tells all controllers, see Controller::snapshot_lost.
+  void snapshot_lost(const std::string& name);
+
   /// The controllers' states and how far a replay has come.
   Json state() const;
   void restore(const Json& state);

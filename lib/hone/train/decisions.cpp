@@ -12,7 +12,8 @@ struct hone::EnumNames<hone::train::Moment> {
   static constexpr std::pair<train::Moment, const char*> values[] = {
       {train::Moment::kStart, "start"},
       {train::Moment::kStep, "step"},
-      {train::Moment::kEvaluation, "evaluation"}};
+      {train::Moment::kEvaluation, "evaluation"},
+      {train::Moment::kEnd, "end"}};
 };
 
 namespace hone::train {
@@ -24,7 +25,7 @@ Decision decision_from_json(const Json& json) {
   Decision decision;
   decision.step = json.at("step");
   const auto moment = enum_from_name<Moment>(json.at("at").get<std::string>());
-  if (!moment) throw Error("at is none of start, step, evaluation");
+  if (!moment) throw Error("at is none of start, step, evaluation, end");
   decision.moment = *moment;
   decision.controller = json.at("controller");
   decision.rule = json.at("rule");

@@ -11,7 +11,7 @@
 namespace hone::train {
 
 /// When in a step a controller was asked.
-enum class Moment { kStart, kStep, kEvaluation };
+enum class Moment { kStart, kStep, kEvaluation, kEnd };
 
 struct Decision {
   int64_t step = 0;

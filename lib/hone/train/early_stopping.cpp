@@ -19,9 +19,20 @@ void EarlyStoppingOptions::validate(Validation& v) const {
   }
 }
 
+bool EarlyStopping::best_is_past() const {
+  return options_.restore_best && best_ && bad_ > 0 && !(last_ && *last_ <= *best_);
+}
+
+std::string EarlyStopping::best_text() const {
+  return fmt::format("the best was {} at step {}", best_ ? fmt::format("{:.6g}", *best_) : "none",
+                     best_step_);
+}
+
 void EarlyStopping::after_evaluation(int64_t step, const Signals& signals, Adjuster& adjuster) {
+  if (stopped_) return;  // the evaluation of the weights that it went back to says nothing new
   const double value = detail::needed(signals, options_.metric);
-  if (std::isfinite(value) && (!best_ || value < *best_ * (1 - options_.min_gain))) {
+  last_ = std::isfinite(value) ? std::optional(value) : std::nullopt;
+  if (last_ && (!best_ || value < *best_ * (1 - options_.min_gain))) {
     best_ = value;
     best_step_ = step;
     bad_ = 0;
@@ -32,24 +43,39 @@ void EarlyStopping::after_evaluation(int64_t step, const Signals& signals, Adjus
     return;
   }
   if (++bad_ < options_.patience) return;
-  const std::string rule = fmt::format(
-      "{} has not gained in {} evaluations; the best was {} at step {}", options_.metric, bad_,
-      best_ ? fmt::format("{:.6g}", *best_) : "none", best_step_);
-  if (options_.restore_best && best_) {
-    adjuster.set("rollback", kSnapshot, rule, {options_.metric});
-  }
+  const std::string rule = fmt::format("{} has not gained in {} evaluations; {}", options_.metric,
+                                       bad_, best_text());
+  if (best_is_past()) adjuster.set("rollback", kSnapshot, rule, {options_.metric});
   adjuster.set("stop", true, rule, {options_.metric});
-  bad_ = 0;  // the evaluation of the weights that it went back to says nothing new
+  stopped_ = true;
+}
+
+void EarlyStopping::at_end(int64_t, Adjuster& adjuster) {
+  if (stopped_ || !best_is_past()) return;
+  adjuster.set("rollback", kSnapshot, "the run has ended; " + best_text(), {options_.metric});
+  stopped_ = true;
+}
+
+void EarlyStopping::snapshot_lost(const std::string& name) {
+  if (name != kSnapshot) return;
+  best_.reset();
+  last_.reset();
 }
 
 Json EarlyStopping::state() const {
-  return {{"best", detail::number_json(best_)}, {"best_step", best_step_}, {"bad", bad_}};
+  return {{"best", detail::number_json(best_)},
+          {"last", detail::number_json(last_)},
+          {"best_step", best_step_},
+          {"bad", bad_},
+          {"stopped", stopped_}};
 }
 
 void EarlyStopping::restore(const Json& state) {
   best_ = detail::number_from_json(state.at("best"));
+  last_ = detail::number_from_json(state.value("last", Json()));
   best_step_ = state.at("best_step");
   bad_ = state.at("bad");
+  stopped_ = state.value("stopped", false);
 }
 
 }  // namespace hone::train

@@ -47,6 +47,7 @@ struct Evaluation {
 using TokenNll = std::function<at::Tensor(const data::Batch&)>;
 
 /// Scores every set, in order; each target counts 1, whatever its training weight.
+/// Throws: Interrupted between two batches if a StopSignal lives and a signal came.
 std::vector<Score> evaluate(const std::vector<EvaluationSet>& sets, const TokenNll& nll);
 
 /// Joins the scores of sets of one domain; in order of first appearance, name = domain.

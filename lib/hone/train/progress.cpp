@@ -31,17 +31,24 @@ std::string fitted(std::vector<std::string> fields, std::initializer_list<size_t
 
 }  // namespace
 
-std::optional<std::string> Progress::add(const StepStats& stats, int64_t tokens_here,
-                                         double seconds) {
+std::optional<std::string> Progress::add(const StepStats& stats, double seconds) {
   ++steps_here_;
+  pace_.emplace_back(stats.tokens, seconds);
+  if (static_cast<int64_t>(pace_.size()) > log_every_) pace_.pop_front();
   if (!stats.skipped) losses_.push_back(stats.loss);
   if (static_cast<int64_t>(losses_.size()) > log_every_) losses_.pop_front();
   if (stats.step % log_every_ != 0 && stats.step != steps_ && steps_here_ != 1) return std::nullopt;
-  const double left = seconds / steps_here_ * static_cast<double>(steps_ - stats.step);
+  double recent_tokens = 0, recent_seconds = 0;
+  for (const auto& [step_tokens, step_seconds] : pace_) {
+    recent_tokens += static_cast<double>(step_tokens);
+    recent_seconds += step_seconds;
+  }
+  const double left = recent_seconds / static_cast<double>(pace_.size()) *
+                      static_cast<double>(steps_ - stats.step);
   return fitted({fmt::format("{} {}/{}", word_, first_step_ + stats.step, first_step_ + steps_),
                  fmt::format("loss {:.4f}", recent_loss()), fmt::format("lr {:.1e}", stats.lr),
                  fmt::format("grad {:.3g}", stats.grad_norm),
-                 fmt::format("{:.0f} tok/s", static_cast<double>(tokens_here) / seconds),
+                 fmt::format("{:.0f} tok/s", recent_tokens / recent_seconds),
                  fmt::format("left {}", format_duration(left))},
                 {3, 2});
 }
@@ -57,7 +64,7 @@ std::string format_bytes(int64_t bytes) {
   return fmt::format("{:.0f} MiB", mebibytes);
 }
 
-Json step_row(const StepStats& stats, int64_t first_step, double tokens_per_second) {
+Json step_row(const StepStats& stats, int64_t first_step, double seconds) {
   // JSON has no NaN: a skipped step has null where a number would not be finite.
   const auto number = [](double value) {
     return std::isfinite(value) ? Json(value) : Json(nullptr);
@@ -67,7 +74,7 @@ Json step_row(const StepStats& stats, int64_t first_step, double tokens_per_seco
               {"lr", stats.lr},
               {"grad_norm", number(stats.grad_norm)},
               {"tokens", stats.tokens},
-              {"tokens_per_second", tokens_per_second}};
+              {"tokens_per_second", number(static_cast<double>(stats.tokens) / seconds)}};
   if (stats.skipped) row["skipped"] = true;
   return row;
 }

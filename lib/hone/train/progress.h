@@ -13,7 +13,7 @@ namespace hone::train {
 struct StepStats;
 struct Evaluation;
 
-/// Smooths the loss and writes a line every `log_every` steps.
+/// Smooths loss and speed and writes a line every `log_every` steps.
 class Progress {
  public:
   /// `first_step` is where the phase's steps begin in the run's count, which the lines show; `word`
@@ -24,10 +24,10 @@ class Progress {
         first_step_(first_step),
         word_(std::move(word)) {}
 
-  /// Adds a step; gives the line to show, if one is due: loss, lr, gradient norm, tokens/s and time
-  /// left, in 80 columns (gradient norm and lr give way in runs of very many steps). `tokens_here`
-  /// were processed in `seconds` by this process.
-  std::optional<std::string> add(const StepStats& stats, int64_t tokens_here, double seconds);
+  /// Adds a step that took `seconds`; gives the line to show, if one is due: loss, lr, gradient
+  /// norm, tokens/s of the last log_every steps (of this process) and time left at that pace, in 80
+  /// columns (gradient norm and lr give way in runs of very many steps).
+  std::optional<std::string> add(const StepStats& stats, double seconds);
 
   /// Mean loss of the last log_every steps that were not skipped; NaN before the first.
   double recent_loss() const;
@@ -43,13 +43,15 @@ class Progress {
   std::string word_;
   int64_t steps_here_ = 0;
   std::deque<double> losses_;
+  std::deque<std::pair<int64_t, double>> pace_;  ///< tokens and seconds of the last steps
 };
 
 /// "1.5 GiB", "12 MiB".
 std::string format_bytes(int64_t bytes);
 
-/// A row of metrics.jsonl. All but "tokens_per_second" repeats exactly when a run is repeated.
-Json step_row(const StepStats& stats, int64_t first_step, double tokens_per_second);
+/// A row of metrics.jsonl; the step took `seconds`. All but "tokens_per_second", which is the
+/// step's own, repeats exactly when a run is repeated.
+Json step_row(const StepStats& stats, int64_t first_step, double seconds);
 Json evaluation_row(const Evaluation& evaluation);
 
 /// "step 100: held-out perplexity  medical 12.310  general 30.120", on as many lines as 80 columns

@@ -48,7 +48,7 @@ std::vector<std::string> Regularisation::owns() const {
 }
 
 void Regularisation::after_evaluation(int64_t step, const Signals& signals, Adjuster& adjuster) {
-  if (step == 0 && !signals.find(kGap)) return;  // nothing has been trained
+  if (!signals.find("loss") && !signals.find(kGap)) return;  // nothing has been trained
   const double gap = detail::needed(signals, kGap);
   const int direction = gap > options_.high_gap ? 1 : gap < options_.low_gap ? -1 : 0;
   if (direction == 0) return;

@@ -43,18 +43,40 @@ std::vector<Evaluation> evaluations_from_json(const Json& json) {
   return evaluations;
 }
 
+const char* ended_name(Ending ending) { return ending == Ending::kStopped ? "stopped" : "done"; }
+
 Json position_json(const Position& position) {
   return {{"step", position.step},
           {"tokens", position.tokens},
           {"skipped", position.skipped},
           {"skipped_in_row", position.skipped_in_row},
           {"losses", position.losses},
-          {"seconds", position.seconds}};
+          {"seconds", position.seconds},
+          {"timed_tokens", position.timed_tokens},
+          {"timed_seconds", position.timed_seconds},
+          {"measured", position.measured},
+          {"passed_at", position.passed_at ? Json(*position.passed_at) : Json(nullptr)},
+          {"ended", position.ended ? Json(ended_name(*position.ended)) : Json(nullptr)}};
 }
 
-Position position_from_json(const Json& json) {
-  return {json.at("step"), json.at("tokens"), json.at("skipped"), json.at("skipped_in_row"),
-          json.at("losses").get<std::deque<double>>(), json.value("seconds", 0.0)};
+/// Checkpoints of older versions, which lack the last keys, were saved after the step's evaluation,
+/// and not at all where that did not pass: the last evaluation that they hold did.
+Position position_from_json(const Json& document) {
+  const Json& json = document.at("position");
+  Position position{json.at("step"), json.at("tokens"), json.at("skipped"),
+                    json.at("skipped_in_row"), json.at("losses").get<std::deque<double>>()};
+  position.seconds = json.value("seconds", 0.0);
+  position.timed_tokens = json.value("timed_tokens", int64_t{0});
+  position.timed_seconds = json.value("timed_seconds", 0.0);
+  const int64_t here = document.at("first_step").get<int64_t>() + position.step;
+  const Json& evaluations = document.at("evaluations");
+  const Json evaluated = evaluations.empty() ? Json(nullptr) : evaluations.back().at("step");
+  position.measured = json.value("measured", evaluated == here);
+  const Json passed = json.value("passed_at", evaluated);
+  if (!passed.is_null()) position.passed_at = passed.get<int64_t>();
+  const Json ended = json.value("ended", Json());
+  if (!ended.is_null()) position.ended = ended == "stopped" ? Ending::kStopped : Ending::kDone;
+  return position;
 }
 
 void load_optimizer(const std::string& folder, kernels::FusedAdamW& optimizer) {
@@ -111,7 +133,7 @@ std::optional<Resumed> resume_checkpoint(io::RunFolder& folder, const Phase& pha
   task.load(newest->path, document.at("task"));
   load_optimizer(newest->path, optimizer);
   adaptation.load(newest->path, document.value("adaptation", Json()));
-  return Resumed{position_from_json(document.at("position")),
+  return Resumed{position_from_json(document),
                  evaluations_from_json(document.at("evaluations"))};
 }
 
@@ -121,11 +143,15 @@ std::optional<std::string> checkpoint_phase(io::RunFolder& folder) {
   return read_json_file(newest->path + kStateFile).at("phase").get<std::string>();
 }
 
-int64_t return_to_checkpoint(io::RunFolder& folder, const Task& task) {
-  const auto newest = folder.newest();
-  if (!newest) throw Error("there is no checkpoint to go back to in " + folder.path());
-  task.load(newest->path, read_json_file(newest->path + kStateFile).at("task"));
-  return newest->step;
+int64_t return_to_passed(io::RunFolder& folder, const Task& task) {
+  const auto passed = folder.newest([](const io::CheckpointEntry& entry) {
+    return position_from_json(read_json_file(entry.path + kStateFile)).passed_at == entry.step;
+  });
+  if (!passed) {
+    throw Error(folder.path() + ": there is no checkpoint whose evaluation passed to go back to");
+  }
+  task.load(passed->path, read_json_file(passed->path + kStateFile).at("task"));
+  return passed->step;
 }
 
 }  // namespace hone::train

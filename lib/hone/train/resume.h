@@ -21,6 +21,11 @@ struct Position {
   int64_t skipped_in_row = 0;  ///< of them, the last ones
   std::deque<double> losses;   ///< of the last steps, see Progress
   double seconds = 0;          ///< of training, in earlier phases and processes too
+  int64_t timed_tokens = 0;    ///< of the phase; older versions kept no time
+  double timed_seconds = 0;    ///< that they took
+  bool measured = false;       ///< whether the last evaluation is of the weights as they are
+  std::optional<int64_t> passed_at;  ///< step of the run of the newest checkpoint that passed
+  std::optional<Ending> ended;       ///< how the phase ended, if it has: kDone or kStopped
 };
 
 struct Resumed {
@@ -47,8 +52,9 @@ std::optional<Resumed> resume_checkpoint(io::RunFolder& folder, const Phase& pha
 /// The phase that the newest complete checkpoint is of; nullopt without one.
 std::optional<std::string> checkpoint_phase(io::RunFolder& folder);
 
-/// Lets task.load restore weights and data position of the newest checkpoint, whatever its phase.
+/// Lets task.load restore weights and data position of the newest checkpoint that was saved of an
+/// evaluation that passed (Task::save_evaluated), whatever its phase.
 /// Returns its step in the run's count. Throws: Error if there is none.
-int64_t return_to_checkpoint(io::RunFolder& folder, const Task& task);
+int64_t return_to_passed(io::RunFolder& folder, const Task& task);
 
 }  // namespace hone::train

@@ -182,7 +182,7 @@ void Rules::judge(Rule& rule, int64_t step, const Signals& signals, Adjuster& ad
   if (rule.acted && (options.once || step - *rule.acted <= options.cooldown)) return;
   bool holds = true;
   for (const Condition& condition : rule.conditions) {
-    if (rule.at_evaluations && step == 0 && !signals.find(condition.signal) &&
+    if (rule.at_evaluations && !signals.find("loss") && !signals.find(condition.signal) &&
         !condition.signal.starts_with("validation")) {
       return;  // nothing has been trained
     }

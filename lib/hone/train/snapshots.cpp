@@ -40,8 +40,8 @@ int64_t Snapshots::restore(const std::string& name) {
   return found->second.step;
 }
 
-void Snapshots::refresh(int64_t step) {
-  if (snapshots_.empty()) return;  // asked at every step
+std::vector<std::string> Snapshots::refresh(int64_t step) {
+  if (snapshots_.empty()) return {};  // asked at every step
   const auto parameters = optimizer_.parameters();
   const auto same = [](const auto& a, const auto& b) {
     return a.first == b.first && a.second.sizes() == b.second.sizes();
@@ -54,6 +54,7 @@ void Snapshots::refresh(int64_t step) {
     }
   }
   for (const std::string& name : stale) take(name, step);
+  return stale;
 }
 
 int64_t Snapshots::step(const std::string& name) const {

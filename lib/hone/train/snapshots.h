@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "hone/core/json.h"
 #include "hone/kernels/adamw.h"
@@ -22,8 +23,8 @@ class Snapshots {
   /// Makes parameters and state what they were. Returns the step at which it was taken.
   /// Throws: hone::Error if there is none of that name.
   int64_t restore(const std::string& name);
-  /// Takes those anew that the parameters do not fit any more, since they were cut.
-  void refresh(int64_t step);
+  /// Takes those anew that the parameters do not fit any more, since they were cut; their names.
+  std::vector<std::string> refresh(int64_t step);
   /// The step of the one of that name; -1 if there is none.
   int64_t step(const std::string& name) const;
 

@@ -39,6 +39,6 @@ StopSignal::~StopSignal() {
   for (int signal : {SIGINT, SIGTERM}) handle(signal, SIG_DFL, 0);
 }
 
-int StopSignal::received() { return received_signal; }
+int StopSignal::received() { return alive > 0 ? received_signal : 0; }
 
 }  // namespace hone::train

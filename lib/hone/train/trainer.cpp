@@ -9,6 +9,7 @@
 #include <string>
 
 #include "hone/core/log.h"
+#include "hone/kernels/finite.h"
 #include "hone/train/adaptation.h"
 #include "hone/train/progress.h"
 #include "hone/train/resume.h"
@@ -57,11 +58,19 @@ class Loop {
   bool finite_gradient(double sum, double total_weight, StepStats& stats);
   void adapt(const StepStats& stats, double seconds);
   void record(const StepStats& stats, double seconds);
-  void evaluate_now();
+  int64_t run_step() const { return phase_.first_step + position_.step; }
+  bool over() const { return position_.step >= options_.steps || adaptation_.stopped(); }
+  /// Whether the phase keeps checkpoints at all.
+  bool keeps() const { return options_.save_every > 0 || task_.save_evaluated; }
+  void score();
+  void ask();
   bool evaluation_passed();
   void save();
   bool resume();
-  Ending loop();
+  void begin();
+  Ending train();
+  Ending end();
+  Ending go();
 
   const TrainOptions& options_;
   kernels::FusedAdamW& optimizer_;
@@ -72,7 +81,7 @@ class Loop {
   Progress progress_;
   Adaptation adaptation_;
   Position position_;
-  int64_t tokens_here_ = 0;  // processed by this process
+  bool begun_ = false;  // whether there is anything that a checkpoint could hold
   int64_t saved_at_ = -1;
   Outcome outcome_;
 };
@@ -110,32 +119,47 @@ bool Loop::finite_gradient(double sum, double total_weight, StepStats& stats) {
   return std::isfinite(stats.grad_norm);
 }
 
-void Loop::evaluate_now() {
-  evaluations_.push_back(
-      {phase_.first_step + position_.step, evaluate(task_.evaluation, task_.nll)});
+/// Measures the weights as they are.
+void Loop::score() {
+  evaluations_.push_back({run_step(), evaluate(task_.evaluation, task_.nll)});
   log_info(describe(evaluations_.back()));
   folder_.metrics().write(evaluation_row(evaluations_.back()));
+  position_.measured = true;
+}
+
+/// Asks the controllers about the last evaluation.
+void Loop::ask() {
   adaptation_.after_evaluation(evaluations_.back());
+  if (!adaptation_.take_rolled_back()) return;
+  position_.skipped_in_row = 0;
+  position_.measured = false;
 }
 
 bool Loop::evaluation_passed() {
-  evaluate_now();
-  if (task_.after_evaluation && !task_.after_evaluation(evaluations_.back())) return false;
-  if (task_.save_evaluated) save();
+  score();
+  ask();
+  if (task_.after_evaluation && !task_.after_evaluation(evaluations_.back(), over())) return false;
+  if (task_.save_evaluated && position_.measured) {
+    position_.passed_at = run_step();
+    if (!over()) save();  // else the last checkpoint is this one
+  }
   return true;
 }
 
 void Loop::adapt(const StepStats& stats, double seconds) {
   adaptation_.measure(stats, seconds);
-  if (task_.board && task_.measure) task_.measure(stats.step, task_.board->signals());
-  record(stats, outcome_.seconds);
-  adaptation_.ask(phase_.first_step + stats.step);
+  if (task_.board && task_.measure) task_.measure(stats, task_.board->signals());
+  record(stats, seconds);
+  adaptation_.ask(run_step());
   if (adaptation_.take_rolled_back()) position_.skipped_in_row = 0;
 }
 
 void Loop::record(const StepStats& stats, double seconds) {
   position_.tokens += stats.tokens;
-  tokens_here_ += stats.tokens;
+  position_.timed_tokens += stats.tokens;
+  position_.timed_seconds += seconds;
+  position_.seconds += seconds;
+  position_.measured = false;
   if (stats.skipped) {
     ++position_.skipped;
     ++position_.skipped_in_row;
@@ -147,18 +171,19 @@ void Loop::record(const StepStats& stats, double seconds) {
   } else {
     position_.skipped_in_row = 0;
   }
-  Json row = step_row(stats, phase_.first_step, static_cast<double>(tokens_here_) / seconds);
+  Json row = step_row(stats, phase_.first_step, seconds);
   if (task_.extra_metrics) row.update(task_.extra_metrics());
   if (task_.board) row["signals"] = measured(task_.board->signals());
   folder_.metrics().write(row);
-  if (auto line = progress_.add(stats, tokens_here_, seconds)) log_info(*line);
+  if (auto line = progress_.add(stats, seconds)) log_info(*line);
 }
 
 void Loop::save() {
-  if (!task_.save || saved_at_ == position_.step) return;
+  if (!task_.save || !begun_) return;
+  if (saved_at_ == position_.step && !position_.ended) return;
   position_.losses = progress_.losses();
   save_checkpoint(folder_, phase_, position_, evaluations_, optimizer_, adaptation_, task_);
-  folder_.rotate(options_.keep_checkpoints);
+  folder_.rotate(options_.keep_checkpoints, position_.passed_at);
   saved_at_ = position_.step;
 }
 
@@ -170,53 +195,95 @@ bool Loop::resume() {
   evaluations_ = std::move(resumed->evaluations);
   progress_.set_losses(position_.losses);
   saved_at_ = position_.step;
-  folder_.metrics().rewind(phase_.first_step + position_.step);
-  if (task_.board) task_.board->rewind(phase_.first_step + position_.step);
-  log_info(fmt::format("resumed at step {}", phase_.first_step + position_.step));
+  begun_ = true;
+  if (position_.ended == Ending::kDone && !over()) position_.ended.reset();  // it was lengthened
+  folder_.metrics().rewind(run_step());
+  if (task_.board) task_.board->rewind(run_step());
+  log_info(fmt::format("resumed at step {}", run_step()));
   return true;
 }
 
-Ending Loop::loop() {
+void Loop::begin() {
+  adaptation_.at_start(phase_.first_step);
+  if (phase_.evaluate_first) score();
+  if (!evaluations_.empty() && evaluations_.back().step == phase_.first_step) {
+    if (task_.first_evaluation) task_.first_evaluation(evaluations_.back());
+    ask();
+  }
+  begun_ = true;
+  if (!task_.save_evaluated) return;
+  position_.passed_at = run_step();
+  save();
+}
+
+Ending Loop::train() {
   const auto due = [&](int64_t every) {
-    return every > 0 && position_.step % every == 0 && position_.step < options_.steps;
+    return every > 0 && position_.step > 0 && position_.step % every == 0 &&
+           position_.step < options_.steps;
   };
-  while (position_.step < options_.steps && !adaptation_.stopped()) {
+  const bool cut_short = evaluations_.empty() || evaluations_.back().step != run_step();
+  if (due(options_.eval_every) && cut_short && !evaluation_passed()) return Ending::kStopped;
+  while (!over()) {
+    StopSignal::check();
     const auto begin = Clock::now();
     const StepStats stats = step();
-    const double seconds = seconds_since(begin);
-    outcome_.seconds += seconds;
-    position_.seconds += seconds;
-    adapt(stats, seconds);
+    adapt(stats, seconds_since(begin));
     if (position_.skipped_in_row > options_.max_nonfinite) return Ending::kDiverged;
     if (due(options_.eval_every) && !evaluation_passed()) return Ending::kStopped;
     if (due(options_.save_every)) save();
-    if ((outcome_.signal = StopSignal::received())) {
-      save();
-      return Ending::kSignal;
-    }
+  }
+  return position_.step > 0 && position_.skipped == position_.step ? Ending::kDiverged : end();
+}
+
+/// After the last step: its evaluation, and what the controllers make of the run.
+Ending Loop::end() {
+  if (options_.steps == 0) return Ending::kDone;
+  if (!position_.measured && !evaluation_passed()) return Ending::kStopped;
+  adaptation_.at_end(run_step());
+  if (adaptation_.take_rolled_back()) {
+    position_.measured = false;
+    if (!evaluation_passed()) return Ending::kStopped;
+  }
+  for (const auto& [name, parameter] : optimizer_.parameters()) {
+    if (kernels::all_finite(parameter)) continue;
+    log_warning(name + " holds numbers that are not finite");
+    return Ending::kDiverged;
   }
   return Ending::kDone;
 }
 
+Ending Loop::go() {
+  if (!resume()) begin();
+  if (position_.ended) return *position_.ended;
+  const Ending ending = train();
+  if (ending == Ending::kDiverged) return ending;
+  // Whoever resumes from here has only to do what comes after training.
+  if (keeps() || StopSignal::received() != 0) {
+    position_.ended = ending;
+    save();
+  }
+  return ending;
+}
+
 Outcome Loop::run() {
   const StopSignal stop;
-  if (!resume()) {
-    adaptation_.at_start(phase_.first_step);
-    if (phase_.evaluate_first) evaluate_now();
-    if (task_.save_evaluated) save();
-  }
-  outcome_.ending = loop();
-  if (outcome_.ending == Ending::kDone && options_.steps > 0 && !evaluation_passed()) {
-    outcome_.ending = Ending::kStopped;
+  try {
+    outcome_.ending = go();
+  } catch (const Interrupted&) {
+    save();
+    outcome_.ending = Ending::kSignal;
+    outcome_.signal = StopSignal::received();
   }
   outcome_.steps = position_.step;
   outcome_.tokens = position_.tokens;
   outcome_.skipped = position_.skipped;
-  outcome_.loss = progress_.recent_loss();
-  if (outcome_.seconds > 0) {
-    outcome_.tokens_per_second = static_cast<double>(tokens_here_) / outcome_.seconds;
-  }
   outcome_.seconds = position_.seconds;
+  outcome_.loss = progress_.recent_loss();
+  outcome_.measured = position_.measured;
+  if (position_.timed_seconds > 0) {
+    outcome_.mean_tokens_per_second =
+        static_cast<double>(position_.timed_tokens) / position_.timed_seconds;
+  }
   return std::move(outcome_);
 }
 

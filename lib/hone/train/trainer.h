@@ -51,10 +51,12 @@ struct Task {
   /// run keeps no checkpoints.
   std::function<Json(const std::string& folder)> save;
   std::function<void(const std::string& folder, const Json& state)> load;
-  /// Called after each evaluation but the first; false ends the run (guard).
-  std::function<bool(const Evaluation&)> after_evaluation;
-  /// Whether to save a checkpoint after each evaluation that did not end the run, so that a path
-  /// can go back to the last one that passed.
+  /// Called with the phase's first evaluation, the one before its first step, whoever made it.
+  std::function<void(const Evaluation&)> first_evaluation;
+  /// Called after each further one; false ends the run (guard). `last`: no step follows it.
+  std::function<bool(const Evaluation&, bool last)> after_evaluation;
+  /// Whether to save a checkpoint after the first evaluation and each that did not end the run, so
+  /// that a path can go back to the last one that passed. It is kept beside the newest.
   bool save_evaluated = false;
   /// Fields added to each row of metrics.jsonl, e.g. the domain weights.
   std::function<Json()> extra_metrics;
@@ -64,7 +66,7 @@ struct Task {
   /// Called before a step's gradients are computed and after it, before the controllers are asked:
   /// for the signals that a path measures. Steps as in StepStats.
   std::function<void(int64_t step)> before_step;
-  std::function<void(int64_t step, Signals&)> measure;
+  std::function<void(const StepStats&, Signals&)> measure;
 };
 
 enum class Ending { kDone, kStopped, kDiverged, kSignal };
@@ -77,8 +79,9 @@ struct Outcome {
   int64_t skipped = 0;           ///< non-finite steps
   double seconds = 0;            ///< of training, earlier phases and processes included,
                                  ///< without evaluation
-  double tokens_per_second = 0;  ///< of this process
-  double loss = 0;               ///< mean of the last log_every steps
+  double mean_tokens_per_second = 0;  ///< of the phase
+  double loss = 0;                    ///< mean of the last log_every steps
+  bool measured = false;  ///< whether the last evaluation is of the weights as they are now
 };
 
 /// Runs `options.steps` steps of AdamW on the task:
@@ -86,10 +89,15 @@ struct Outcome {
 /// one division per step, so that accumulation does not change the result.
 ///
 /// A step whose loss or gradient is not finite changes nothing but its count; more than
-/// max_nonfinite of them in a row end the run as kDiverged. Evaluates before the first step (where
-/// the phase asks), every eval_every and after the last. Checkpoints hold weights, optimiser,
-/// generator and data position: a run resumed from one equals the uninterrupted run bit for bit on
-/// the same machine and thread count. A board's "stop" ends the run early, as kDone.
+/// max_nonfinite of them in a row end the run as kDiverged, and so does a run of no other steps or
+/// one whose parameters are not finite at its end. Evaluates before the first step (where the phase
+/// asks), every eval_every and after the last. Checkpoints hold weights, optimiser, generator and
+/// data position: a run resumed from one equals the uninterrupted run bit for bit on the same
+/// machine and thread count. A board's "stop" ends the run early, as kDone.
+///
+/// A phase that keeps checkpoints (save_every or save_evaluated) saves a last one when it is over,
+/// kDone or kStopped: resumed from it, it only says so again.
+/// A signal ends it as kSignal at the next step or batch of an evaluation, after saving.
 ///
 /// `evaluations` are the run's so far; the phase appends its own. Where the folder's newest
 /// checkpoint is of this phase the loop goes on from there, and they become the checkpoint's.
