@@ -97,7 +97,7 @@ def micro(tool):
                 messages=MICRO_MESSAGES, tools=None, documents=None, add_generation_prompt=False,
                 **MICRO_VARIABLES)
         report.compare(repr(line), attempt(render), reply)
-    return report.finish("micro", 240)
+    return report.finish("micro", 280)
 
 
 def case(tool):

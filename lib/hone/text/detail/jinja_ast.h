@@ -124,6 +124,10 @@ Template parse(const std::string& source, size_t max_depth);
 /// Fills in every Ref and Scope, with the rules of jinja2's compiler. Throws: SyntaxFault.
 void resolve_scopes(Template& parsed);
 
+/// Refuses unknown filters and tests where jinja2's compiler does; others fail when reached.
+/// Throws: SyntaxFault.
+void check_names(const Template& parsed);
+
 /// What is wrong with a template's text, and where.
 class SyntaxFault : public Fault {
  public:

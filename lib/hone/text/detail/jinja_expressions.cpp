@@ -350,7 +350,6 @@ ExprPtr ExpressionParser::parse_filters(ExprPtr expr, bool inline_start) {
     ExprPtr filter = make(Expr::kFilter, current().line, std::move(expr));
     filter->name = dotted_name();
     filter->filter = find_filter(filter->name);
-    if (!filter->filter) fail("unknown filter '" + filter->name + "'");
     if (op("(")) parse_arguments(*filter);
     expr = std::move(filter);
   }
@@ -363,7 +362,6 @@ ExprPtr ExpressionParser::parse_test(ExprPtr expr) {
   ExprPtr test = make(Expr::kTest, line, std::move(expr));
   test->name = dotted_name();
   test->test = find_test(test->name);
-  if (!test->test) fail("unknown test '" + test->name + "'");
   if (op("(")) {
     parse_arguments(*test);
   } else if ((is(Tok::kName) && !word_of({"else", "or", "and"})) || is(Tok::kString) ||

@@ -454,4 +454,12 @@ Filter find_filter(std::string_view name) {
   return found == filters.end() ? find_text_filter(name) : found->second;
 }
 
+bool names_filter(std::string_view name) {
+  static constexpr std::string_view kUnsupported[] = {
+      "filesizeformat", "groupby",   "pprint", "random",   "slice",
+      "striptags",      "urlencode", "urlize", "wordwrap", "xmlattr"};
+  return find_filter(name) || std::find(std::begin(kUnsupported), std::end(kUnsupported), name) !=
+                                  std::end(kUnsupported);
+}
+
 }  // namespace hone::text::jinja

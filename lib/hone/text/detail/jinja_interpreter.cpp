@@ -311,6 +311,15 @@ void Interpreter::bind(const Stmt& stmt, Env& body, Args& args) {
 
 // --- expressions
 
+namespace {
+
+std::string unknown_filter(const std::string& name) {
+  return names_filter(name) ? "the filter '" + name + "' is not supported"
+                            : "unknown filter '" + name + "'";
+}
+
+}  // namespace
+
 Value Interpreter::eval(const Expr& expr, Env& env) {
   const Runtime::Nested nested(runtime_);
   runtime_.charge(1);
@@ -457,12 +466,14 @@ Value Interpreter::apply_filter(const Expr& expr, const Value* block_text, Env& 
     input = *block_text;
   }
   Args args = eval_arguments(expr, env);
+  if (!expr.filter) throw Fault(unknown_filter(expr.name));
   return expr.filter(runtime_, input, args);
 }
 
 bool Interpreter::apply_test(const Expr& expr, Env& env) {
   const Value input = eval(*expr.args[0], env);
   Args args = eval_arguments(expr, env);
+  if (!expr.test) throw Fault("unknown test '" + expr.name + "'");
   return expr.test(runtime_, input, args);
 }
 

@@ -155,6 +155,8 @@ Value touches(Runtime& runtime, const Value& self, Args& args) {
 
 Value replace_text(Runtime& runtime, const Value& self, Args& args) {
   if (self.markup()) throw Fault("replace() of a safe text is not supported");
+  // As Python 3.13 and later: before, count could not be named, and old and new never could.
+  if (args.positional.size() < 2) throw Fault("replace() needs the old and the new text, unnamed");
   const Bound bound("replace", args, {"old", "new", "count"}, 2);
   const std::string &text = self.text(), &from = bound.text(0), &to = bound.text(1);
   const int64_t limit = bound.integer(2, -1);

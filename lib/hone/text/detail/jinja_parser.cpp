@@ -259,6 +259,7 @@ class Parser : ExpressionParser {
 
 Template parse(const std::string& source, size_t max_depth) {
   Template parsed = Parser(source, max_depth).run();
+  check_names(parsed);
   resolve_scopes(parsed);
   return parsed;
 }

@@ -94,6 +94,8 @@ using Test = bool (*)(Runtime&, const Value&, Args&);
 /// Null if there is none of the name.
 Filter find_filter(std::string_view name);
 Test find_test(std::string_view name);
+/// Whether jinja2 has a filter of the name: one of those above, or one that is not supported here.
+bool names_filter(std::string_view name);
 /// range, dict, namespace, cycler, joiner, raise_exception, strftime_now; nothing for others.
 std::optional<Value> find_global(std::string_view name);
 

@@ -86,9 +86,9 @@ bool is_in(Runtime& runtime, const Value& value, Args& args) {
   return contains(runtime, bound[0], value);
 }
 
-bool names_filter(Runtime&, const Value& value, Args& args) {
+bool is_filter(Runtime&, const Value& value, Args& args) {
   Bound("filter", args, {});
-  return value.is_string() && find_filter(value.text());
+  return value.is_string() && names_filter(value.text());
 }
 
 bool names_test(Runtime&, const Value& value, Args& args) {
@@ -122,7 +122,7 @@ Test find_test(std::string_view name) {
       {"upper", text_is<py::is_upper>},
       {"sameas", same_as},
       {"in", is_in},
-      {"filter", names_filter},
+      {"filter", is_filter},
       {"test", names_test},
       {"==", compares_equal<true>},
       {"eq", compares_equal<true>},
