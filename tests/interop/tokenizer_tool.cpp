@@ -5,6 +5,7 @@
 //       decoded texts in hexadecimal
 //   tokenizer_tool <tokenizer.json> bench <file> <rounds>   CPU seconds of each encode_ids of the file's lines
 //   tokenizer_tool <tokenizer.json> describe       line of vocab_size, special ids, added ids
+//   tokenizer_tool <folder> folder <text>          ids of the text with special tokens, as the folder has them
 //   tokenizer_tool <tokenizer.json> train <family> <vocab_size> <text file>   writes a tokenizer.json
 //       trained on the file's lines, with the special tokens <bos> and <eos>
 #include <cstdio>
@@ -17,6 +18,7 @@
 #include "hone/core/file.h"
 #include "hone/text/bpe_trainer.h"
 #include "hone/text/tokenizer.h"
+#include "hone/text/tokenizer_folder.h"
 
 namespace {
 
@@ -100,6 +102,11 @@ int main(int argc, char** argv) try {
     train(argv[1], argv[3], std::stoll(argv[4]), argv[5]);
     return 0;
   }
+  if (mode == "folder" && argc == 4) {
+    const auto folder = hone::text::TokenizerFolder::load(argv[1]);
+    std::cout << joined(folder.tokenizer.encode_ids(argv[3], true)) << "\n";
+    return 0;
+  }
   const Tokenizer tokenizer = Tokenizer::from_file(argc > 1 ? argv[1] : "");
   if (mode == "check") {
     check(tokenizer);
@@ -110,7 +117,7 @@ int main(int argc, char** argv) try {
               << joined(tokenizer.added_ids()) << "\n";
   } else {
     std::cerr << "usage: tokenizer_tool <tokenizer.json> check | bench <file> <rounds> | describe |"
-                 " train <family> <vocab_size> <text file>\n";
+                 " train <family> <vocab_size> <text file>; or <folder> folder <text>\n";
     return 2;
   }
   return 0;

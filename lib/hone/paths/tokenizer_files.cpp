@@ -37,7 +37,15 @@ RunTokenizer train_tokenizer(const DomainConfig& config, const TokenizerOptions&
 RunTokenizer make_tokenizer(const DomainConfig& config) {
   const TokenizerOptions options = config.tokenizer.value_or(TokenizerOptions{});
   const std::optional<std::string> folder = config.model ? config.model : options.folder;
-  if (folder) return {text::TokenizerFolder::load(*folder), *folder};
+  if (folder) {
+    RunTokenizer tokenizer{text::TokenizerFolder::load(*folder), *folder};
+    if (tokenizer.text.rewritten) {
+      log_info(*folder + ": texts " + (tokenizer.text.add_bos ? "begin" : "do not begin") +
+               " with bos, as transformers 4 reads add_bos_token; transformers 5 takes "
+               "tokenizer.json as it is");
+    }
+    return tokenizer;
+  }
   return train_tokenizer(config, options);
 }
 

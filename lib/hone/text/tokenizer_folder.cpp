@@ -114,6 +114,7 @@ void apply_llama_flags(TokenizerFolder& folder, const SideFile& config) {
   Json json = folder.tokenizer.json();
   json["post_processor"] = llama_template(folder, add_bos, add_eos);
   folder.tokenizer = Tokenizer::from_json(std::move(json), folder.tokenizer.source());
+  folder.rewritten = true;
 }
 
 /// tokenizer_config's chat_template: a string, or a list of named ones of which "default" counts.
