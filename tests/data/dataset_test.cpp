@@ -23,6 +23,7 @@ TEST_CASE("a text row is trained whole, with an end and no beginning of its own"
   CHECK(set.name == "data_test_rows");
   CHECK(set.counts.json().dump() ==
         R"({"rows":2,"bad_rows":0,"untrained":0,"truncated":0,"dropped":0,"split":0,)"
+        R"("lost_tokens":0,"lost_calls":0,"lost_tools":0,)"
         R"("documents":2,"tokens":6,"trained":4,"entity_tokens":0})");
   CHECK(set.hash == dataset_hash(set.examples));
 }
@@ -129,7 +130,8 @@ TEST_CASE("what was left out or cut is reported") {
   REQUIRE(messages.size() == 7);
   CHECK(messages[0] == "skipped: data_test_rows.jsonl:2: expected an object, got array");
   CHECK(messages[5] == "data set \"data_test_rows\": skipped 7 bad rows in all");
-  CHECK(messages[6] == "data set \"data_test_rows\": documents over max_length: 1 truncated");
+  CHECK(messages[6] == "data set \"data_test_rows\": documents over max_length: 1 truncated; 5 of "
+                       "9 tokens are lost");
 }
 
 TEST_CASE("entities weigh exactly the tokens that overlap them") {

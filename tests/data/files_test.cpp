@@ -213,5 +213,30 @@ TEST_CASE("a LLaMA-Factory data set is loaded from beside its dataset_info.json"
   std::filesystem::remove_all("data_lf");
 }
 
+TEST_CASE("a .txt entry of LLaMA-Factory is a document a line, as there") {
+  const auto folder = make_folder();
+  const TempFile info("dataset_info.json",
+                      R"({"w": {"file_name": "data_w.txt", "columns": {"prompt": "text"}}})");
+  const TempFile text("data_w.txt", "one\ntwo\n\nthree\n");
+  DatasetOptions options{
+      .files = {info.path()}, .format = Format::kLlamaFactory, .dataset_info = "w"};
+  using Marked = std::vector<std::string>;
+  CHECK(marked(load_dataset(options, folder), folder.tokenizer) ==
+        Marked{"o[ne</s>]", "t[wo</s>]", "t[hree</s>]"});
+  options.text_unit = TextUnit::kFile;
+  CHECK(load_dataset(options, folder).counts.documents == 1);
+  // By itself the same file falls into paragraphs.
+  CHECK(load_dataset({.files = {text.path()}}, folder).counts.documents == 2);
+}
+
+TEST_CASE("the files of a data set are known by the paths that they are read from") {
+  const TempFile info("dataset_info.json", R"({"w": {"file_name": "data_w.jsonl"}})");
+  const DatasetOptions entry{
+      .files = {info.path()}, .format = Format::kLlamaFactory, .dataset_info = "w"};
+  CHECK(source_files(entry) == std::vector<std::string>{"data_w.jsonl"});
+  CHECK(source_files({.files = {"a.jsonl", "b.txt"}}) ==
+        std::vector<std::string>{"a.jsonl", "b.txt"});
+}
+
 }  // namespace
 }  // namespace hone::data

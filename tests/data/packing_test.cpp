@@ -67,7 +67,16 @@ TEST_CASE("evaluation batches hold the documents in order") {
   CHECK(batches[0].offsets == std::vector<int64_t>{0, 3, 7});
   CHECK(batches[1].offsets == std::vector<int64_t>{0, 2, 7});
   CHECK(batches[1].input_ids == std::vector<int64_t>{2, 2, 5, 5, 5, 5, 5});
-  CHECK_THROWS_AS(eval_batches({example(8)}, 7), Error);
+}
+
+TEST_CASE("a held-out document longer than a batch is a batch of its own") {
+  const auto example = [](int64_t length) {
+    return Example{std::vector<int64_t>(length, length), std::vector<int64_t>(length, 1),
+                   std::vector<float>(length, 1), 0};
+  };
+  const auto batches = eval_batches({example(3), example(9), example(2)}, 7);
+  REQUIRE(batches.size() == 3);
+  CHECK(batches[1].offsets == std::vector<int64_t>{0, 9});
 }
 
 }  // namespace

@@ -177,7 +177,7 @@ TEST_CASE("what makes a row bad is said") {
       {"null", "expected an object, got null"},
       {"{}", "no known format: none"},
       {"{\"txt\": \"a\"}", "no known format: \"txt\""},
-      {"{\"prompt\": \"a\", \"chosen\": \"b\"}", "no known format: \"prompt\", \"chosen\""},
+      {"{\"prompt\": \"a\", \"answer\": \"b\"}", "no known format: \"prompt\", \"answer\""},
       {"{\"text\": 1}", "\"text\" must be a string, got number"},
       {"{\"text\": null}", "\"text\" must be a string, got null"},
       {"{\"text\": \"a\", \"instruction\": \"b\", \"output\": \"c\"}",
@@ -204,7 +204,7 @@ TEST_CASE("what makes a row bad is said") {
       {messages(kUser + R"(,{"role": "tool", "content": "s"})"), "tool cannot follow user"},
       {messages(R"({"role": "user"})"), "message 1: \"content\" is empty"},
       {messages(R"({"role": "user", "content": 1})"), "\"content\" must be a string, null or a"},
-      {messages(R"({"role": "user", "content": [{"type": "image_url"}]})"), "may hold parts"},
+      {messages(R"({"role": "user", "content": [{"type": "thought"}]})"), "may hold parts"},
       {messages(kUser + R"(,{"role": "assistant", "content": ""})"), "2: \"content\" is empty"},
       {messages(R"({"role": "user", "content": "q", "train": true})"), "only an assistant's"},
       {messages(kUser + R"(,{"role": "assistant", "content": "a", "train": 1})"),
@@ -236,6 +236,41 @@ TEST_CASE("what makes a row bad is said") {
     INFO(bad.json);
     CHECK_THAT(reason(bad.json, bad.format), Contains(bad.reason));
   }
+}
+
+TEST_CASE("preference data is called so instead of being trained") {
+  const std::string fix = "is preference data (\"chosen\"), which is not trained here";
+  CHECK_THAT(reason(R"({"prompt": "q", "chosen": "a", "rejected": "b"})"), Contains(fix));
+  CHECK_THAT(reason(R"({"conversations": [{"from": "human", "value": "q"}],
+                        "chosen": {"from": "gpt", "value": "a"}, "rejected": {}})"),
+             Contains(fix));
+  CHECK_THAT(reason(R"({"rejected": []})"), Contains("preference data (\"rejected\")"));
+  const std::string list = "[" + kUser + "," + kBot + "]";
+  for (const char* answer : {"true", "false"}) {
+    CHECK_THAT(reason("{\"messages\": " + list + ", \"label\": " + answer + "}"),
+               Contains(std::string("is KTO preference data (\"label\" ") + answer + ")"));
+  }
+  CHECK_THAT(reason(R"({"prompt": "q", "completion": "a", "label": false})",
+                    Format::kPromptCompletion),
+             Contains("KTO") && Contains("keep the rows whose \"label\" is true"));
+  CHECK_THAT(reason(R"({"instruction": "q", "output": "a", "kto_tag": true})"), Contains("KTO"));
+  // A class that stands beside a text is no preference, nor is a label that is no truth value.
+  CHECK(reason(R"({"text": "a", "label": true})").empty());
+  CHECK(reason("{\"messages\": " + list + ", \"label\": \"law\"}").empty());
+  CHECK(reason(R"({"text": "a", "chosen": 1})", Format::kText).empty());
+}
+
+TEST_CASE("rows about images, videos and sounds are called so instead of being trained as text") {
+  const std::string list = "[" + kUser + "," + kBot + "]";
+  for (const char* key : {"images", "videos", "audios", "image"}) {
+    CHECK_THAT(reason("{\"messages\": " + list + ", \"" + key + "\": [\"a.png\"]}"),
+               Contains("holds \"" + std::string(key) + "\": only text is trained"));
+    CHECK(reason("{\"messages\": " + list + ", \"" + key + "\": []}").empty());
+  }
+  CHECK_THAT(reason(messages(R"({"role": "user", "content": [{"type": "image_url", "image_url": {}},
+                                 {"type": "text", "text": "q"}]},)" +
+                             kBot)),
+             Contains("message 1: \"content\" holds a part of type image_url: only text"));
 }
 
 }  // namespace

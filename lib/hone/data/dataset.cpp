@@ -9,6 +9,7 @@
 #include "hone/core/error.h"
 #include "hone/core/hash.h"
 #include "hone/core/log.h"
+#include "hone/data/detail/cut_text.h"
 #include "hone/data/detail/encoder.h"
 #include "hone/data/detail/row_source.h"
 #include "hone/data/detail/sample.h"
@@ -116,6 +117,9 @@ void add_counts(DatasetCounts& counts, const DatasetCounts& row) {
   counts.truncated += row.truncated;
   counts.dropped += row.dropped;
   counts.split += row.split;
+  counts.lost_tokens += row.lost_tokens;
+  counts.lost_calls += row.lost_calls;
+  counts.lost_tools += row.lost_tools;
   counts.documents += row.documents;
   counts.tokens += row.tokens;
   counts.trained += row.trained;
@@ -131,7 +135,34 @@ void report_lengths(const DatasetOptions& options, const DatasetCounts& counts) 
   add(counts.truncated, "truncated");
   add(counts.dropped, "dropped");
   add(counts.split, "split");
-  if (!what.empty()) log_warning(name_of(options) + ": documents over max_length: " + what);
+  if (what.empty()) return;
+  if (counts.lost_tokens > 0) {
+    what += "; " + std::to_string(counts.lost_tokens) + " of " +
+            std::to_string(counts.lost_tokens + counts.tokens) + " tokens are lost";
+  }
+  log_warning(name_of(options) + ": documents over max_length: " + what);
+}
+
+/// Refuses what the chat template would leave out of rows with tools, or says what was left out.
+void report_tools(const DatasetOptions& options, const DatasetCounts& counts,
+                  const std::string& chat_template) {
+  if (counts.lost_calls + counts.lost_tools == 0) return;
+  std::string what;
+  const auto add = [&](int64_t rows, const char* part) {
+    if (rows == 0) return;
+    what += (what.empty() ? "" : " and ") + std::string(part) + " of " + std::to_string(rows);
+  };
+  add(counts.lost_calls, "tool calls or results");
+  add(counts.lost_tools, "tool definitions");
+  what += " of its " + std::to_string(counts.rows) + " rows";
+  if (options.tool_form == ToolForm::kLeaveOut) {
+    if (counts.lost_calls > 0) what += "; rows without their calls or results are left out";
+    log_warning(name_of(options) + ": " + chat_template + " does not show " + what);
+    return;
+  }
+  throw Error(name_of(options) + ": " + chat_template + " does not show " + what +
+              ": the model would learn to say nothing there. Set tool_form to chatml or deepseek "
+              "to write them as text in that family's form, or to leave_out");
 }
 
 void check_not_empty(const DatasetOptions& options, const DatasetCounts& counts) {
@@ -148,6 +179,8 @@ Json DatasetCounts::json() const {
   return {{"rows", rows},           {"bad_rows", bad_rows},
           {"untrained", untrained}, {"truncated", truncated},
           {"dropped", dropped},     {"split", split},
+          {"lost_tokens", lost_tokens},
+          {"lost_calls", lost_calls}, {"lost_tools", lost_tools},
           {"documents", documents}, {"tokens", tokens},
           {"trained", trained},     {"entity_tokens", entity_tokens}};
 }
@@ -170,11 +203,13 @@ Dataset load_dataset(const DatasetOptions& options, const text::TokenizerFolder&
         [&](detail::EncodedRow row) {
           add_counts(sum, row.counts);
           std::move(row.examples.begin(), row.examples.end(), std::back_inserter(set.examples));
+          std::move(row.cuts.begin(), row.cuts.end(), std::back_inserter(set.cuts));
         });
     add_counts(set.counts, sum);
   } catch (const detail::SetupError& error) {
     throw Error(name_of(options) + ": " + error.what());
   }
+  report_tools(options, set.counts, text.chat_template_source);
   report_lengths(options, set.counts);
   check_not_empty(options, set.counts);
   if (context.entities && set.counts.entity_tokens == 0) {
@@ -182,6 +217,27 @@ Dataset load_dataset(const DatasetOptions& options, const text::TokenizerFolder&
   }
   set.hash = dataset_hash(set.examples);
   return set;
+}
+
+Dataset retokenise(const Dataset& set, const text::TokenizerFolder& base,
+                   const text::TokenizerFolder& other) {
+  if (set.cuts.empty()) throw Error("retokenise: data set \"" + set.name + "\" kept no text");
+  Dataset result;
+  result.name = set.name;
+  result.domain = set.domain;
+  result.weight = set.weight;
+  result.counts = set.counts;
+  result.counts.documents = result.counts.tokens = result.counts.trained = 0;
+  for (const auto& cut : set.cuts) {
+    for (Example& example : detail::retokenise(*cut, base, other)) {
+      ++result.counts.documents;
+      result.counts.tokens += example.length();
+      result.counts.trained += example.trained();
+      result.examples.push_back(std::move(example));
+    }
+  }
+  result.hash = dataset_hash(result.examples);
+  return result;
 }
 
 std::vector<std::string> read_texts(const DatasetOptions& options) {
@@ -193,6 +249,10 @@ std::vector<std::string> read_texts(const DatasetOptions& options) {
       [&](Texts row) { std::move(row.begin(), row.end(), std::back_inserter(texts)); });
   if (texts.empty()) throw Error(name_of(options) + ": holds no text");
   return texts;
+}
+
+std::vector<std::string> source_files(const DatasetOptions& options) {
+  return detail::RowSource(options).paths();
 }
 
 std::string dataset_hash(const std::vector<Example>& examples) {

@@ -28,6 +28,7 @@ void DatasetOptions::validate(Validation& v) const {
   if (format == Format::kText || format == Format::kSegments || format == Format::kTokens) {
     v.no_effect("chat_form", "with format " + enum_name(format));
     v.no_effect("train_on", "with format " + enum_name(format));
+    v.no_effect("tool_form", "with format " + enum_name(format));
   }
 }
 

@@ -38,6 +38,14 @@ enum class ChatForm {
   kPlain,     ///< no template: Alpaca in Stanford's text form; nothing else can be rendered
 };
 
+/// What becomes of tool definitions, calls and results that the chat template would leave out.
+enum class ToolForm {
+  kTemplate,  ///< nothing may be left out: such rows are an error
+  kLeaveOut,  ///< rows that would lose calls or results are left out, lost definitions forgotten
+  kChatMl,    ///< written into the messages as Qwen2.5 writes them
+  kDeepSeek,  ///< written into the messages as DeepSeek V3 and V3.1 write them
+};
+
 enum class OnBadRow { kStop, kSkip };
 
 /// What happens to a document of more than max_length tokens.
@@ -57,6 +65,7 @@ struct DatasetOptions {
   TextUnit text_unit = TextUnit::kParagraph;
   ChatForm chat_form = ChatForm::kAuto;
   TrainOn train_on = TrainOn::kAssistant;
+  ToolForm tool_form = ToolForm::kTemplate;
   double weight = 1.0;
   OnBadRow on_bad_row = OnBadRow::kStop;
   std::optional<int64_t> max_length;
@@ -71,9 +80,14 @@ struct DatasetOptions {
     v("format", self.format, "How rows are read; auto looks at endings and keys.");
     v("dataset_info", self.dataset_info,
       "Entry of the dataset_info.json given as the only file; with format llama_factory.");
-    v("text_unit", self.text_unit, "What one document of a .txt file is.");
+    v("text_unit", self.text_unit,
+      "What one document of a .txt file is; in entries of LLaMA-Factory a line, as there, unless "
+      "it is file.");
     v("chat_form", self.chat_form, "Which text a conversation becomes.");
     v("train_on", self.train_on, "Which turns of a conversation are trained.");
+    v("tool_form", self.tool_form,
+      "What becomes of tools that the chat template does not show: an error, rows left out, or "
+      "text.");
     v("weight", self.weight, "Factor on the set's share of the mix; 0 leaves it out.",
       Range{0, 1e6});
     v("on_bad_row", self.on_bad_row, "Whether a bad row stops the run or is skipped and counted.");
@@ -125,6 +139,14 @@ struct hone::EnumNames<hone::data::ChatForm> {
       {data::ChatForm::kTemplate, "template"},
       {data::ChatForm::kTraining, "training"},
       {data::ChatForm::kPlain, "plain"}};
+};
+template <>
+struct hone::EnumNames<hone::data::ToolForm> {
+  static constexpr std::pair<data::ToolForm, const char*> values[] = {
+      {data::ToolForm::kTemplate, "template"},
+      {data::ToolForm::kLeaveOut, "leave_out"},
+      {data::ToolForm::kChatMl, "chatml"},
+      {data::ToolForm::kDeepSeek, "deepseek"}};
 };
 template <>
 struct hone::EnumNames<hone::data::OnBadRow> {

@@ -64,13 +64,12 @@ Bins pack_in_order(const std::vector<int64_t>& lengths, int64_t budget) {
 }
 
 std::vector<Batch> eval_batches(const std::vector<Example>& examples, int64_t tokens_per_batch) {
-  std::vector<int64_t> lengths;
-  lengths.reserve(examples.size());
-  for (const Example& example : examples) lengths.push_back(example.length());
   std::vector<Batch> batches;
-  for (const auto& bin : pack_in_order(lengths, tokens_per_batch)) {
-    Batch& batch = batches.emplace_back();
-    for (const size_t index : bin) batch.append(examples[index]);
+  for (const Example& example : examples) {
+    if (batches.empty() || batches.back().tokens() + example.length() > tokens_per_batch) {
+      batches.emplace_back();
+    }
+    batches.back().append(example);
   }
   return batches;
 }

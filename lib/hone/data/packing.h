@@ -27,8 +27,8 @@ Bins pack_best_fit(const std::vector<int64_t>& lengths, int64_t budget);
 /// Throws: as pack_best_fit.
 Bins pack_in_order(const std::vector<int64_t>& lengths, int64_t budget);
 
-/// A held-out set as fixed batches: its documents in order, nothing shuffled, nothing left out.
-/// Throws: Error if a document is over `tokens_per_batch`.
+/// A held-out set as fixed batches: its documents in order, nothing shuffled, nothing left out. A
+/// document over `tokens_per_batch` is a batch of its own: no gradients are kept for it.
 std::vector<Batch> eval_batches(const std::vector<Example>& examples, int64_t tokens_per_batch);
 
 }  // namespace hone::data

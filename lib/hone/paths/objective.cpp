@@ -15,6 +15,7 @@
 #include "hone/serve/generate.h"
 #include "hone/serve/log_likelihood.h"
 #include "hone/text/chat_template.h"
+#include "hone/text/chat_tools.h"
 #include "hone/text/rouge.h"
 
 namespace hone::paths {
@@ -23,6 +24,18 @@ namespace {
 bool is_text(Metric metric) { return metric >= Metric::kExactMatch && metric <= Metric::kRougeLsum; }
 bool is_rouge(Metric metric) { return metric >= Metric::kRouge1 && metric <= Metric::kRougeLsum; }
 bool from_evaluation(Metric metric) { return metric <= Metric::kLoss; }
+
+/// A question must not lose its tools on the way through the template.
+void check_tools(const data::GenerationRow& row, const text::ChatTemplate& chat,
+                 const Json& variables) {
+  const text::ToolParts used = text::used_tools(row.messages, row.tools);
+  if (!used.any()) return;
+  const text::ToolParts lost = text::lost_tools(used, text::shown_tools(chat, variables));
+  if (!lost.any()) return;
+  throw Error("the row at line " + std::to_string(row.line) + " has tools, but " +
+              chat.source_name() + " does not show their " + text::describe(lost) +
+              "; write them into the rows' messages as text, as training does with tool_form");
+}
 
 /// Ids of the prompt as training reads it: text with the tokenizer's own beginning, conversations
 /// through the template up to where the answer starts.
@@ -37,6 +50,7 @@ std::vector<int64_t> prompt_ids(const data::GenerationRow& row, const text::Toke
     input.add_generation_prompt = true;
     if (!text.bos_token.empty()) input.variables["bos_token"] = text.bos_token;
     if (!text.eos_token.empty()) input.variables["eos_token"] = text.eos_token;
+    check_tools(row, *chat, input.variables);
     return text.tokenizer.encode_ids(chat->render(input), false);
   }
   std::vector<int64_t> ids = text.tokenizer.encode_ids(row.prompt, true);

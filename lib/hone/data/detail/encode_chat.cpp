@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "hone/data/detail/encoder.h"
+#include "hone/data/detail/tool_forms.h"
 
 namespace hone::data::detail {
 namespace {
@@ -62,8 +63,30 @@ bool Encoder::use_training_form() const {
   return discards_;
 }
 
+text::ToolParts Encoder::lost_tools(const ChatSample& sample) const {
+  const text::ToolParts used = text::used_tools(sample.messages, sample.tools);
+  if (!used.any() || options_.chat_form == ChatForm::kPlain) return {};
+  std::call_once(tools_once_, [this] { shown_ = text::shown_tools(chat(), variables_); });
+  return text::lost_tools(used, shown_);
+}
+
+bool Encoder::keeps_tools(const ChatSample& sample, DatasetCounts& counts) const {
+  if (options_.tool_form == ToolForm::kChatMl || options_.tool_form == ToolForm::kDeepSeek) {
+    return true;
+  }
+  const text::ToolParts lost = lost_tools(sample);
+  const bool calls = lost.calls || lost.results;
+  counts.lost_calls += calls;
+  counts.lost_tools += lost.definitions;
+  return !calls && (!lost.definitions || options_.tool_form == ToolForm::kLeaveOut);
+}
+
 std::vector<Document> Encoder::chat_documents(const ChatSample& sample) const {
-  std::vector<Document> documents = rendered_documents(sample);
+  const text::ToolParts lost = lost_tools(sample);
+  std::vector<Document> documents = rendered_documents(
+      lost.any() && options_.tool_form != ToolForm::kLeaveOut
+          ? with_tools_as_text(sample, options_.tool_form, lost)
+          : sample);
   for (Document& document : documents) {
     document.free = free_contents(document.text, sample.messages);
     std::erase_if(document.free, [&](const Span& span) {

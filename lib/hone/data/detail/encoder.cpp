@@ -9,7 +9,7 @@ Encoder::Encoder(const DatasetOptions& options, const text::TokenizerFolder& tex
                  const LoadContext& context)
     : options_(options), text_(text), context_(context) {
   const int64_t bound = context.max_length;
-  if (options.max_length && bound > 0 && *options.max_length > bound) {
+  if (options.max_length && bound > 0 && !context.own_length && *options.max_length > bound) {
     throw SetupError("max_length " + std::to_string(*options.max_length) +
                      " is over what a batch holds, " + std::to_string(bound) + " tokens");
   }
@@ -24,6 +24,8 @@ EncodedRow Encoder::encode(const Sample& sample) const {
     cut_to_length(take_tokens(*tokens), nullptr, row);
     return row;
   }
+  const auto* chat = std::get_if<ChatSample>(&sample);
+  if (chat && !keeps_tools(*chat, row.counts)) return row;
   std::vector<Document> found = documents(sample);
   for (Document& document : found) {
     document.entity_multiplier = context_.entity_multiplier;
@@ -104,26 +106,53 @@ Tokens Encoder::take_tokens(const TokenSample& sample) const {
 }
 
 void Encoder::cut_to_length(const Tokens& tokens, const Document* document, EncodedRow& row) const {
-  const size_t length = tokens.ids.size();
-  if (max_length_ == 0 || length <= max_length_) return keep(tokens, 0, length, document, row);
-  switch (options_.on_too_long) {
-    case OnTooLong::kError:
-      throw Error("has " + std::to_string(length) + " tokens; max_length is " +
-                  std::to_string(max_length_));
-    case OnTooLong::kDrop:
-      ++row.counts.dropped;
-      return;
-    case OnTooLong::kTruncate:
-      ++row.counts.truncated;
-      return keep(tokens, 0, max_length_, document, row);
-    case OnTooLong::kSplit:
-      ++row.counts.split;
-      // A part begins with the last token of the one before, from which its own first target is
-      // predicted; that token is a target there, and here it is only read.
-      for (size_t begin = 0; begin + 1 < length; begin += max_length_ - 1) {
-        keep(tokens, begin, std::min(begin + max_length_, length), document, row);
-      }
+  const size_t length = tokens.ids.size(), before = row.examples.size();
+  size_t end = length, part = 0;
+  if (max_length_ == 0 || length <= max_length_) {
+    keep(tokens, 0, length, document, row);
+  } else {
+    switch (options_.on_too_long) {
+      case OnTooLong::kError:
+        throw Error("has " + std::to_string(length) + " tokens; max_length is " +
+                    std::to_string(max_length_));
+      case OnTooLong::kDrop:
+        ++row.counts.dropped;
+        row.counts.lost_tokens += static_cast<int64_t>(length);
+        return;
+      case OnTooLong::kTruncate:
+        end = context_.whole_characters && document ? whole_characters(tokens, max_length_)
+                                                    : max_length_;
+        ++row.counts.truncated;
+        row.counts.lost_tokens += static_cast<int64_t>(length - end);
+        keep(tokens, 0, end, document, row);
+        break;
+      case OnTooLong::kSplit:
+        ++row.counts.split;
+        part = max_length_;
+        // A part begins with the last token of the one before, from which its own first target is
+        // predicted; that token is a target there, and here it is only read.
+        for (size_t begin = 0; begin + 1 < length; begin += part - 1) {
+          keep(tokens, begin, std::min(begin + part, length), document, row);
+        }
+    }
   }
+  if (context_.keep_cuts && row.examples.size() > before) {
+    keep_cut(tokens, end, part, document,
+             {row.examples.begin() + static_cast<std::ptrdiff_t>(before), row.examples.end()}, row);
+  }
+}
+
+void Encoder::keep_cut(const Tokens& tokens, size_t end, size_t part, const Document* document,
+                       std::vector<Example> examples, EncodedRow& row) const {
+  auto cut = std::make_shared<CutText>();
+  cut->domain = context_.domain;
+  cut->part = part;
+  if (!document) {
+    cut->examples = std::move(examples);
+  } else {
+    cut->document = end < tokens.ids.size() ? cut_behind(*document, tokens, end) : *document;
+  }
+  row.cuts.push_back(std::move(cut));
 }
 
 void Encoder::keep(const Tokens& tokens, size_t begin, size_t end, const Document* document,

@@ -9,9 +9,11 @@
 
 #include "hone/core/error.h"
 #include "hone/data/dataset.h"
+#include "hone/data/detail/cut_text.h"
 #include "hone/data/detail/document.h"
 #include "hone/data/detail/sample.h"
 #include "hone/text/chat_template.h"
+#include "hone/text/chat_tools.h"
 
 namespace hone::data::detail {
 
@@ -24,6 +26,7 @@ class SetupError : public Error {
 /// What one row became.
 struct EncodedRow {
   std::vector<Example> examples;
+  std::vector<std::shared_ptr<const CutText>> cuts;  ///< with LoadContext::keep_cuts
   DatasetCounts counts;  ///< of this row, from `untrained` on
 };
 
@@ -54,6 +57,14 @@ class Encoder {
   void cut_to_length(const Tokens& tokens, const Document* document, EncodedRow& row) const;
   void keep(const Tokens& tokens, size_t begin, size_t end, const Document* document,
             EncodedRow& row) const;
+  /// Keeps the text of what tokens [0, end) became, `examples`, in parts of `part` tokens or whole.
+  void keep_cut(const Tokens& tokens, size_t end, size_t part, const Document* document,
+                std::vector<Example> examples, EncodedRow& row) const;
+
+  /// What of a conversation's tools the template leaves out.
+  text::ToolParts lost_tools(const ChatSample& chat) const;
+  /// Whether a row is encoded although the template leaves out tools; counts those that are not.
+  bool keeps_tools(const ChatSample& chat, DatasetCounts& counts) const;
 
   /// The folder's template, compiled at its first use. Throws: SetupError if there is none.
   const text::ChatTemplate& chat() const;
@@ -64,9 +75,10 @@ class Encoder {
   const LoadContext context_;
   size_t max_length_ = 0;  ///< 0 = no bound
   Json variables_ = Json::object();
-  mutable std::once_flag chat_once_, form_once_;
+  mutable std::once_flag chat_once_, form_once_, tools_once_;
   mutable std::optional<text::ChatTemplate> chat_;
   mutable bool discards_ = false;
+  mutable text::ToolParts shown_;
 };
 
 }  // namespace hone::data::detail

@@ -128,6 +128,7 @@ LlamaFactoryEntry read_dataset_info(const std::string& path, const std::string& 
 
   const std::string formatting = section.text("formatting").value_or("alpaca");
   RowFormat& format = result.format;
+  format.columns_given = true;
   format.format = formatting == "alpaca" ? Format::kAlpaca : Format::kShareGpt;
   if (formatting == "openai") {
     // OpenAI's own names, unless tags rename them.

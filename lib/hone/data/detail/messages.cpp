@@ -3,6 +3,7 @@
 
 #include "hone/core/error.h"
 #include "hone/data/detail/sample.h"
+#include "hone/data/detail/untrainable.h"
 
 namespace hone::data::detail {
 namespace {
@@ -26,6 +27,11 @@ const std::string& text_of(const Json& message, const std::string& key, size_t i
 std::string join_parts(const Json& parts, size_t index) {
   std::string text;
   for (const Json& part : parts) {
+    try {
+      check_part(part);
+    } catch (const Error& error) {
+      fail(index, error.what());
+    }
     const bool fits = part.is_object() && part.contains("type") && part.at("type") == "text" &&
                       part.contains("text") && part.at("text").is_string();
     if (!fits) fail(index, "\"content\" may hold parts {\"type\": \"text\", \"text\"} only");

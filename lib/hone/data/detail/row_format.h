@@ -25,6 +25,7 @@ struct RowFormat {
   Key messages = "conversations";  ///< of format sharegpt
   Key system = "system", tools = "tools";
   RoleTags tags;  ///< of format sharegpt
+  bool columns_given = false;  ///< by a dataset_info.json: other keys of a row do not exist
 };
 
 /// What dataset_info.json says of one data set.

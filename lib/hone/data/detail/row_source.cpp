@@ -178,6 +178,8 @@ RowSource::RowSource(const DatasetOptions& options)
                   "\": format llama_factory needs one file, dataset_info.json, and the name of an "
                   "entry in dataset_info");
     }
+    // As there, where no entry can say anything else.
+    if (unit_ == TextUnit::kParagraph) unit_ = TextUnit::kLine;
     LlamaFactoryEntry entry = read_dataset_info(options.files.front(), *options.dataset_info);
     if (entry.num_samples) left_ = std::min(left_.value_or(*entry.num_samples), *entry.num_samples);
     files_.push_back(std::make_shared<RowFile>(RowFile{entry.file, entry.format}));
@@ -186,6 +188,12 @@ RowSource::RowSource(const DatasetOptions& options)
       files_.push_back(std::make_shared<RowFile>(RowFile{path, {.format = options.format}}));
     }
   }
+}
+
+std::vector<std::string> RowSource::paths() const {
+  std::vector<std::string> paths;
+  for (const auto& file : files_) paths.push_back(file->path);
+  return paths;
 }
 
 std::unique_ptr<FileRows> RowSource::open(const RowFile& file, bool& plain) const {

@@ -44,6 +44,8 @@ class RowSource {
 
   /// Throws: IoError.
   bool next(RawRow& row);
+  /// The files that rows come from, in order.
+  std::vector<std::string> paths() const;
 
  private:
   std::unique_ptr<FileRows> open(const RowFile& file, bool& plain) const;

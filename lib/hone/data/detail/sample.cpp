@@ -6,6 +6,7 @@
 #include "hone/core/error.h"
 #include "hone/core/names.h"
 #include "hone/data/batch.h"
+#include "hone/data/detail/untrainable.h"
 #include "hone/data/detail/utf8.h"
 
 namespace hone::data::detail {
@@ -256,7 +257,9 @@ Sample parse_row(const RawRow& row, bool plain_alpaca) {
   if (row.plain) return TextSample{check_plain_text(row.bytes)};
   const Json json = parse_object(row);
   const RowFormat& format = row.file->format;
+  if (!format.columns_given) check_no_preference(json, format.format);
   const Format kind = format.format == Format::kAuto ? detect(json) : format.format;
+  if (!format.columns_given) check_trainable(json, kind);
   switch (kind) {
     case Format::kText:
       return TextSample{need_text(json, *format.text)};
