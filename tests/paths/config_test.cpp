@@ -53,6 +53,24 @@ TEST_CASE("Every contradiction is reported at once") {
   }
 }
 
+TEST_CASE("Weights of 0 must leave something to train, and the guard something to raise") {
+  const auto with = [](const std::string& keys, const std::string& weight = "1") {
+    return problems((R"({"about": "x", "architecture": {}, "train": {"eval_every": 5},
+      "data": {"train": [{"files": ["a.jsonl"], "domain": "law", "weight": )" + weight + R"(},
+                         {"files": ["b.jsonl"], "domain": "general"}],
+               "held_out": [{"files": ["c.jsonl"], "domain": "general"}]}, )" + keys + "}").c_str());
+  };
+  CHECK(with(R"("weights": {"domains": {"general": 0}})").empty());
+  CHECK(with(R"("weights": {"default_weight": 0, "domains": {"law": 1}})").empty());
+  CHECK_THAT(with(R"("weights": {"default_weight": 0})"),
+             Catch::Contains("/data/train: leaves nothing to train"));
+  CHECK_THAT(with(R"("weights": {"domains": {"general": 0}})", "0"),
+             Catch::Contains("/data/train: leaves nothing to train"));
+  CHECK_THAT(with(R"("weights": {"domains": {"general": 0}},
+                      "guard": {"domain": "general", "action": "rebalance"})"),
+             Catch::Contains("/guard/action: rebalance cannot raise the share of \"general\""));
+}
+
 TEST_CASE("Keys that only training uses are refused where nothing is trained") {
   const std::string text = problems(R"({"about": "x", "model": "m", "train": {"steps": 0, "lr": 1},
     "vocabulary": {"new_tokens": 5}, "data": {"held_out": [{"files": ["a.jsonl"]}]}})");

@@ -32,7 +32,9 @@ void copy_into(const at::Tensor& target, const at::Tensor& source, const std::st
 }  // namespace
 
 DecoderStep::DecoderStep(model::Decoder decoder, const std::vector<double>& weights)
-    : decoder_(std::move(decoder)), loss_(loss::DomainWeightedLossOptions{.weights = weights}) {
+    : decoder_(std::move(decoder)),
+      loss_(loss::DomainWeightedLossOptions{.weights = weights}),
+      weights_(weights) {
   loss_->to(decoder_->device());
 }
 
@@ -62,9 +64,17 @@ loss::LossSum DecoderStep::loss(const data::Batch& batch) {
   return loss;
 }
 
-std::vector<double> DecoderStep::weights() const {
-  const at::Tensor weights = loss_->weights.cpu();
-  return {weights.data_ptr<double>(), weights.data_ptr<double>() + weights.numel()};
+void DecoderStep::set_weights(const std::vector<double>& weights) {
+  loss_->set_weights(weights);
+  weights_ = weights;
+}
+
+bool DecoderStep::counts(const data::Batch& batch) const {
+  for (size_t i = 0; i < batch.targets.size(); ++i) {
+    if (batch.targets[i] == data::kIgnoreIndex || batch.weights[i] <= 0) continue;
+    if (weights_.at(static_cast<size_t>(batch.domains[i])) > 0) return true;
+  }
+  return false;
 }
 
 at::Tensor DecoderStep::take_domain_nll() {
@@ -76,6 +86,17 @@ at::Tensor DecoderStep::nll(const data::Batch& batch) {
   decoder_->eval();
   return kernels::linear_nll(decoder_->hidden(input(batch)), decoder_->lm_weight(),
                              to_tensor(batch.targets, decoder_->device()));
+}
+
+data::Batch next_counting(data::Loader& loader, const DecoderStep& step) {
+  constexpr int kMost = 1000;
+  for (int i = 0; i < kMost; ++i) {
+    data::Batch batch = loader.next();
+    if (step.counts(batch)) return batch;
+  }
+  throw Error("the last " + std::to_string(kMost) +
+              " batches held no target of a weight above 0: the domains' weights leave out all the "
+              "text that is drawn");
 }
 
 void write_decoder(const std::string& folder, model::Decoder& decoder, const Json& config,

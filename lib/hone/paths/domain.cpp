@@ -227,7 +227,7 @@ void DomainRun::write_manifest() {
 
 train::Task DomainRun::make_task() {
   train::Task task;
-  task.next_batch = [this] { return loader_->next(); };
+  task.next_batch = [this] { return next_counting(*loader_, *step_); };
   task.loss = [this](const data::Batch& batch) { return step_->loss(batch); };
   task.nll = [this](const data::Batch& batch) { return step_->nll(batch); };
   task.evaluation = evaluation_sets(data_.held_out, base_held_out_, config_.data.tokens_per_batch);

@@ -27,6 +27,28 @@ void check_domain(const std::string& name, const std::string& key,
                      did_you_mean(name, {known.begin(), known.end()}));
 }
 
+/// What weights of 0 leave nothing to do.
+void check_zero_weights(const DomainConfig& config, Validation& v) {
+  const auto& sets = config.data.train;
+  const auto drawn = [&](const data::DatasetOptions& set) {
+    return set.weight > 0 && config.weights.weight_of(set.domain) > 0;
+  };
+  if (!sets.empty() && std::none_of(sets.begin(), sets.end(), drawn)) {
+    v.problem("data/train",
+              "leaves nothing to train: every set has weight 0, or its domain has in weights; give "
+              "one of them a weight above 0");
+  }
+  const auto& guard = config.guard;
+  if (!guard.domain || guard.action != GuardAction::kRebalance) return;
+  const auto guarded = [&](const data::DatasetOptions& set) { return set.domain == guard.domain; };
+  if (std::any_of(sets.begin(), sets.end(), guarded) &&
+      std::none_of(sets.begin(), sets.end(),
+                   [&](const auto& set) { return guarded(set) && drawn(set); })) {
+    v.problem("guard/action", "rebalance cannot raise the share of \"" + *guard.domain +
+                                  "\", whose weight is 0; give it a weight above 0");
+  }
+}
+
 }  // namespace
 
 void TokenizerOptions::validate(Validation& v) const {
@@ -100,6 +122,7 @@ void DomainConfig::validate(Validation& v) const {
       v.no_effect(key, "with train.steps 0, which only evaluates");
     }
   }
+  if (train.steps > 0) check_zero_weights(*this, v);
   const std::set<std::string> trained = check_sets(data.train, "train", v);
   const std::set<std::string> scored = check_sets(data.held_out, "held_out", v);
   for (const auto& [name, weight] : weights.domains) {

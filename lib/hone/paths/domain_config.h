@@ -74,7 +74,9 @@ struct WeightOptions {
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
-    v("domains", self.domains, "Loss weight of each domain by name, e.g. {\"medical\": 2.0}.");
+    v("domains", self.domains,
+      "Loss weight of each domain by name, e.g. {\"medical\": 2.0}; of a domain of weight 0 no "
+      "text is drawn.");
     v("default_weight", self.default_weight, "Weight of domains not named.", Range{0, 1e6});
     v("entity_multiplier", self.entity_multiplier, "Factor on tokens of key entities.",
       Range{0, 1e6});
@@ -83,6 +85,12 @@ struct WeightOptions {
     v("entity_ignore_case", self.entity_ignore_case, "Match entities in any case.");
   }
   void validate(Validation& v) const;
+
+  /// The weight of a domain.
+  double weight_of(const std::string& domain) const {
+    const auto given = domains.find(domain);
+    return given == domains.end() ? default_weight : given->second;
+  }
 };
 
 /// The guard on general ability.
@@ -110,6 +118,8 @@ struct DataOptions {
   std::vector<data::DatasetOptions> train;
   std::vector<data::DatasetOptions> held_out;
   int64_t tokens_per_batch = 1024;
+  std::optional<int64_t> eval_length;
+  bool beyond_positions = false;
   double temperature = 1.0;
   data::AugmentationOptions augmentation;
 
@@ -118,6 +128,13 @@ struct DataOptions {
     v("train", self.train, "Data sets trained on.");
     v("held_out", self.held_out, "Data sets scored before, during and after.");
     v("tokens_per_batch", self.tokens_per_batch, "Positions a batch holds at most.", Range{2, 1e9});
+    v("eval_length", self.eval_length,
+      "Most tokens of a held-out document that are scored, counted by the base's tokenizer; 2048, "
+      "or as many as the model has positions where those are fewer, when absent.",
+      Range{2, 16777216});
+    v("beyond_positions", self.beyond_positions,
+      "Lets documents be longer than the model has positions (max_position_embeddings, stretched "
+      "by its rope_scaling).");
     v("temperature", self.temperature,
       "Mixes data sets by tokens^(1/T): 1 in proportion, larger more evenly.", Range{0.01, 1e6});
     v("augmentation", self.augmentation, "Other versions of the training text, drawn anew.");

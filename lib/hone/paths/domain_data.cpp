@@ -9,11 +9,18 @@
 
 #include "hone/config/writer.h"
 #include "hone/core/hardware.h"
+#include "hone/core/log.h"
 #include "hone/data/entities.h"
 #include "hone/data/packing.h"
+#include "hone/model/config.h"
+#include "hone/paths/held_out.h"
+#include "hone/serve/generate.h"
 
 namespace hone::paths {
 namespace {
+
+/// Tokens of a held-out document that are scored, where the recipe does not say: most texts whole.
+constexpr int64_t kEvalLength = 2048;
 
 std::vector<std::string> all_domains(const DataOptions& options) {
   std::vector<data::DatasetOptions> sets = options.train;
@@ -32,26 +39,69 @@ std::optional<data::EntityMatcher> make_matcher(const WeightOptions& options) {
   return data::EntityMatcher(terms, options.entity_ignore_case);
 }
 
-std::vector<data::DatasetPtr> load_sets(const DomainConfig& config,
-                                        const std::vector<data::DatasetOptions>& sets,
-                                        const RunTokenizer& tokenizer, RunCache& cache,
-                                        const data::EntityMatcher* entities, bool keep_text) {
+/// What loading a set of the run takes beside its own options.
+data::LoadContext context_of(const DomainConfig& config, const data::DatasetOptions& set,
+                             const std::vector<std::string>& domains) {
+  data::LoadContext context;
+  context.domain = static_cast<int32_t>(std::find(domains.begin(), domains.end(), set.domain) -
+                                        domains.begin());
+  context.threads = static_cast<int>(config.threads > 0 ? config.threads : detect_hardware().cores);
+  return context;
+}
+
+void warn_beyond_positions(const data::Dataset& set, int64_t positions) {
+  int64_t longest = 0;
+  for (const data::Example& example : set.examples) longest = std::max(longest, example.length());
+  if (longest <= positions) return;
+  log_warning(fmt::format(
+      "data set \"{}\": its longest document has {} tokens, over the model's {} positions: it "
+      "answers well there only with a rope_scaling in its config.json",
+      set.name, longest, positions));
+}
+
+std::vector<data::DatasetPtr> load_train(const DomainConfig& config, const RunTokenizer& tokenizer,
+                                         RunCache& cache) {
+  const auto matcher = make_matcher(config.weights);
+  const Json entity_key = matcher ? config::to_json(config.weights) : Json(nullptr);
   const std::vector<std::string> domains = all_domains(config.data);
-  const Json entity_key = entities ? config::to_json(config.weights) : Json(nullptr);
+  const int64_t positions = position_limit(config), batch = config.data.tokens_per_batch;
   std::vector<data::DatasetPtr> loaded;
-  for (const data::DatasetOptions& set : sets) {
-    data::LoadContext context;
-    context.domain = static_cast<int32_t>(std::find(domains.begin(), domains.end(), set.domain) -
-                                          domains.begin());
-    context.max_length = config.data.tokens_per_batch;
-    context.entities = entities;
+  for (data::DatasetOptions set : config.data.train) {
+    data::LoadContext context = context_of(config, set, domains);
+    context.max_length = config.data.beyond_positions ? batch : std::min(batch, positions);
+    context.entities = matcher ? &*matcher : nullptr;
     context.entity_multiplier = static_cast<float>(config.weights.entity_multiplier);
-    context.keep_text = keep_text;
-    context.threads =
-        static_cast<int>(config.threads > 0 ? config.threads : detect_hardware().cores);
+    context.keep_text = config.data.augmentation.any();
+    if (config.weights.weight_of(set.domain) == 0 && set.weight > 0) {
+      log_info(fmt::format("data set \"{}\" is left out: its domain {} has weight 0", set.label(),
+                           set.domain));
+      set.weight = 0;
+    }
     loaded.push_back(cache.dataset(set, tokenizer, context, entity_key));
+    warn_beyond_positions(*loaded.back(), positions);
   }
   return loaded;
+}
+
+/// Problems of documents that would be longer than the model has positions.
+void check_lengths(const DomainConfig& config, std::vector<Problem>& problems) {
+  if (config.data.beyond_positions) return;
+  const int64_t positions = position_limit(config);
+  const auto check = [&](const std::string& path, std::optional<int64_t> length) {
+    if (!length || *length <= positions) return;
+    problems.push_back(
+        {path, fmt::format("{} is over the model's {} positions; lower it, or set "
+                           "data.beyond_positions for a model that was made for more",
+                           *length, positions)});
+  };
+  const auto check_sets = [&](const char* key, const std::vector<data::DatasetOptions>& sets) {
+    for (size_t i = 0; i < sets.size(); ++i) {
+      check(fmt::format("/data/{}/{}/max_length", key, i), sets[i].max_length);
+    }
+  };
+  check_sets("train", config.data.train);
+  check_sets("held_out", config.data.held_out);
+  check("/data/eval_length", config.data.eval_length);
 }
 
 Json sets_json(const std::vector<data::DatasetPtr>& sets) {
@@ -84,7 +134,15 @@ void check_files(const DomainConfig& config) {
   check_sets("held_out", config.data.held_out);
   if (config.weights.entity_file) check("/weights/entity_file", *config.weights.entity_file);
   if (config.vocabulary.terms_file) check("/vocabulary/terms_file", *config.vocabulary.terms_file);
+  if (problems.empty()) check_lengths(config, problems);
+  if (problems.empty()) check_held_out(config.data.train, config.data.held_out, "data", problems);
   if (!problems.empty()) throw ConfigError(std::move(problems));
+}
+
+int64_t position_limit(const DomainConfig& config) {
+  if (!config.model) return config.architecture->max_position_embeddings;
+  const std::string path = *config.model + "/config.json";
+  return serve::position_limit(model::DecoderConfig::from_json(read_json_file(path), path));
 }
 
 Json DomainData::json() const {
@@ -103,16 +161,27 @@ std::vector<std::string> read_texts(const std::vector<data::DatasetOptions>& set
 
 DomainData load_domain_data(const DomainConfig& config, const RunTokenizer& tokenizer,
                             RunCache& cache) {
-  const auto matcher = make_matcher(config.weights);
-  return {all_domains(config.data),
-          load_sets(config, config.data.train, tokenizer, cache, matcher ? &*matcher : nullptr,
-                    config.data.augmentation.any()),
+  return {all_domains(config.data), load_train(config, tokenizer, cache),
           load_held_out(config, tokenizer, cache)};
 }
 
 std::vector<data::DatasetPtr> load_held_out(const DomainConfig& config,
                                             const RunTokenizer& tokenizer, RunCache& cache) {
-  return load_sets(config, config.data.held_out, tokenizer, cache, nullptr, /*keep_text=*/false);
+  const RunTokenizer base = cache.tokenizer(config);
+  const std::vector<std::string> domains = all_domains(config.data);
+  const int64_t positions = position_limit(config);
+  std::vector<data::DatasetPtr> loaded;
+  for (const data::DatasetOptions& set : config.data.held_out) {
+    data::LoadContext context = context_of(config, set, domains);
+    context.max_length = config.data.eval_length.value_or(std::min(kEvalLength, positions));
+    context.own_length = context.whole_characters = true;
+    context.keep_cuts = config.vocabulary.new_tokens > 0 && config.train.steps > 0;
+    const data::DatasetPtr whole = cache.dataset(set, base, context, Json(nullptr));
+    loaded.push_back(tokenizer.grown ? std::make_shared<const data::Dataset>(data::retokenise(
+                                           *whole, base.text, tokenizer.text))
+                                     : whole);
+  }
+  return loaded;
 }
 
 std::vector<train::EvaluationSet> evaluation_sets(const std::vector<data::DatasetPtr>& held_out,
@@ -130,10 +199,7 @@ std::vector<train::EvaluationSet> evaluation_sets(const std::vector<data::Datase
 std::vector<double> domain_weights(const WeightOptions& options,
                                    const std::vector<std::string>& domains) {
   std::vector<double> weights;
-  for (const std::string& domain : domains) {
-    const auto given = options.domains.find(domain);
-    weights.push_back(given == options.domains.end() ? options.default_weight : given->second);
-  }
+  for (const std::string& domain : domains) weights.push_back(options.weight_of(domain));
   return weights;
 }
 

@@ -20,9 +20,14 @@ struct DomainData {
   Json json() const;
 };
 
-/// Throws: ConfigError naming every file of the recipe that does not exist, before hours are spent
-/// on what comes ahead of reading it.
+/// Throws: ConfigError naming every file of the recipe that does not exist, is trained on and held
+/// out, or would be read beyond the model's positions, before hours are spent on what comes ahead
+/// of reading it.
 void check_files(const DomainConfig& config);
+
+/// The positions of the recipe's model: the longest document that it was made for.
+/// Throws: IoError for a config.json that cannot be read.
+int64_t position_limit(const DomainConfig& config);
 
 /// The texts of several data sets, one after another (data::read_texts).
 std::vector<std::string> read_texts(const std::vector<data::DatasetOptions>& sets);
@@ -31,11 +36,14 @@ std::vector<std::string> read_texts(const std::vector<data::DatasetOptions>& set
 DomainData load_domain_data(const DomainConfig& config, const RunTokenizer& tokenizer,
                             RunCache& cache);
 
-/// Held-out sets only, for scoring with another tokenizer.
+/// Held-out sets only. Their documents are cut once, by the tokenizer before growth and by lengths
+/// of their own: all tokenizers, steps and trials score the same text. Throws: as
+/// data::load_dataset.
 std::vector<data::DatasetPtr> load_held_out(const DomainConfig& config,
                                             const RunTokenizer& tokenizer, RunCache& cache);
 
-/// Held-out sets as batches. `base` are the same sets under the base's tokenizer, or the same.
+/// Held-out sets as batches of at most tokens_per_batch tokens, or of one longer document. `base`
+/// are the same sets under the base's tokenizer, or the same.
 std::vector<train::EvaluationSet> evaluation_sets(const std::vector<data::DatasetPtr>& held_out,
                                                   const std::vector<data::DatasetPtr>& base,
                                                   int64_t tokens_per_batch);

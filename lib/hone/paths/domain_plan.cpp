@@ -57,8 +57,9 @@ std::string describe_data(const DomainConfig& config, const DomainData& data) {
                         set.counts.documents, set.counts.tokens, set.counts.trained, suffix);
   };
   for (const data::DatasetPtr& set : data.train) {
-    add(*set, "");
-    tokens += set->counts.tokens;
+    const bool drawn = set->weight > 0;
+    add(*set, drawn ? "" : "  weight 0: not drawn");
+    if (drawn) tokens += set->counts.tokens;
   }
   for (const data::DatasetPtr& set : data.held_out) add(*set, "  held out");
   const double total = static_cast<double>(config.train.steps * config.train.accumulation *
@@ -82,6 +83,7 @@ BatchShape widest_batch(const DomainConfig& config, const DomainData& data) {
   constexpr size_t kDocuments = 1 << 20;  // of batches too large to be filled often
   std::vector<int64_t> lengths;
   for (const data::DatasetPtr& set : data.train) {
+    if (set->weight == 0) continue;
     for (const data::Example& example : set->examples) lengths.push_back(example.length());
   }
   if (lengths.empty()) return {};
@@ -106,6 +108,15 @@ BatchShape widest_batch(const DomainConfig& config, const DomainData& data) {
     ++batches;
   }
   return batches > 0 ? widest : batch;
+}
+
+/// Tokens of the largest batch that is scored: a document may be longer than a batch.
+int64_t scored_at_once(const DomainConfig& config, const DomainData& data) {
+  int64_t most = config.data.tokens_per_batch;
+  for (const data::DatasetPtr& set : data.held_out) {
+    for (const data::Example& example : set->examples) most = std::max(most, example.length());
+  }
+  return most;
 }
 
 /// Of the documents in memory, whose ids, targets and weights are three vectors.
@@ -133,21 +144,31 @@ DomainPlan plan_domain(const DomainConfig& config, RunCache* shared) {
   const bool lora = config.tuning == Tuning::kLora;
   const BatchShape batch = widest_batch(config, prepared.data);
   DomainPlan plan{.decoder = decoder, .data = prepared.data};
-  plan.memory = model::predict_memory(
-      decoder, {.tokens_per_batch = config.data.tokens_per_batch,
-                .documents = batch.documents,
-                .longest = batch.longest,
-                .bytes_per_element = static_cast<int64_t>(c10::elementSize(device.weights)),
-                .accumulation = config.train.accumulation,
-                .checkpoint_every = config.memory.checkpoint_every,
-                .lora = lora ? std::optional(config.lora) : std::nullopt,
-                .token_rows = lora ? prepared.new_tokens : 0,
-                .device = device.device});
+  model::MemoryRequest request{
+      .tokens_per_batch = config.data.tokens_per_batch,
+      .documents = batch.documents,
+      .longest = batch.longest,
+      .bytes_per_element = static_cast<int64_t>(c10::elementSize(device.weights)),
+      .accumulation = config.train.accumulation,
+      .checkpoint_every = config.memory.checkpoint_every,
+      .lora = lora ? std::optional(config.lora) : std::nullopt,
+      .token_rows = lora ? prepared.new_tokens : 0,
+      .device = device.device};
+  plan.memory = model::predict_memory(decoder, request);
   if (config.train.steps == 0) {  // scoring keeps nothing for a backward pass
     const model::MemoryPlan& training = plan.memory;
     plan.memory = {.weights = training.weights,
                    .loss = training.loss,
                    .peak = training.weights + training.loss};
+  }
+  request.tokens_per_batch = scored_at_once(config, prepared.data);
+  if (request.tokens_per_batch > config.data.tokens_per_batch) {
+    // Scoring holds less at once than a step that keeps no more than one block's activations.
+    request.documents = request.checkpoint_every = 1;
+    request.longest = request.tokens_per_batch;
+    const model::MemoryPlan scoring = model::predict_memory(decoder, request);
+    plan.memory.peak = std::max(plan.memory.peak, scoring.weights + plan.memory.optimizer_states +
+                                                      scoring.activations + scoring.loss);
   }
   plan.text = describe_data(config, prepared.data);
   for (const auto& [name, bytes] : plan.memory.items()) {

@@ -60,7 +60,8 @@ data::DatasetPtr RunCache::dataset(const data::DatasetOptions& set, const RunTok
   };
   if (tokenizer.grown) return load();
   const std::string key =
-      Json{config::to_json(set), tokenizer.key, context.domain, context.keep_text, entities}
+      Json{config::to_json(set), tokenizer.key,         context.domain, context.keep_text,
+           context.keep_cuts,    context.own_length, entities}
           .dump();
   for (const Entry& entry : datasets_) {
     const bool whole = entry.longest < entry.max_length && entry.longest <= context.max_length;
@@ -82,7 +83,7 @@ train::Evaluation RunCache::base_scores(const DomainConfig& config,
   const Json whole = config::to_json(config);
   Json key = {whole.at("model"), whole.at("architecture"), tokenizer_key(config),
               whole.at("data").at("held_out"), config.data.tokens_per_batch,
-              whole.at("device")};
+              whole.at("data").value("eval_length", Json()), whole.at("device")};
   if (config.architecture) key.push_back(config.seed);
   const auto [entry, missing] = scores_.try_emplace(key.dump());
   if (missing) {

@@ -5,6 +5,7 @@
 
 #include "hone/core/error.h"
 #include "hone/paths/domain_data.h"
+#include "hone/paths/held_out.h"
 #include "hone/paths/trial_config.h"
 
 namespace hone::paths {
@@ -95,6 +96,15 @@ void check_files(const StaticConfig& config) {
     const auto& files = config.final.held_out[i].files;
     for (size_t j = 0; j < files.size(); ++j) {
       check("/final/held_out/" + std::to_string(i) + "/files/" + std::to_string(j), files[j]);
+    }
+  }
+  if (problems.empty()) {
+    check_held_out(config.base.data.train, config.final.held_out, "final", problems);
+    for (size_t i = 0; i < config.objectives.size(); ++i) {
+      const auto& file = config.objectives[i].file;
+      if (const auto problem = file ? trained_on(*file, config.base.data.train) : std::nullopt) {
+        problems.push_back({"/objectives/" + std::to_string(i) + "/file", *problem});
+      }
     }
   }
   if (!problems.empty()) throw ConfigError(std::move(problems));
