@@ -98,6 +98,7 @@ TEST_CASE("every signal has a plot and a scale of its own, those of one family s
                      {{"loss_mean", 2.5},
                       {"memory_headroom", 3LL << 30},
                       {"heads_alive/0", 4},
+                      {"train/law", 3.5},
                       {"update_ratio/0", 1e-4 * step},
                       {"update_ratio/1", 2e-4 * step},
                       {"odd", "text"}}}});
@@ -106,12 +107,13 @@ TEST_CASE("every signal has a plot and a scale of its own, those of one family s
   const std::string signals = html.substr(html.find("<div class=\"multiples\">"));
   CHECK(count(html, "<figcaption>signals") == 0);
   CHECK(count(html, "<figcaption>heads alive") == 1);  // the heat map alone
-  CHECK(count(signals, "<figure>") == 3);
+  CHECK(count(signals, "<figure>") == 4);
+  CHECK(count(signals, "<figcaption>train, law</figcaption>") == 1);
   CHECK(count(signals, "loss mean</figcaption><div class=\"legend\"><span><b>2.5</b>") == 1);
   CHECK(count(signals, "<figcaption>memory headroom, GiB</figcaption>") == 1);
   CHECK(count(signals, "<b>3</b>") == 1);
   CHECK(count(signals, "<figcaption>update ratio</figcaption>") == 1);
-  CHECK(count(signals, "<path class=\"line\"") == 4);
+  CHECK(count(signals, "<path class=\"line\"") == 5);
   CHECK(count(signals, "</i>0 <b>0.0002</b>") == 1);
   CHECK(count(signals, "</i>1 <b>0.0004</b>") == 1);
 }
@@ -138,6 +140,12 @@ TEST_CASE("what knobs are set to is told in words") {
   CHECK(knob_text("cut", nullptr).empty());
   CHECK(knob_text("x", Json::parse(R"({"a":{"b":"ä"}})")) == R"({"a":{"b":"ä"}})");
   CHECK(knob_text("x", "ääää", 3) == "ä…");
+  const auto masks = [](const char* text) { return Json::parse(text); };
+  CHECK(changed_knob_text("heads", masks(R"({"0":[1,0],"1":[1,1]})"),
+                          masks(R"({"0":[1,1],"1":[1,0]})")) == "3 of 4 heads, 1 exchanged");
+  CHECK(changed_knob_text("heads", masks(R"({"0":[1,1],"1":[1,1]})"),
+                          masks(R"({"0":[1,1],"1":[1,0]})")) == "3 of 4 heads");
+  CHECK(changed_knob_text("lr_scale", 1.0, 0.5) == "0.5");
 }
 
 TEST_CASE("marks that fall on one pixel are one mark") {

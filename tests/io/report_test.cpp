@@ -114,6 +114,20 @@ TEST_CASE("text of a report is escaped and the page asks for nothing from the ne
   }
 }
 
+TEST_CASE("the first sentence of about is the heading, the rest stands small, the folder's name if none") {
+  const std::string about = "Adapts to R&D. After base.json: hone-domain --out x";
+  const std::string html = render_report({{"about", about}}, Curves(), Json(), Json());
+  CHECK(count(html, "<title>Adapts to R&amp;D.</title>") == 1);
+  CHECK(count(html, "<h1>Adapts to R&amp;D.</h1><p class=\"sub\">After base.json: hone-domain") == 1);
+  const TemporaryFolder folder;
+  for (const Json& report : {Json{{"ending", "done"}}, Json{{"about", ""}}}) {
+    write_report(folder.path, report);
+    const std::string name = std::filesystem::path(folder.path).filename().string();
+    CHECK(count(read_file(folder.file("report.html")), "<h1>Run " + name + "</h1>") == 1);
+    CHECK(read_json_file(folder.file("report.json")) == report);
+  }
+}
+
 TEST_CASE("an empty report is a page too; null perplexities are no numbers") {
   CHECK(count(render_report(Json::object(), Curves(), Json(), Json()), "<figure>") == 0);
   Json report = {{"before", moment(0, 2, 3)}, {"after", moment(1, 2, 3)}};
@@ -137,6 +151,14 @@ TEST_CASE("lines break where a value is missing, long ones are thinned but keep 
   const std::string top =
       render_plot("t", {spike}).substr(render_plot("t", {spike}).rfind("cy="), 9);
   CHECK(count(plot, top.substr(4, 4)) >= 1);
+}
+
+TEST_CASE("ticks that lie close have the digits that tell them apart") {
+  const std::string plot = detail::render_plot("t", {{"a", {{0, 23.251}, {1, 23.259}}}});
+  CHECK(count(plot, ">23.252</text>") == 1);
+  CHECK(count(plot, ">23.258</text>") == 1);
+  const std::string wide = detail::render_plot("t", {{"a", {{100'000, 1}, {100'020, 2}}}});
+  CHECK(count(wide, ">100,010</text>") == 1);
 }
 
 TEST_CASE("smoothing starts without bias and passes gaps over") {

@@ -108,9 +108,10 @@ class Page:
         self.call("Emulation.setEmulatedMedia", features=[
             {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
 
-    def screenshot(self, path):
-        height = self.value("document.documentElement.scrollHeight")
+    def screenshot(self, path, height=None):
+        """The page as a PNG file, all of it or its first `height` pixels."""
+        width, whole = self.value("[document.documentElement.clientWidth, document.documentElement.scrollHeight]")
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True,
-                         clip={"x": 0, "y": 0, "width": 1280, "height": height, "scale": 1})
+                         clip={"x": 0, "y": 0, "width": width, "height": min(whole, height or whole), "scale": 1})
         with open(path, "wb") as file:
             file.write(base64.b64decode(shot["data"]))

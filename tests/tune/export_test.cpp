@@ -2,6 +2,7 @@
 
 #include "hone/tune/detail/format.h"
 #include "hone/tune/live_table.h"
+#include "hone/tune/pareto.h"
 #include "probe.h"
 #include "sample_study.h"
 #include "support/catch.h"
@@ -106,6 +107,17 @@ TEST_CASE("JSON lines hold whole trials") {
 TEST_CASE("Names are cut for people") {
   CHECK(detail::shortened("äöü", 3) == "äöü");
   CHECK(detail::shortened("äöüß", 3) == "äö…");
+}
+
+TEST_CASE("The best trial keeps all its parameters, on lines of the terminal's width") {
+  const StudyView study = sample::study(20);
+  const TrialPtr best = best_trial(study);
+  REQUIRE(best->params.size() > 1);
+  const std::string table = live_table(study, sample::kStart, {.width = 40});
+  INFO(table);
+  for (const Param& param : best->params) CHECK_THAT(table, Contains("  " + param.name + "="));
+  std::istringstream lines(table);
+  for (std::string line; std::getline(lines, line);) CHECK(detail::columns_of(line) <= 40);
 }
 
 TEST_CASE("The live table tells what is done, best, running and left") {

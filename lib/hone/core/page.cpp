@@ -111,6 +111,18 @@ std::string format_duration(double seconds) {
   return fmt::format("{} d {:02} h", whole / 86400, whole / 3600 % 24);
 }
 
+std::string first_sentence(const std::string& about) {
+  const size_t end = about.find(". ");
+  return end == std::string::npos ? about : about.substr(0, end + 1);
+}
+
+std::string render_heading(const std::string& about) {
+  const std::string first = first_sentence(about);
+  std::string html = "<h1>" + escape_html(first) + "</h1>";
+  if (first.size() == about.size()) return html;
+  return html + "<p class=\"sub\">" + escape_html(about.substr(first.size() + 1)) + "</p>";
+}
+
 std::string render_page(const std::string& title, const std::string& body, const std::string& style,
                         const std::string& script) {
   return fmt::format(

@@ -256,8 +256,9 @@ std::string Curves::State::render_signals() const {
     const bool is_map = std::any_of(alive.begin(), alive.end(),
                                     [&](const auto& map) { return map.first == family; });
     if (is_map) continue;  // drawn as a heat map
-    html += render_plot(spaced(short_text(family)) + unit_of(family).second, lines,
-                        {.small = true});
+    std::string title = spaced(short_text(family));
+    if (lines.size() == 1 && lines[0].name != short_text(family)) title += ", " + lines[0].name;
+    html += render_plot(title + unit_of(family).second, lines, {.small = true});
   }
   return html.empty() ? "" : "<h2>Signals</h2><div class=\"multiples\">" + html + "</div>\n";
 }
@@ -314,15 +315,14 @@ void Curves::add_decision(const Json& row) {
   }
   const auto text = [&row](const char* key) { return short_text(row.value(key, Json())); };
   const std::string knob = text("knob");
-  const auto setting = [&](const char* key) {
-    return knob_text(knob, row.value(key, Json()), kMaxText);
-  };
+  const Json before = row.value("old", Json()), after = row.value("new", Json());
   if (is_bookkeeping(knob)) return;
   State& state = *state_;
   ++state.decided;
   state.decisions.push_back({row["step"].get<double>(), row.value("applied", Json()) != false,
-                             text("controller"), text("rule"), knob, setting("old"),
-                             setting("new"), signals_text(row.value("signals", Json()))});
+                             text("controller"), text("rule"), knob,
+                             knob_text(knob, before, kMaxText),
+                             changed_knob_text(knob, before, after, kMaxText), signals_text(row.value("signals", Json()))});
   if (state.decisions.size() > kMaxDecisions) state.decisions.pop_front();
 }
 

@@ -59,6 +59,20 @@ std::string knob_text(const std::string& knob, const Json& value, size_t most) {
                            most);
 }
 
+std::string changed_knob_text(const std::string& knob, const Json& before, const Json& after,
+                              size_t most) {
+  const std::string text = knob_text(knob, after, most);
+  if (!is_mask(before) || !is_mask(after) || knob_text(knob, before, most) != text) return text;
+  size_t switched_off = 0;
+  for (const auto& [layer, units] : after.items()) {
+    const Json was = before.value(layer, Json::array());
+    for (size_t i = 0; i < std::min(units.size(), was.size()); ++i) {
+      switched_off += was[i] == 1 && units[i] == 0;
+    }
+  }
+  return switched_off == 0 ? text : fmt::format("{}, {} exchanged", text, switched_off);
+}
+
 bool is_bookkeeping(const std::string& knob) { return knob == "snapshot"; }
 
 }  // namespace hone::io

@@ -15,6 +15,11 @@ namespace hone::io {
 /// Numbers are rounded as format_number() does, what is none of these stays JSON.
 std::string knob_text(const std::string& knob, const Json& value, size_t most = 160);
 
+/// The new value of a knob that was `before`: as knob_text(), and of masks that are on in equal
+/// numbers how many changed places, "12 of 16 heads, 1 exchanged".
+std::string changed_knob_text(const std::string& knob, const Json& before, const Json& after,
+                              size_t most = 160);
+
 /// Whether a decision about the knob is the run's own affair: copies that it keeps to go back to,
 /// every so many steps. They stand in decisions.jsonl, for replays, but in no list for people.
 bool is_bookkeeping(const std::string& knob);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <functional>
 #include <string_view>
 
@@ -187,6 +188,10 @@ std::string render_source(const char* title, const Json& json) {
                      title, escape_html(json.dump(2, ' ', false, Json::error_handler_t::replace)));
 }
 
+bool has_about(const Json& report) {
+  return report.contains("about") && report["about"].is_string() && report["about"] != "";
+}
+
 Json read_if_there(const std::string& path) {
   return path_exists(path) ? read_json_file(path) : Json();
 }
@@ -195,12 +200,12 @@ Json read_if_there(const std::string& path) {
 
 std::string render_report(const Json& report, const Curves& curves, const Json& config,
                           const Json& manifest) {
-  const Json about = report.value("about", Json("A run of hone"));
-  const std::string title = render_scalar("about", about);
-  return render_page(title, "<h1>" + title + "</h1>" + render_tiles(report) +
-                                render_changes(report) + curves.render() + render_rest(report) +
-                                render_source("Configuration", config) +
-                                render_source("Manifest", manifest));
+  const std::string about = has_about(report) ? report["about"].get<std::string>() : "A run of hone";
+  return render_page(escape_html(first_sentence(about)),
+                     render_heading(about) + render_tiles(report) + render_changes(report) +
+                         curves.render() + render_rest(report) +
+                         render_source("Configuration", config) +
+                         render_source("Manifest", manifest));
 }
 
 void write_report(const std::string& folder, const Json& report) {
@@ -214,8 +219,12 @@ void write_report(const std::string& folder, const Json& report) {
   each_row(kDecisionsFile, [&](const Json& row) { curves.add_decision(row); });
   replace_file_atomically(folder + "/" + kReportFile,
                           report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  Json shown = report;
+  if (!has_about(report)) {
+    shown["about"] = "Run " + std::filesystem::path(folder).lexically_normal().filename().string();
+  }
   replace_file_atomically(folder + "/report.html",
-                          render_report(report, curves, read_if_there(folder + "/" + kConfigFile),
+                          render_report(shown, curves, read_if_there(folder + "/" + kConfigFile),
                                         read_if_there(folder + "/" + kManifestFile)));
 }
 

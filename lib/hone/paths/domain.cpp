@@ -404,6 +404,10 @@ RunReport DomainRun::finish(train::Outcome outcome) {
   }
   if (outcome.ending != train::Ending::kSignal) io::write_report(folder_.path(), report.json);
   report.summary = domain_summary(config_, outcome, report.json, folder_.path());
+  if (outcome.ending == train::Ending::kSignal && !trial_) {
+    report.summary +=
+        fmt::format("\ngo on with: {} --resume --out {}", context_.app, folder_.path());
+  }
   return report;
 }
 

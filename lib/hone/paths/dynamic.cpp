@@ -33,15 +33,14 @@ Json identity(const DynamicConfig& config, const Json& manifest) {
 
 /// "step 120: plateau sets lr_scale from 1 to 0.5: ...".
 std::string describe(const train::Decision& decision) {
-  const auto text = [&](const Json& value) {
-    constexpr size_t kMost = 60;
-    return io::knob_text(decision.knob, value, kMost);
-  };
+  constexpr size_t kMost = 60;
+  const std::string after =
+      io::changed_knob_text(decision.knob, decision.before, decision.after, kMost);
   const std::string change =
       decision.before.is_null()
-          ? fmt::format("{} {}", decision.knob, text(decision.after))
-          : fmt::format("{} from {} to {}", decision.knob, text(decision.before),
-                        text(decision.after));
+          ? fmt::format("{} {}", decision.knob, after)
+          : fmt::format("{} from {} to {}", decision.knob,
+                        io::knob_text(decision.knob, decision.before, kMost), after);
   return fmt::format("step {}: {} {} {}: {}", decision.step, decision.controller,
                      decision.applied ? "sets" : "would set", change, decision.rule);
 }

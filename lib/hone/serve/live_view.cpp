@@ -95,11 +95,11 @@ class LiveView::Impl {
 
  private:
   HttpResponse render_live_page() const {
-    const std::string title = escape_html(run_.title());
+    const std::string about = run_.title();
     return page("text/html",
-                render_page(title,
-                            "<h1>" + title +
-                                "</h1><p id=\"state\" class=\"sub\">waiting for the run</p>"
+                render_page(escape_html(first_sentence(about)),
+                            render_heading(about) +
+                                "<p id=\"state\" class=\"sub\">waiting for the run</p>"
                                 "<div id=\"view\"></div><script src=\"/live.js\"></script>",
                             kStyle));
   }

@@ -1,8 +1,12 @@
 #include "hone/tune/live_table.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "hone/core/page.h"
 #include "hone/tune/detail/format.h"
@@ -68,12 +72,14 @@ std::string printable(std::string text) {
   return text;
 }
 
-std::string params_text(const Trial& trial) {
-  std::string text;
+/// "  /train/lr=0.001" of each parameter.
+std::vector<std::string> params_texts(const Trial& trial) {
+  std::vector<std::string> texts;
   for (const Param& param : trial.params) {
-    text += fmt::format("  {}={}", param.name, detail::value_text(param.distribution, param.value));
+    texts.push_back(
+        fmt::format("  {}={}", param.name, detail::value_text(param.distribution, param.value)));
   }
-  return text;
+  return texts;
 }
 
 std::string values_text(const Trial& trial, const LiveTableOptions& options) {
@@ -86,13 +92,21 @@ std::string values_text(const Trial& trial, const LiveTableOptions& options) {
   return text;
 }
 
-std::string best_line(const StudyView& study, const LiveTableOptions& options) {
+/// On as many lines as its parameters need.
+std::vector<std::string> best_lines(const StudyView& study, const LiveTableOptions& options) {
   const TrialPtr best = best_trial(study);
-  if (!best) return "best     none yet";
+  if (!best) return {"best     none yet"};
   const std::string front =
       study.directions.size() > 1 ? fmt::format("front of {}; ", pareto_front(study).size()) : "";
-  return fmt::format("best     {}trial {}  {}{}", front, best->number, values_text(*best, options),
-                     params_text(*best));
+  std::vector<std::string> lines = {fmt::format("best     {}trial {}  {}", front, best->number,
+                                                values_text(*best, options))};
+  for (const std::string& param : params_texts(*best)) {
+    if (detail::columns_of(lines.back()) + detail::columns_of(param) > options.width) {
+      lines.emplace_back("       ");
+    }
+    lines.back() += param;
+  }
+  return lines;
 }
 
 std::string running_line(const Trial& trial, Time now) {
@@ -102,7 +116,8 @@ std::string running_line(const Trial& trial, Time now) {
     last = fmt::format("step {}  {}", step, format_number(value));
   }
   return fmt::format("running  trial {}  {}  for {}{}", trial.number, last,
-                     format_duration(duration(trial, now).value_or(0)), params_text(trial));
+                     format_duration(duration(trial, now).value_or(0)),
+                     fmt::join(params_texts(trial), ""));
 }
 
 }  // namespace
@@ -120,7 +135,7 @@ std::string live_table(const StudyView& study, Time now, const LiveTableOptions&
   add(fmt::format("         {} complete, {} pruned, {} failed, {} refused, {} running, {} waiting",
                   counts.complete, counts.pruned, counts.failed, counts.refused, counts.running,
                   counts.waiting));
-  add(best_line(study, options));
+  for (std::string& line : best_lines(study, options)) add(std::move(line));
   size_t shown = 0;
   for (const TrialPtr& trial : study.trials) {
     if (trial->state != TrialState::kRunning || shown == options.max_running) continue;

@@ -19,7 +19,7 @@ struct Frame {
   int x_ticks, y_ticks;
 };
 constexpr Frame kLarge{640, 300, 58, 14, 10, 30, 6, 5};
-constexpr Frame kSmall{320, 150, 52, 12, 8, 26, 4, 3};
+constexpr Frame kSmall{320, 150, 58, 12, 8, 26, 4, 4};
 constexpr size_t kColours = 8;
 /// Lines of more points are thinned: more do not show.
 constexpr size_t kMaxPoints = 1200;
@@ -69,11 +69,26 @@ Axis y_axis(const Ranges& r, Scale scale, const Frame& frame) {
   return axis;
 }
 
+/// As format_number(), with as many digits more as tell the ticks apart.
+std::vector<std::string> tick_labels(const std::vector<double>& ticks) {
+  std::vector<std::string> labels;
+  for (const double tick : ticks) labels.push_back(format_number(tick));
+  const auto twice = [&] {
+    return std::adjacent_find(labels.begin(), labels.end()) != labels.end();
+  };
+  for (int digits = 5; digits <= 12 && twice(); ++digits) {
+    for (size_t i = 0; i < ticks.size(); ++i) labels[i] = fmt::format("{:.{}g}", ticks[i], digits);
+  }
+  return labels;
+}
+
 std::string render_x_axis(const Axis& x, double bottom, int ticks) {
   std::string svg;
-  for (double tick : x.ticks(ticks)) {
+  const std::vector<double> at = x.ticks(ticks);
+  const std::vector<std::string> labels = tick_labels(at);
+  for (size_t i = 0; i < at.size(); ++i) {
     svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>",
-                       x.place(tick), bottom + 20, format_number(tick));
+                       x.place(at[i]), bottom + 20, labels[i]);
   }
   return svg + fmt::format("<line class=\"axis\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>",
                            x.begin, x.end, bottom, bottom);
@@ -81,11 +96,13 @@ std::string render_x_axis(const Axis& x, double bottom, int ticks) {
 
 std::string render_axes(const Axis& x, const Axis& y, const Frame& frame) {
   std::string svg;
-  for (double tick : y.ticks(frame.y_ticks)) {
+  const std::vector<double> at = y.ticks(frame.y_ticks);
+  const std::vector<std::string> labels = tick_labels(at);
+  for (size_t i = 0; i < at.size(); ++i) {
     svg += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>",
-                       x.begin, x.end, y.place(tick), y.place(tick));
+                       x.begin, x.end, y.place(at[i]), y.place(at[i]));
     svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>", x.begin - 7,
-                       y.place(tick) + 4, format_number(tick));
+                       y.place(at[i]) + 4, labels[i]);
   }
   return svg + render_x_axis(x, y.begin, frame.x_ticks);
 }
