@@ -5,6 +5,7 @@
 
 #include "hone/core/error.h"
 #include "hone/io/adapter.h"
+#include "hone/model/pruning.h"
 #include "model/support.h"
 #include "support/catch.h"
 
@@ -67,10 +68,26 @@ TEST_CASE("add_lora: names and patterns that fit nothing are named") {
   CHECK_THROWS_WITH(add({.modules_to_save = {"wte"}}), Contains("modules_to_save wte"));
   CHECK_THROWS_WITH(add({.rank_pattern = {{"q_proj", 2}, {"self_attn.q_proj", 4}}}),
                     Contains("both match"));
+  CHECK_THROWS_WITH(add({.targets = {"v_proj"}, .rank_pattern = {{"q_proj", 2}},
+                         .alpha_pattern = {{"v_prj", 2}}}),
+                    Contains("rank_pattern q_proj matches no adapted layer") &&
+                        Contains("alpha_pattern v_prj matches"));
+  CHECK_NOTHROW(add({.rank_pattern = {{"layers\\.1\\..*q_proj", 2}}}));
   CHECK_THROWS_WITH(add({.modules_to_save = {"lm_head"}}, {1}), Contains("lm_head.weight"));
   CHECK_THROWS_WITH(add({}, {40}), Contains("row 40"));
   Decoder tied = small_decoder(changed(small_config(), "tie_word_embeddings", true));
   CHECK_THROWS_WITH(add_lora(tied, {.modules_to_save = {"embed_tokens"}}, 1), Contains("tied"));
+}
+
+TEST_CASE("adapter_files: names of a layer that was cut since are passed over") {
+  Decoder decoder = small_decoder();
+  add_lora(decoder,
+           {.targets = {"layers.0.self_attn.q_proj", "v_proj"},
+            .rank_pattern = {{"layers\\.0\\..*v_proj", 2}}},
+           1);
+  cut_to(decoder, {{1}, {2}});
+  const io::AdapterFiles files = adapter_files(decoder, "base");
+  CHECK(files.tensors.size() == 4);
 }
 
 TEST_CASE("add_lora: a pattern that backtracks without end is stopped") {

@@ -134,6 +134,7 @@ void add_lora(Decoder& decoder, const nn::LoraOptions& options, uint64_t seed,
               const std::vector<int64_t>& token_rows) {
   TokenRows rows{token_rows, {}};
   if (decoder->lm_head) rows.head = token_rows;
+  detail::check_patterns(detail::lora_targets(decoder, options), options);
   add_adapter(decoder, options, seed, rows);
 }
 
@@ -156,7 +157,8 @@ io::AdapterFiles adapter_files(const Decoder& decoder, const std::string& base_n
   add("embed_tokens", decoder->embed_tokens->rows());
   if (decoder->lm_head) add("lm_head", decoder->lm_head->rows());
   std::vector<std::string> names;
-  for (const detail::LoraTarget& target : detail::lora_targets(decoder, *decoder->adapter())) {
+  for (const detail::LoraTarget& target :
+       detail::lora_targets(decoder, *decoder->adapter(), detail::Unmatched::kIgnore)) {
     names.push_back(target.name);
   }
   io::AdapterFiles files;

@@ -181,13 +181,15 @@ nn::LoraOptions exported_options(const Decoder& decoder, const Layout& layout) {
   options.modules_to_save.clear();
   options.rank_pattern.clear();
   options.alpha_pattern.clear();
-  for (const detail::LoraTarget& target : detail::lora_targets(decoder, old)) {
+  for (const detail::LoraTarget& target :
+       detail::lora_targets(decoder, old, detail::Unmatched::kIgnore)) {
     const std::string name = exported_name(layout, target.name);
     options.targets.push_back(name);
     if (target.spec.rank != old.rank) options.rank_pattern[escaped(name)] = target.spec.rank;
     if (target.alpha != old.alpha) options.alpha_pattern[escaped(name)] = target.alpha;
   }
-  for (const auto& [name, tensor] : detail::saved_modules(decoder, old.modules_to_save)) {
+  for (const auto& [name, tensor] :
+       detail::saved_modules(decoder, old.modules_to_save, detail::Unmatched::kIgnore)) {
     const std::string module = exported_name(layout, name.substr(0, name.rfind('.')));
     if (options.modules_to_save.empty() || options.modules_to_save.back() != module) {
       options.modules_to_save.push_back(module);
@@ -197,7 +199,8 @@ nn::LoraOptions exported_options(const Decoder& decoder, const Layout& layout) {
 }
 
 void check_dora(const Decoder& decoder, const Layout& layout) {
-  for (const detail::LoraTarget& target : detail::lora_targets(decoder, *decoder->adapter())) {
+  for (const detail::LoraTarget& target :
+       detail::lora_targets(decoder, *decoder->adapter(), detail::Unmatched::kIgnore)) {
     const bool heads = target.name.ends_with("q_proj") || target.name.ends_with("k_proj") ||
                        target.name.ends_with("v_proj");
     const bool channels = target.name.ends_with("gate_proj") || target.name.ends_with("up_proj");

@@ -56,7 +56,8 @@ LoraTarget target_of(const nn::LoraOptions& options, const std::string& name,
 
 }  // namespace
 
-std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptions& options) {
+std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptions& options,
+                                     Unmatched unmatched) {
   std::optional<NamePattern> pattern;
   if (options.target_regex) pattern.emplace(*options.target_regex, NamePattern::Match::kWhole);
   const bool all = !pattern && options.targets.empty();
@@ -79,17 +80,36 @@ std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptio
     if (!wanted || !layer || saved_whole(name, options)) continue;
     targets.push_back(target_of(options, name, layer));
   }
-  if (pattern && targets.empty()) {
-    problems.push_back("target_regex " + *options.target_regex + " matches no linear layer");
-  }
-  for (const std::string& target : unused) {
-    problems.push_back("target " + target + " matches no linear layer");
+  if (unmatched == Unmatched::kRefuse) {
+    if (pattern && targets.empty()) {
+      problems.push_back("target_regex " + *options.target_regex + " matches no linear layer");
+    }
+    for (const std::string& target : unused) {
+      problems.push_back("target " + target + " matches no linear layer");
+    }
   }
   if (!problems.empty()) throw Error("lora: " + join(problems));
   return targets;
 }
 
-NamedTensors saved_modules(const Decoder& decoder, const std::vector<std::string>& names) {
+void check_patterns(const std::vector<LoraTarget>& targets, const nn::LoraOptions& options) {
+  std::vector<std::string> problems;
+  const auto check = [&](const char* key, const auto& patterns) {
+    for (const auto& [text, value] : patterns) {
+      const NamePattern pattern(text, NamePattern::Match::kTail);
+      const bool matches = std::any_of(
+          targets.begin(), targets.end(),
+          [&](const LoraTarget& target) { return pattern.matches(target.name); });
+      if (!matches) problems.push_back(key + (" " + text) + " matches no adapted layer");
+    }
+  };
+  check("rank_pattern", options.rank_pattern);
+  check("alpha_pattern", options.alpha_pattern);
+  if (!problems.empty()) throw Error("lora: " + join(problems));
+}
+
+NamedTensors saved_modules(const Decoder& decoder, const std::vector<std::string>& names,
+                           Unmatched unmatched) {
   NamedTensors saved;
   std::vector<std::string> problems;
   std::vector<bool> found(names.size(), false);
@@ -113,7 +133,8 @@ NamedTensors saved_modules(const Decoder& decoder, const std::vector<std::string
     }
   }
   for (size_t i = 0; i < names.size(); ++i) {
-    if (!found[i]) problems.push_back("modules_to_save " + names[i] + " matches no module");
+    if (found[i] || unmatched == Unmatched::kIgnore) continue;
+    problems.push_back("modules_to_save " + names[i] + " matches no module");
   }
   if (!problems.empty()) throw Error("lora: " + join(problems));
   return saved;
@@ -136,7 +157,8 @@ NamedTensors adapter_tensors(const Decoder& decoder) {
       tensors.emplace_back(peft_name(item.key()), item.value());
     }
   }
-  const auto saved = saved_modules(decoder, decoder->adapter().value().modules_to_save);
+  const auto saved = saved_modules(decoder, decoder->adapter().value().modules_to_save,
+                                   Unmatched::kIgnore);
   tensors.insert(tensors.end(), saved.begin(), saved.end());
   return tensors;
 }

@@ -16,13 +16,23 @@ struct LoraTarget {
   double alpha = 0;  ///< what spec.scale comes of
 };
 
+/// What becomes of a name that matches no module: refused where an adapter is made, passed over
+/// where one is saved whose layer was cut meanwhile.
+enum class Unmatched { kRefuse, kIgnore };
+
 /// The layers that `options` adapts, in the order of the model.
-/// Throws: hone::Error naming all targets and patterns that match nothing or cannot be adapted.
-std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptions& options);
+/// Throws: hone::Error naming all targets that match nothing, and what cannot be adapted.
+std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptions& options,
+                                     Unmatched unmatched = Unmatched::kRefuse);
+
+/// Throws: hone::Error naming the keys of rank_pattern and alpha_pattern that match none of
+/// `targets`.
+void check_patterns(const std::vector<LoraTarget>& targets, const nn::LoraOptions& options);
 
 /// Parameters of the modules named by `modules_to_save`, by their checkpoint names.
 /// Throws: hone::Error naming those that match nothing, or embedding and head where they are tied.
-NamedTensors saved_modules(const Decoder& decoder, const std::vector<std::string>& names);
+NamedTensors saved_modules(const Decoder& decoder, const std::vector<std::string>& names,
+                           Unmatched unmatched = Unmatched::kRefuse);
 
 /// All tensors of the decoder's adapter by PEFT's names without "base_model.model.".
 NamedTensors adapter_tensors(const Decoder& decoder);
