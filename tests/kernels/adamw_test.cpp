@@ -5,7 +5,11 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <map>
+#include <memory>
+
 #include "hone/core/error.h"
+#include "support/allocations.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"
 
@@ -313,4 +317,78 @@ TEST_CASE("FusedAdamW: saved state continues exactly") {
 }
 
 }  // namespace
+
+TEST_CASE("FusedAdamW: a step in groups, as on other devices, equals the step in one pass") {
+  const at::ScalarType type = GENERATE(at::kFloat, at::kBFloat16);
+  const Named whole = some_parameters(type), grouped = some_parameters(type);
+  FusedAdamW one(whole, kOptions), groups(grouped, kOptions);
+  for (int step = 0; step < 4; ++step) {
+    set_gradients(whole, step);
+    set_gradients(grouped, step);
+    std::vector<at::Tensor> gradients;
+    for (const auto& [name, tensor] : grouped) {
+      if (tensor.grad().defined()) gradients.push_back(tensor.grad().clone());
+    }
+    CHECK(one.scale_and_clip(0.5, 1) == groups.scale_and_clip(0.5, 1));
+    one.step();
+    groups.step_by_groups(/*most=*/100);  // the matrix has 851 numbers
+    size_t next = 0;
+    for (const auto& [name, tensor] : grouped) {
+      if (tensor.grad().defined()) CHECK(at::equal(tensor.grad(), gradients[next++]));
+    }
+  }
+  for (const auto& [name, state] : one.state()) {
+    INFO(name);
+    CHECK(relative_difference(groups.state().at(name), state) < 1e-6);  // float32 rounding
+  }
+  CHECK(one.taken() == 4);
+  CHECK(groups.taken() == 4);
+}
+
+TEST_CASE("FusedAdamW: beside the gradients a step in groups holds no more than a group") {
+  const at::ScalarType type = GENERATE(at::kFloat, at::kBFloat16);
+  Named named;
+  for (int i = 0; i < 8; ++i) {
+    named.emplace_back("p" + std::to_string(i), at::ones({64, 1024}, type).requires_grad_());
+  }
+  FusedAdamW optimizer(named, kOptions);
+  for (const auto& [name, tensor] : named) tensor.mutable_grad() = at::ones_like(tensor);
+  optimizer.scale_and_clip(0.5, 0);
+  const auto counter = std::make_shared<test::AllocationCounter>();
+  {
+    const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, counter);
+    optimizer.step_by_groups(/*most=*/100000);
+  }
+  CHECK(counter->peak() <= 100000 * 4 + 4096);  // once in float32, and a few scalars
+}
+
+TEST_CASE("FusedAdamW tells what a step changed without a copy of the parameters") {
+  const at::ScalarType type = GENERATE(at::kFloat, at::kDouble, at::kBFloat16);
+  const Named named = some_parameters(type);
+  FusedAdamW optimizer(named, kOptions);
+  for (int step = 0; step < 3; ++step) {
+    set_gradients(named, step);
+    std::map<std::string, at::Tensor> before;
+    for (const auto& [name, tensor] : optimizer.state()) before[name] = tensor.clone();
+    for (const auto& [name, tensor] : named) {
+      if (!before.contains("master." + name)) before["master." + name] = tensor.detach().clone();
+    }
+    optimizer.step();
+    optimizer.zero_grad();
+    const auto squares = optimizer.last_update();
+    CHECK(squares.size() == 2);  // not the idle one
+    for (const auto& [name, sums] : squares) {
+      const auto state = optimizer.state();
+      const at::Tensor after = state.contains("master." + name)
+                                   ? state.at("master." + name)
+                                   : optimizer.parameters().at(name).detach();
+      const at::Tensor old = before.at("master." + name).to(at::kDouble);
+      INFO(name << " at step " << step);
+      CHECK(sums.weights.item<double>() == Approx(old.square().sum().item<double>()).epsilon(1e-5));
+      CHECK(sums.update.item<double>() ==
+            Approx((after.to(at::kDouble) - old).square().sum().item<double>()).epsilon(1e-4));
+    }
+  }
+}
+
 }  // namespace hone::kernels

@@ -6,8 +6,10 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include "hone/kernels/finite.h"
+#include "support/allocations.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"
 
@@ -93,6 +95,32 @@ TEST_CASE("chunk_rows is 64 MiB of logits, but not less than 256 rows") {
   CHECK(chunk_rows(8192, at::kCPU) == 2048);
   CHECK(chunk_rows(129280, at::kCPU) == 256);
   CHECK(chunk_rows(129280, at::kCUDA) == 2048);
+}
+
+TEST_CASE("Half types go through float32 a few rows at a time, with the same result") {
+  torch::manual_seed(3);
+  const int64_t vocabulary = 60000, tokens = 600, most = wide_rows(vocabulary);
+  CHECK(most * vocabulary * 4 <= kChunkBytes);
+  REQUIRE(most < tokens);
+  const at::Tensor hidden = at::randn({tokens, 8}).to(at::kBFloat16).requires_grad_();
+  const at::Tensor weight = at::randn({vocabulary, 8}).to(at::kBFloat16);
+  const at::Tensor targets = some_targets(tokens, vocabulary, /*gaps=*/false);
+  const auto counter = std::make_shared<test::AllocationCounter>();
+  at::Tensor sum, nll = at::zeros({tokens});
+  {
+    const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, counter);
+    sum = linear_cross_entropy(hidden, weight, targets, {}, kIgnored, tokens, nll);
+  }
+  // The logits in bfloat16, two float32 copies of some rows, and small things.
+  CHECK(counter->peak() <= 2 * tokens * vocabulary + 2 * kChunkBytes + (8 << 20));
+  const at::Tensor wanted = plain_nll(hidden.detach(), weight, targets);
+  CHECK(relative_difference(nll, wanted) < 1e-6);
+  CHECK(relative_difference(sum.detach(), wanted.sum()) < 1e-6);
+  sum.backward();
+  const at::Tensor whole = hidden.detach().clone().requires_grad_();
+  plain_nll(whole, weight, targets).sum().backward();
+  CHECK(relative_difference(hidden.grad().to(at::kFloat), whole.grad().to(at::kFloat)) <
+        0.02);  // gradients of logits are rounded to bfloat16, three digits
 }
 
 TEST_CASE("linear_cross_entropy runs backward once") {

@@ -1,12 +1,12 @@
 #include "hone/model/memory.h"
 
-#include <c10/core/Allocator.h>
 #include <torch/types.h>
 
 #include "hone/core/error.h"
 #include "hone/kernels/adamw.h"
 #include "hone/model/adapter.h"
 #include "model/support.h"
+#include "support/allocations.h"
 #include "support/catch.h"
 
 namespace hone::model {
@@ -14,20 +14,6 @@ namespace {
 
 using test::loss_of;
 using test::random_input;
-
-/// Counts LibTorch's allocations on the CPU while it lives.
-class AllocationCounter : public c10::MemoryReportingInfoBase {
- public:
-  void reportMemoryUsage(void*, int64_t bytes, size_t, size_t, c10::Device) override {
-    now_ += bytes;
-    peak_ = std::max(peak_, now_);
-  }
-  bool memoryProfilingEnabled() const override { return true; }
-  int64_t peak() const { return peak_; }
-
- private:
-  int64_t now_ = 0, peak_ = 0;
-};
 
 struct Recipe {
   const char* name;
@@ -46,12 +32,15 @@ Json config_of(std::initializer_list<std::pair<const char*, Json>> changes) {
 
 /// Peak of the allocations in two training steps, model and optimiser included.
 int64_t measured_peak(const Recipe& recipe) {
-  const auto counter = std::make_shared<AllocationCounter>();
+  const auto counter = std::make_shared<hone::test::AllocationCounter>();
   const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, counter);
   const DecoderConfig config = DecoderConfig::from_json(recipe.config, recipe.name);
   Decoder decoder = make_decoder(config, at::kCPU, at::kFloat);
   decoder->initialise(1);
   decoder->set_checkpointing(recipe.request.checkpoint_every);
+  for (nn::DecoderBlock& block : decoder->layers) {
+    block->branch_dropout = recipe.request.branch_dropout ? 0.1 : 0;
+  }
   if (recipe.request.lora) {
     std::vector<int64_t> rows;
     for (int64_t i = 0; i < recipe.request.token_rows; ++i) rows.push_back(i);
@@ -110,6 +99,15 @@ const std::vector<Recipe> kRecipes = {
     {"full, attention dropout",
      config_of({{"attention_dropout", 0.1}}),
      {.tokens_per_batch = 1024, .documents = 4}},
+    {"full, dropout of branches",
+     config_of({}),
+     {.tokens_per_batch = 1024, .documents = 4, .branch_dropout = true}},
+    {"full, dropout of branches, every block again",
+     config_of({{"num_hidden_layers", 12}}),
+     {.tokens_per_batch = 2048,
+      .documents = 8,
+      .checkpoint_every = 1,
+      .branch_dropout = true}},
     {"full, large vocabulary",
      config_of({{"hidden_size", 64}, {"num_attention_heads", 4}, {"vocab_size", 100000}}),
      {.tokens_per_batch = 512}},
@@ -184,8 +182,32 @@ TEST_CASE("predict_memory: parts are exact where sizes fix them") {
   CHECK(lora.gradients == 4 * adapter);
   CHECK(lora.weights == 4 * (parameters + adapter));
 
-  const MemoryRequest wrong = {.lora = nn::LoraOptions{.targets = {"c_attn"}}};
+  MemoryRequest wrong = {.lora = nn::LoraOptions{.targets = {"c_attn"}}};
   CHECK_THROWS_WITH(predict_memory(config, wrong), Catch::Contains("c_attn"));
+  wrong.lora = nn::LoraOptions{.rank_pattern = {{"q_prj", 4}}};
+  CHECK_THROWS_WITH(predict_memory(config, wrong), Catch::Contains("rank_pattern q_prj"));
+}
+
+TEST_CASE("predict_memory: other devices hold groups and rows in float32 beside the rest") {
+  const auto config = DecoderConfig::from_json(
+      config_of({{"vocab_size", 100000}, {"hidden_size", 64}, {"num_attention_heads", 4}}), "test");
+  MemoryRequest request = {.tokens_per_batch = 4096, .bytes_per_element = 2};
+  const MemoryPlan cpu = predict_memory(config, request);
+  request.device = at::Device(at::kCUDA, 0);
+  const MemoryPlan gpu = predict_memory(config, request);
+  const int64_t rows = kernels::wide_rows(100000), copies = 2 * 4 * rows * 100000;
+  CHECK(copies <= 2 * kernels::kChunkBytes);
+  CHECK(cpu.loss == 2 * (2 * 4096 * 64 + 256 * (100000 + 128)) + copies);
+  CHECK(gpu.loss == 2 * (2 * 4096 * 64 + 2048 * (100000 + 128)) + copies);
+  // A step of the optimiser: weights, gradients and states, and one group of gradients.
+  const MemoryRequest tiny = {
+      .tokens_per_batch = 2, .bytes_per_element = 2, .device = at::Device(at::kCUDA, 0)};
+  const auto wide = DecoderConfig::from_json(
+      config_of({{"hidden_size", 1536}, {"intermediate_size", 4096}, {"num_hidden_layers", 2}}),
+      "test");
+  const MemoryPlan step = predict_memory(wide, tiny);
+  CHECK(step.peak == step.weights + step.gradients + step.optimizer_states +
+                         4 * kernels::kStepGroup);
 }
 
 }  // namespace

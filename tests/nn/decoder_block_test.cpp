@@ -91,5 +91,26 @@ TEST_CASE("Attention: heads that do not divide are named") {
                     Catch::Contains("num_kv_heads must divide num_heads, got 3 and 4"));
 }
 
+TEST_CASE("Dropout of the branches: none in eval mode, scaled in training, not of the stream") {
+  const auto doubles = at::TensorOptions().dtype(at::kDouble);
+  DecoderBlock block = randomised(
+      DecoderBlock(DecoderBlockOptions{.attention = kAttention, .mlp = {.dim = 12, .hidden = 20}},
+                   doubles));
+  const at::Tensor x = torch::randn({7, 12}, at::kDouble);
+  const auto c = context({0, 7}, at::kDouble);
+  const at::Tensor plain = block(x, c).detach();
+  block->branch_dropout = 0.5;
+  block->eval();
+  CHECK(at::equal(block(x, c), plain));
+  block->train();
+  torch::manual_seed(4);
+  const at::Tensor h = x + at::dropout(block->self_attn(block->input_layernorm(x), c), 0.5, true);
+  const at::Tensor wanted =
+      h + at::dropout(block->mlp(block->post_attention_layernorm(h)), 0.5, true);
+  torch::manual_seed(4);
+  CHECK(at::equal(block(x, c), wanted));
+  CHECK_FALSE(at::equal(wanted, plain));
+}
+
 }  // namespace
 }  // namespace hone::nn

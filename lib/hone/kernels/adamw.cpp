@@ -14,6 +14,7 @@ namespace hone::kernels {
 namespace {
 
 constexpr int64_t kBlock = 1 << 15;  // elements: their six arrays fit in a core's L2 cache
+constexpr int64_t kMeasured = 1 << 18;  // elements measured at a time on the CPU
 
 /// What one step does to a number; the names and the order of operations are torch.optim.AdamW's.
 template <class T>
@@ -52,6 +53,11 @@ double sum_of_squares(const Grad* grad, int64_t count) {
     const auto g = static_cast<double>(grad[i]);
     return g * g;
   });
+}
+
+/// A run of a tensor's numbers in the order of its memory, which they fill.
+at::Tensor flat(const at::Tensor& x, int64_t begin, int64_t count) {
+  return x.as_strided({count}, {1}, x.storage_offset() + begin);
 }
 
 void check_dense(const std::string& name, const at::Tensor& parameter) {
@@ -129,13 +135,14 @@ at::Tensor FusedAdamW::Slot::gradient() const {
   return at::empty_like(parameter).copy_(grad);
 }
 
-std::vector<FusedAdamW::Block> FusedAdamW::blocks(const std::vector<at::Tensor>& grads) const {
+std::vector<FusedAdamW::Block> FusedAdamW::blocks(const std::vector<at::Tensor>& grads,
+                                                  int64_t most) const {
   std::vector<Block> blocks;
   for (size_t slot = 0; slot < slots_.size(); ++slot) {
     if (!grads[slot].defined()) continue;
     const int64_t count = grads[slot].numel();
-    for (int64_t begin = 0; begin < count; begin += kBlock) {
-      blocks.push_back({slot, begin, std::min(kBlock, count - begin)});
+    for (int64_t begin = 0; begin < count; begin += most) {
+      blocks.push_back({slot, begin, std::min(most, count - begin)});
     }
   }
   return blocks;
@@ -147,7 +154,7 @@ double FusedAdamW::scale_and_clip(double factor, double max_norm) {
   for (const Slot& slot : slots_) grads.push_back(slot.gradient());
   double squares = 0;
   if (!slots_.empty() && slots_[0].parameter.is_cpu()) {
-    const std::vector<Block> parts = blocks(grads);
+    const std::vector<Block> parts = blocks(grads, kBlock);
     std::vector<double> sums(parts.size());
     parallel_for(parts.size(), 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
@@ -170,24 +177,27 @@ double FusedAdamW::scale_and_clip(double factor, double max_norm) {
   return norm;
 }
 
-void FusedAdamW::step() {
-  const torch::NoGradGuard no_grad;
+std::vector<at::Tensor> FusedAdamW::begin_step() {
   std::vector<at::Tensor> grads;
   for (Slot& slot : slots_) {
     grads.push_back(slot.gradient());
-    if (grads.back().defined()) slot.steps.add_(1);
+    slot.stepped = grads.back().defined();
+    if (slot.stepped) slot.steps.add_(1);
   }
-  if (slots_.empty()) return;
-  if (slots_[0].parameter.is_cpu()) {
-    step_on_cpu(grads);
-  } else {
-    step_elsewhere(grads);
-  }
+  ++taken_;
+  return grads;
+}
+
+void FusedAdamW::step() {
+  if (slots_.empty() || !slots_[0].parameter.is_cpu()) return step_by_groups();
+  const torch::NoGradGuard no_grad;
+  step_on_cpu(begin_step());
   grad_factor_ = 1;
 }
 
+
 void FusedAdamW::step_on_cpu(const std::vector<at::Tensor>& grads) {
-  const std::vector<Block> parts = blocks(grads);
+  const std::vector<Block> parts = blocks(grads, kBlock);
   const auto update_block = [&]<class T, class Grad>(Block block, T*, Grad*) {
     Slot& slot = slots_[block.slot];
     const Update<T> update(options_, grad_factor_, *detail::read<float>(slot.steps), slot.decays);
@@ -211,27 +221,82 @@ void FusedAdamW::step_on_cpu(const std::vector<at::Tensor>& grads) {
   });
 }
 
-void FusedAdamW::step_elsewhere(const std::vector<at::Tensor>& grads) {
+void FusedAdamW::step_by_groups(int64_t most) {
+  const torch::NoGradGuard no_grad;
+  const std::vector<at::Tensor> grads = begin_step();
   for (const bool decays : {true, false}) {
-    std::vector<at::Tensor> masters, scaled, moments1, moments2, steps;
-    for (size_t i = 0; i < slots_.size(); ++i) {
-      Slot& slot = slots_[i];
-      if (slot.decays != decays || !grads[i].defined()) continue;
-      masters.push_back(slot.master);
-      scaled.push_back(grads[i].to(slot.master.scalar_type()));
-      moments1.push_back(slot.moment1);
-      moments2.push_back(slot.moment2);
-      steps.push_back(slot.steps);
+    std::vector<Block> group;
+    int64_t held = 0;
+    for (const Block& block : blocks(grads, most)) {
+      if (slots_[block.slot].decays != decays) continue;
+      if (held + block.count > most) {
+        step_group(group, grads, decays);
+        group.clear();
+        held = 0;
+      }
+      group.push_back(block);
+      held += block.count;
     }
-    if (masters.empty()) continue;
-    if (grad_factor_ != 1) scaled = at::_foreach_mul(scaled, grad_factor_);
-    at::_fused_adamw_(masters, scaled, moments1, moments2, {}, steps, options_.lr, options_.beta1,
-                      options_.beta2, decays ? options_.weight_decay : 0.0, options_.eps,
-                      /*amsgrad=*/false, /*maximize=*/false);
+    step_group(group, grads, decays);
   }
   for (Slot& slot : slots_) {
     if (slot.has_master()) slot.parameter.copy_(slot.master);
   }
+  grad_factor_ = 1;
+}
+
+void FusedAdamW::step_group(const std::vector<Block>& group, const std::vector<at::Tensor>& grads,
+                            bool decays) {
+  if (group.empty()) return;
+  std::vector<at::Tensor> masters, scaled, moments1, moments2, steps;
+  bool copies = true;
+  for (const Block& block : group) {
+    const Slot& slot = slots_[block.slot];
+    const auto part = [&](const at::Tensor& x) { return flat(x, block.begin, block.count); };
+    masters.push_back(part(slot.master));
+    scaled.push_back(part(grads[block.slot]).to(slot.master.scalar_type()));
+    copies = copies && slot.has_master();
+    moments1.push_back(part(slot.moment1));
+    moments2.push_back(part(slot.moment2));
+    steps.push_back(slot.steps);
+  }
+  if (grad_factor_ != 1 && copies) {
+    at::_foreach_mul_(scaled, grad_factor_);
+  } else if (grad_factor_ != 1) {
+    scaled = at::_foreach_mul(scaled, grad_factor_);
+  }
+  at::_fused_adamw_(masters, scaled, moments1, moments2, {}, steps, options_.lr, options_.beta1,
+                    options_.beta2, decays ? options_.weight_decay : 0.0, options_.eps,
+                    /*amsgrad=*/false, /*maximize=*/false);
+}
+
+std::map<std::string, UpdateSquares> FusedAdamW::last_update() const {
+  const torch::NoGradGuard no_grad;
+  std::map<std::string, UpdateSquares> all;
+  for (const Slot& slot : slots_) {
+    // A step left p = p_before * keep - adam, of which p, keep and adam are known.
+    const double decay = slot.decays ? options_.lr * options_.weight_decay : 0, keep = 1 - decay;
+    if (!slot.stepped || keep == 0) continue;
+    const auto steps = slot.steps.item<double>();
+    const double rate = options_.lr / (1 - std::pow(options_.beta1, steps));
+    const double root = std::sqrt(1 - std::pow(options_.beta2, steps));
+    const auto zero = slot.master.options().dtype(at::kDouble);
+    UpdateSquares squares{at::zeros({}, zero), at::zeros({}, zero)};
+    const int64_t count = slot.master.numel(), most = slot.master.is_cpu() ? kMeasured : kStepGroup;
+    for (int64_t begin = 0; begin < count; begin += most) {
+      const auto part = [&](const at::Tensor& x) {
+        return flat(x, begin, std::min(most, count - begin));
+      };
+      const at::Tensor p = part(slot.master);
+      at::Tensor change = part(slot.moment2).sqrt().div_(root).add_(options_.eps);
+      change = change.reciprocal_().mul_(part(slot.moment1)).mul_(rate);
+      change.add_(p, decay).div_(keep);  // p_before - p
+      squares.update.add_(change.square().sum(at::kDouble));
+      squares.weights.add_(change.add_(p).square_().sum(at::kDouble));
+    }
+    all.emplace(slot.name, std::move(squares));
+  }
+  return all;
 }
 
 void FusedAdamW::zero_grad() {

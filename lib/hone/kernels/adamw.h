@@ -18,12 +18,22 @@ struct AdamWOptions {
   double weight_decay = 0.01;
 };
 
+/// Most numbers that a step away from the CPU holds as float32 gradients at once: they are scaled
+/// and, of half types, widened group by group, never all at a time.
+constexpr int64_t kStepGroup = int64_t{1} << 24;
+
+/// Sums of squares of one parameter around the last step, 0-dimensional float64 on its device.
+struct UpdateSquares {
+  at::Tensor update;   ///< of the change that the step made, before it was rounded
+  at::Tensor weights;  ///< of the parameter before it
+};
+
 /// AdamW (decoupled decay); equals torch.optim.AdamW (tests/kernels/adamw_test.cpp).
 ///
 /// Matrices and larger decay; vectors (norms, biases) do not. Parameters of half types have float32
 /// masters, which are stepped and rounded back; moments are float32 then.
 /// On the CPU a step is one pass over parameters, gradients and moments, scaling and clipping
-/// included; elsewhere at::_fused_adamw_.
+/// included; elsewhere at::_fused_adamw_ on groups of at most kStepGroup numbers.
 class FusedAdamW {
  public:
   /// Named parameters that require gradients, of one device. Names are those of the state.
@@ -55,6 +65,13 @@ class FusedAdamW {
   /// One step. Parameters without a gradient, or that require none now, stay as they are and keep
   /// their state.
   void step();
+  /// step() as devices other than the CPU do it, on any: in groups of at most `most` numbers.
+  void step_by_groups(int64_t most = kStepGroup);
+  /// Steps taken by this object.
+  int64_t taken() const { return taken_; }
+  /// What the last step did to the parameters that it stepped, computed from the moments that it
+  /// left: no copy of the parameters is needed. Call it before anything else is changed.
+  std::map<std::string, UpdateSquares> last_update() const;
   /// Drops the gradients and what scale_and_clip() set.
   void zero_grad();
 
@@ -70,6 +87,7 @@ class FusedAdamW {
     std::string name;
     at::Tensor parameter, master, moment1, moment2, steps;  // master: the parameter itself for fp32
     bool decays = false;
+    bool stepped = false;  // by the last step
 
     bool has_master() const { return master.scalar_type() != parameter.scalar_type(); }
     at::Tensor gradient() const;  ///< laid out as the parameter is; undefined if it does not step
@@ -77,13 +95,16 @@ class FusedAdamW {
   struct Block;
 
   Slot& slot(const std::string& name);
-  std::vector<Block> blocks(const std::vector<at::Tensor>& grads) const;
+  std::vector<Block> blocks(const std::vector<at::Tensor>& grads, int64_t most) const;
+  std::vector<at::Tensor> begin_step();
   void step_on_cpu(const std::vector<at::Tensor>& grads);
-  void step_elsewhere(const std::vector<at::Tensor>& grads);
+  void step_group(const std::vector<Block>& group, const std::vector<at::Tensor>& grads,
+                  bool decays);
 
   std::vector<Slot> slots_;
   AdamWOptions options_;
   double grad_factor_ = 1;
+  int64_t taken_ = 0;
 };
 
 }  // namespace hone::kernels

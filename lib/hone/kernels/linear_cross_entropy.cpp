@@ -5,6 +5,7 @@
 #include <torch/utils.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "hone/kernels/detail/rows.h"
 #include "hone/kernels/parallel.h"
@@ -115,8 +116,8 @@ void cross_entropy_rows(at::Tensor& logits_nv, const at::Tensor& targets_n, cons
 }
 
 /// The same in ATen's operations, for other devices and formats. Returns nll, float32.
-at::Tensor cross_entropy_composite(at::Tensor& logits_nv, const at::Tensor& targets_n,
-                                   const at::Tensor& factors_n) {
+at::Tensor cross_entropy_wide(at::Tensor logits_nv, const at::Tensor& targets_n,
+                              const at::Tensor& factors_n) {
   at::Tensor wide = logits_nv.to(wide_type(logits_nv));
   const at::Tensor index = targets_n.unsqueeze(1), normaliser = wide.logsumexp(1, true);
   const at::Tensor nll = (normaliser - wide.gather(1, index)).squeeze(1);
@@ -126,6 +127,21 @@ at::Tensor cross_entropy_composite(at::Tensor& logits_nv, const at::Tensor& targ
     logits_nv.copy_(wide.mul_(factors_n.unsqueeze(1)));
   }
   return nll;
+}
+
+/// cross_entropy_wide of a few rows at a time, since it makes float32 copies of them.
+at::Tensor cross_entropy_composite(at::Tensor& logits_nv, const at::Tensor& targets_n,
+                                   const at::Tensor& factors_n) {
+  const int64_t rows = logits_nv.size(0), most = wide_rows(logits_nv.size(1));
+  const auto part = [&](const at::Tensor& x, int64_t begin) {
+    return x.defined() ? x.slice(0, begin, std::min(rows, begin + most)) : x;
+  };
+  std::vector<at::Tensor> nll;
+  for (int64_t begin = 0; begin < rows; begin += most) {
+    nll.push_back(cross_entropy_wide(part(logits_nv, begin), part(targets_n, begin),
+                                     part(factors_n, begin)));
+  }
+  return nll.size() == 1 ? nll[0] : at::cat(nll);
 }
 
 /// nll [n] of a chunk, wide; with `factors_n` the logits become their gradient.
@@ -202,6 +218,11 @@ int64_t chunk_rows(int64_t vocabulary, at::Device device) {
   if (!device.is_cpu()) return kElsewhere;
   return std::max(kFewest,
                   kChunkBytes / (std::max<int64_t>(1, vocabulary) * int64_t{sizeof(float)}));
+}
+
+int64_t wide_rows(int64_t vocabulary) {
+  return std::max<int64_t>(1, kChunkBytes / (std::max<int64_t>(1, vocabulary) *
+                                             int64_t{sizeof(float)}));
 }
 
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,

@@ -14,6 +14,11 @@ inline constexpr int64_t kChunkBytes = int64_t{64} << 20;
 /// one a chunk, take markedly longer; elsewhere 2048.
 int64_t chunk_rows(int64_t vocabulary, at::Device device);
 
+/// Rows of a chunk's logits that are taken through float32 at once where our own loops do not run
+/// (on other devices and of half types): two copies of theirs, of about 64 MiB each, are held
+/// beside the chunk.
+int64_t wide_rows(int64_t vocabulary);
+
 /// sum_t token_weights[t] * nll[t] with nll[t] = -log softmax(hidden[t] weight^T)[targets[t]] over
 /// targets[t] != ignore_index: a scalar, float32 (float64 for float64 input), undivided.
 ///

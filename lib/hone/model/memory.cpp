@@ -6,6 +6,7 @@
 #include <map>
 
 #include "hone/core/error.h"
+#include "hone/kernels/adamw.h"
 #include "hone/kernels/linear_cross_entropy.h"
 #include "hone/kernels/segments.h"
 #include "hone/model/detail/lora_layout.h"
@@ -37,6 +38,7 @@ class BlockModel {
                      : (request.tokens_per_batch + request.documents - 1) / request.documents),
         padding_(padding(request.documents, longest_, request.tokens_per_batch)),
         half_(request.bytes_per_element < 4),
+        drops_(request.branch_dropout),
         targets_(targets) {}
 
   BlockWidths widths(const LayerSizes& sizes) const {
@@ -92,6 +94,12 @@ class BlockModel {
     // gate and up, and their product if kept. Backward: its gradient and theirs.
     b.mlp += norm(D) + (gate || up ? D : 0) + 2 * I + (down ? I : 0) + (half_ ? I : 0);
     b.mlp_backward = D + 3 * I - (down ? I : 0);
+    if (drops_) {  // the noise of each branch, and what it makes of the gradient
+      b.attention += D;
+      b.mlp += D;
+      b.attention_backward += D;
+      b.mlp_backward += D;
+    }
     return b;
   }
 
@@ -111,7 +119,7 @@ class BlockModel {
   bool full_, packed_;
   int64_t longest_;
   double padding_;  ///< positions of attention to a token
-  bool half_;
+  bool half_, drops_;
   const Targets& targets_;
 };
 
@@ -139,6 +147,7 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   int64_t saved_modules = 0;
   if (request.lora) {
     adapted = detail::lora_targets(decoder, *request.lora);
+    detail::check_patterns(adapted, *request.lora);
     saved_modules = numel(detail::saved_modules(decoder, request.lora->modules_to_save));
   }
   Targets targets;
@@ -183,6 +192,9 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   const int64_t most = kernels::chunk_rows(V, request.device);
   const int64_t chunks = (T + most - 1) / most, chunk = (T + chunks - 1) / chunks;
   plan.loss = e * (2 * T * D + chunk * (V + 2 * D));
+  const bool ours = request.device.is_cpu() && e == 4;  // else ATen's operations, in float32
+  constexpr int64_t kWide = sizeof(float);
+  if (!ours) plan.loss += (e < 4 ? 2 : 1) * kWide * std::min(chunk, kernels::wide_rows(V)) * V;
   const bool head_trains = !request.lora || request.token_rows > 0 || saved_modules > 0;
   const int64_t table = e * V * D;
   int64_t head = head_trains ? table : 0;                     // the head's gradient
@@ -207,7 +219,9 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   // Last, the embedding's gradient; a tied head's waits for it.
   const int64_t embedding = request.lora ? 0 : table;
   plan.peak = std::max(plan.peak, standing + made + embedding + 2 * e * T * D);
-  plan.peak = std::max(plan.peak, standing + plan.gradients);
+  const int64_t scaled =
+      request.device.is_cpu() ? 0 : kWide * std::min(trained, kernels::kStepGroup);
+  plan.peak = std::max(plan.peak, standing + plan.gradients + scaled);
   return plan;
 }
 

@@ -21,6 +21,7 @@ struct MemoryRequest {
   int64_t bytes_per_element = 4;  ///< of weights and activations: 4 float32, 2 bfloat16
   int64_t accumulation = 1;       ///< batches a step; more keep gradients from one to the next
   int64_t checkpoint_every = 0;   ///< as Decoder::set_checkpointing
+  bool branch_dropout = false;    ///< whether the blocks' branches are dropped (nn/decoder_block.h)
   std::optional<nn::LoraOptions> lora;  ///< absent: all parameters train
   int64_t token_rows = 0;               ///< trainable rows of a grown vocabulary, with lora
   at::Device device = at::kCPU;         ///< decides how many logits are held at once
@@ -40,7 +41,8 @@ struct MemoryPlan {
 };
 
 /// Predicted from the sizes alone; within 10 % of the allocations counted on the CPU in float32
-/// (tests/model/memory_test.cpp). Half types are an estimate.
+/// (tests/model/memory_test.cpp). Half types and other devices are an estimate, with what the loss
+/// and the optimiser hold in float32 there (kernels::wide_rows, kernels::kStepGroup).
 /// Throws: hone::Error for a lora that fits no module.
 MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& request);
 

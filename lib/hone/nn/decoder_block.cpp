@@ -25,8 +25,11 @@ at::Tensor DecoderBlockImpl::forward(const at::Tensor& x, const AttentionContext
   // Off, its dropout must draw nothing from what the others draw from: measuring changes no run.
   std::optional<detail::GeneratorStates> generators;
   if (off) generators.emplace(x.device());
-  const at::Tensor h = x + self_attn(input_layernorm(x), context);
-  const at::Tensor y = h + mlp(post_attention_layernorm(h));
+  const auto drop = [this](const at::Tensor& branch) {
+    return is_training() && branch_dropout > 0 ? at::dropout(branch, branch_dropout, true) : branch;
+  };
+  const at::Tensor h = x + drop(self_attn(input_layernorm(x), context));
+  const at::Tensor y = h + drop(mlp(post_attention_layernorm(h)));
   if (off) generators->restore();
   return gate ? gate(y.unsqueeze(1), x.unsqueeze(1)).squeeze(1) : y;
 }

@@ -17,7 +17,9 @@ struct DecoderBlockOptions {
   double norm_eps = 1e-6;
 };
 
-/// h = x + self_attn(input_layernorm(x)); h + mlp(post_attention_layernorm(h)). x [T, D] -> [T, D].
+/// h = x + drop(self_attn(input_layernorm(x))); h + drop(mlp(post_attention_layernorm(h))).
+/// x [T, D] -> [T, D]. drop is dropout in training mode and nothing else: Vaswani et al. 2017, 5.4,
+/// "residual dropout". Attention runs fused with it, unlike with dropout of its weights.
 class DecoderBlockImpl : public torch::nn::Module {
  public:
   DecoderBlockImpl(const DecoderBlockOptions& options, const at::TensorOptions& tensor_options);
@@ -28,6 +30,7 @@ class DecoderBlockImpl : public torch::nn::Module {
   /// computes nothing (unless it is measured); its parameters then get no gradient.
   void add_gate();
 
+  double branch_dropout = 0;  ///< in [0, 1), of what both branches add
   Attention self_attn{nullptr};
   Mlp mlp{nullptr};
   RmsNorm input_layernorm{nullptr}, post_attention_layernorm{nullptr};

@@ -16,17 +16,36 @@ namespace {
 constexpr const char* kParameter = "/parameter/";
 constexpr const char* kState = "/state/";
 
-std::map<std::string, at::Tensor> copies(const std::map<std::string, at::Tensor>& tensors) {
-  std::map<std::string, at::Tensor> copies;
-  for (const auto& [name, tensor] : tensors) copies.emplace(name, tensor.detach().clone());
-  return copies;
+using Tensors = std::map<std::string, at::Tensor>;
+
+/// Whether copies of `a` have room for `b`.
+bool same_shapes(const Tensors& a, const Tensors& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    return x.first == y.first && x.second.sizes() == y.second.sizes();
+  });
+}
+
+/// Makes `copies` those of `tensors`, in the memory that they have where it fits.
+void copy(const Tensors& tensors, Tensors& copies) {
+  if (!same_shapes(copies, tensors)) copies.clear();  // before anything new is made
+  for (const auto& [name, tensor] : tensors) {
+    const auto copy = copies.find(name);
+    if (copy == copies.end()) {
+      copies.emplace(name, tensor.detach().clone());
+    } else {
+      copy->second.copy_(tensor);
+    }
+  }
 }
 
 }  // namespace
 
 void Snapshots::take(const std::string& name, int64_t step) {
   const torch::NoGradGuard no_grad;
-  snapshots_[name] = {step, copies(optimizer_.parameters()), copies(optimizer_.state())};
+  Snapshot& snapshot = snapshots_[name];
+  snapshot.step = step;
+  copy(optimizer_.parameters(), snapshot.parameters);
+  copy(optimizer_.state(), snapshot.state);
 }
 
 int64_t Snapshots::restore(const std::string& name) {
@@ -43,15 +62,9 @@ int64_t Snapshots::restore(const std::string& name) {
 std::vector<std::string> Snapshots::refresh(int64_t step) {
   if (snapshots_.empty()) return {};  // asked at every step
   const auto parameters = optimizer_.parameters();
-  const auto same = [](const auto& a, const auto& b) {
-    return a.first == b.first && a.second.sizes() == b.second.sizes();
-  };
   std::vector<std::string> stale;
   for (const auto& [name, snapshot] : snapshots_) {
-    if (!std::equal(parameters.begin(), parameters.end(), snapshot.parameters.begin(),
-                    snapshot.parameters.end(), same)) {
-      stale.push_back(name);
-    }
+    if (!same_shapes(snapshot.parameters, parameters)) stale.push_back(name);
   }
   for (const std::string& name : stale) take(name, step);
   return stale;

@@ -18,7 +18,7 @@ class Snapshots {
  public:
   explicit Snapshots(kernels::FusedAdamW& optimizer) : optimizer_(optimizer) {}
 
-  /// Takes one, in place of an older one of that name.
+  /// Takes one, in place of an older one of that name and in its memory.
   void take(const std::string& name, int64_t step);
   /// Makes parameters and state what they were. Returns the step at which it was taken.
   /// Throws: hone::Error if there is none of that name.
