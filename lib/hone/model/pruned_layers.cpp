@@ -157,6 +157,12 @@ std::vector<LayerSizes> layer_sizes(const DecoderConfig& config) {
   return sizes;
 }
 
+std::vector<int64_t> layer_numbers(const DecoderConfig& config) {
+  std::vector<int64_t> numbers;
+  for (const PrunedLayer& layer : config.pruned) numbers.push_back(layer.index);
+  return numbers.empty() ? counted(config.num_hidden_layers) : numbers;
+}
+
 std::vector<PrunedLayer> left_layers(const DecoderConfig& config) {
   std::vector<PrunedLayer> layers = config.pruned;
   if (layers.empty()) {

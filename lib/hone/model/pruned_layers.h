@@ -31,6 +31,10 @@ struct LayerSizes {
 /// The layers of a model, in order.
 std::vector<LayerSizes> layer_sizes(const DecoderConfig& config);
 
+/// The numbers of a model's layers, ascending: a layer's number is that in tensor names, which it
+/// keeps when others are cut, not its place among those that are left.
+std::vector<int64_t> layer_numbers(const DecoderConfig& config);
+
 /// All layers that are left, each with its heads and channels written out.
 std::vector<PrunedLayer> left_layers(const DecoderConfig& config);
 

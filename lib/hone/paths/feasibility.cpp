@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 
@@ -10,6 +11,7 @@
 #include "hone/core/error.h"
 #include "hone/core/page.h"
 #include "hone/io/run_folder.h"
+#include "hone/model/pruning.h"
 #include "hone/paths/static_config.h"
 #include "hone/paths/trial_config.h"
 #include "hone/train/progress.h"
@@ -17,30 +19,9 @@
 namespace hone::paths {
 namespace {
 
-/// Parameters of the matrices that a token is multiplied with, the head included.
-double matmul_parameters(const model::DecoderConfig& c) {
-  const double heads = static_cast<double>((c.num_attention_heads + c.num_key_value_heads) * 2) *
-                       static_cast<double>(c.head_dim);
-  const double block = static_cast<double>(c.hidden_size) *
-                       (heads + 3 * static_cast<double>(c.intermediate_size));
-  return static_cast<double>(c.num_hidden_layers) * block +
-         static_cast<double>(c.vocab_size * c.hidden_size);
-}
-
-int64_t all_parameters(const model::DecoderConfig& c) {
-  const int64_t kv = c.num_key_value_heads * c.head_dim, q = c.num_attention_heads * c.head_dim;
-  int64_t extra = 2 * c.hidden_size;  // norms
-  if (c.qk_norm) extra += 2 * c.head_dim;
-  if (c.qkv_bias) extra += q + 2 * kv;
-  if (c.output_bias) extra += c.hidden_size;
-  if (c.mlp_bias) extra += 2 * c.intermediate_size + c.hidden_size;
-  return static_cast<int64_t>(matmul_parameters(c)) + c.num_hidden_layers * extra + c.hidden_size +
-         (c.tie_word_embeddings ? 0 : c.vocab_size * c.hidden_size);
-}
-
-/// Forward of scores and mixing over documents of `length`, half of them masked, a token.
-double attention_flops(const model::DecoderConfig& c, double length) {
-  return 2 * length * static_cast<double>(c.num_hidden_layers * c.num_attention_heads * c.head_dim);
+/// Of a token's forward pass in documents of `length`, half of whose positions are masked.
+double forward_flops(const model::DecoderConfig& config, double length) {
+  return static_cast<double>(model::model_size(config, std::llround(length / 2)).flops_per_token);
 }
 
 /// Mean tokens of a document.
@@ -85,10 +66,9 @@ std::string odd_width(const model::DecoderConfig& c) {
 
 double step_flops(const model::DecoderConfig& config, double tokens, double length,
                   bool lora, int64_t checkpoint_every) {
-  const double forward = 2 * matmul_parameters(config) + attention_flops(config, length);
   double passes = lora ? 2 : 3;
   if (checkpoint_every > 0) passes += 1.0 / static_cast<double>(checkpoint_every);
-  return tokens * forward * passes;
+  return tokens * forward_flops(config, length) * passes;
 }
 
 TrialForecast forecast(const DomainConfig& config, RunCache& cache) {
@@ -101,10 +81,14 @@ TrialForecast forecast(const DomainConfig& config, RunCache& cache) {
                                      config.memory.checkpoint_every);
   const double scoring =
       scored_tokens(plan.data.held_out) *
-      (2 * matmul_parameters(plan.decoder) +
-       attention_flops(plan.decoder, mean_length(plan.data.held_out)));
-  return {plan.decoder, plan.on_gpu, all_parameters(plan.decoder), plan.process_bytes,
-          plan.device_bytes, training * steps, training * steps + scoring * evaluations(config.train)};
+      forward_flops(plan.decoder, mean_length(plan.data.held_out));
+  return {plan.decoder,
+          plan.on_gpu,
+          model::model_size(plan.decoder).parameters,
+          plan.process_bytes,
+          plan.device_bytes,
+          training * steps,
+          training * steps + scoring * evaluations(config.train)};
 }
 
 double measure_seconds_per_flop(const DomainConfig& config, RunCache& cache) {

@@ -11,7 +11,7 @@
 #include <cstdlib>
 
 #include "hone/core/error.h"
-#include "hone/model/load.h"
+#include "hone/model/pruning.h"
 #include "hone/serve/generate.h"
 #include "hone/serve/log_likelihood.h"
 #include "hone/text/chat_template.h"
@@ -101,14 +101,6 @@ double latency(const TrainedTrial& trial) {
   return runs[1 + kRuns / 2] / static_cast<double>(kTokens);
 }
 
-double parameter_count(const model::Decoder& decoder) {
-  double count = 0;
-  for (const auto& [name, tensor] : decoder->hf_tensors()) {
-    count += static_cast<double>(tensor.numel());
-  }
-  return count;
-}
-
 template <class Row>
 void keep_first(std::vector<Row>& rows, int64_t most) {
   if (most > 0 && rows.size() > static_cast<size_t>(most)) rows.resize(most);
@@ -172,7 +164,9 @@ std::optional<double> ObjectiveMeter::model_value(const TrainedTrial& trial) con
   if (is_text(options_.metric)) return text_value(trial);
   if (options_.metric == Metric::kAccuracy) return accuracy(trial);
   if (options_.metric == Metric::kLatency) return latency(trial);
-  if (options_.metric == Metric::kParameters) return parameter_count(trial.decoder);
+  if (options_.metric == Metric::kParameters) {
+    return static_cast<double>(model::model_size(trial.decoder->config()).parameters);
+  }
   return std::nullopt;
 }
 

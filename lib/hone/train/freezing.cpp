@@ -21,15 +21,19 @@ void FreezingOptions::validate(Validation& v) const {
   }
 }
 
+void Freezing::check_layers() const {
+  if (std::ssize(layers_) > options_.min_trainable) return;
+  throw Error(fmt::format("min_trainable must be below the model's {} layers, got {}",
+                          layers_.size(), options_.min_trainable));
+}
+
 void Freezing::at_start(Adjuster& adjuster) {
-  if (layers_ <= options_.min_trainable) {
-    throw Error(fmt::format("min_trainable must be below the model's {} layers, got {}", layers_,
-                            options_.min_trainable));
-  }
+  check_layers();
   if (options_.mode == FreezingMode::kUpdateRatio) return;
-  for (int64_t layer = 0; layer < layers_ - options_.min_trainable; ++layer) frozen_.insert(layer);
+  frozen_.insert(layers_.begin(), layers_.end() - options_.min_trainable);
   adjuster.set("frozen_layers", frozen_,
-               fmt::format("the last {} of {} layers begin", options_.min_trainable, layers_));
+               fmt::format("the last {} of {} layers begin", options_.min_trainable,
+                           layers_.size()));
 }
 
 void Freezing::unfreeze(int64_t step, Adjuster& adjuster) {
@@ -40,14 +44,14 @@ void Freezing::unfreeze(int64_t step, Adjuster& adjuster) {
 }
 
 void Freezing::freeze_settled(int64_t step, const Signals& signals, Adjuster& adjuster) {
-  for (int64_t layer = 0; layer < layers_; ++layer) {
+  for (const int64_t layer : layers_) {
     if (frozen_.contains(layer) || !signals.fresh().contains(ratio_of(layer))) continue;
     if (!(*signals.find(ratio_of(layer)) < options_.threshold)) {
       under_since_.erase(layer);
       continue;
     }
     const int64_t since = under_since_.try_emplace(layer, step).first->second;
-    const int64_t trainable = layers_ - static_cast<int64_t>(frozen_.size());
+    const int64_t trainable = std::ssize(layers_) - std::ssize(frozen_);
     if (step - since < options_.patience || trainable <= options_.min_trainable) continue;
     frozen_.insert(layer);
     under_since_.erase(layer);

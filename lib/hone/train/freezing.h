@@ -28,8 +28,7 @@ struct FreezingOptions {
     v("enabled", self.enabled, "Whether it acts.");
     v("mode", self.mode,
       "update_ratio freezes layers that have settled; gradual_unfreezing begins with the last "
-      "layer "
-      "alone and adds the next lower one every so many steps.");
+      "layer alone and adds the next lower one every so many steps.");
     v("threshold", self.threshold, "Ratio of update to weights under which a layer has settled.",
       Range{0, 1});
     v("patience", self.patience, "Steps for which the ratio must stay under it.", Range{1, 1e9});
@@ -45,11 +44,14 @@ struct FreezingOptions {
 /// norm and the head are no layers and always train.
 class Freezing : public Controller {
  public:
-  /// `layers` of the model.
-  Freezing(const FreezingOptions& options, int64_t layers) : options_(options), layers_(layers) {}
+  /// `layers`: the numbers of the model's layers, ascending (model::layer_numbers).
+  Freezing(const FreezingOptions& options, std::vector<int64_t> layers)
+      : options_(options), layers_(std::move(layers)) {}
   std::string name() const override { return "freezing"; }
   std::vector<std::string> owns() const override { return {"frozen_layers"}; }
   /// Throws: hone::Error if the model has no more than min_trainable layers.
+  void check_layers() const;
+  /// Throws: as check_layers().
   void at_start(Adjuster& adjuster) override;
   void after_step(int64_t step, const Signals& signals, Adjuster& adjuster) override;
   Json state() const override;
@@ -60,7 +62,7 @@ class Freezing : public Controller {
   void freeze_settled(int64_t step, const Signals& signals, Adjuster& adjuster);
 
   const FreezingOptions options_;
-  const int64_t layers_;
+  const std::vector<int64_t> layers_;
   std::set<int64_t> frozen_;
   std::map<int64_t, int64_t> under_since_;  ///< by layer, the step from which its ratio is under
 };
