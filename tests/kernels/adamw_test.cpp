@@ -341,8 +341,6 @@ TEST_CASE("FusedAdamW: a step in groups, as on other devices, equals the step in
     INFO(name);
     CHECK(relative_difference(groups.state().at(name), state) < 1e-6);  // float32 rounding
   }
-  CHECK(one.taken() == 4);
-  CHECK(groups.taken() == 4);
 }
 
 TEST_CASE("FusedAdamW: beside the gradients a step in groups holds no more than a group") {

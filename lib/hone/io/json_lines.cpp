@@ -49,6 +49,10 @@ std::vector<Row> parse_rows(std::string_view text, const std::string& path) {
   return rows;
 }
 
+std::string line_of(const Json& row) {
+  return row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 }  // namespace
 
 JsonLines::JsonLines(const std::string& path) : path_(path) {
@@ -67,7 +71,7 @@ void JsonLines::cut(size_t size) {
 }
 
 void JsonLines::write(const Json& row) {
-  const std::string line = row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  const std::string line = line_of(row);
   const off_t before = ::lseek(file_.get(), 0, SEEK_END);
   try {
     write_all(file_, path_, line);
@@ -85,9 +89,19 @@ bool JsonLines::rewind(int64_t step) {
     kept.append(row.line).append("\n");
   }
   if (kept == text) return false;
-  replace_file_atomically(path_, kept);
-  file_ = Descriptor(path_, O_RDWR | O_APPEND, "open");
+  replace_text(kept);
   return true;
+}
+
+void JsonLines::replace(const std::vector<Json>& rows) {
+  std::string text;
+  for (const Json& row : rows) text += line_of(row);
+  replace_text(text);
+}
+
+void JsonLines::replace_text(const std::string& text) {
+  replace_file_atomically(path_, text);
+  file_ = Descriptor(path_, O_RDWR | O_APPEND, "open");
 }
 
 std::vector<Json> read_json_lines(const std::string& path) {

@@ -23,12 +23,16 @@ class JsonLines {
   /// A line that could not be written whole is cut off. Throws: IoError.
   void write(const Json& row);
 
+  /// Puts `rows` in place of all that the file holds, atomically. Throws: IoError.
+  void replace(const std::vector<Json>& rows);
+
   /// Drops every row with an integer "step" beyond `step`, atomically: for a run that goes on from
   /// a checkpoint. Returns whether there were any. Throws: IoError.
   bool rewind(int64_t step);
 
  private:
   void cut(size_t size);
+  void replace_text(const std::string& text);
 
   std::string path_;
   Descriptor file_;

@@ -184,7 +184,6 @@ std::vector<at::Tensor> FusedAdamW::begin_step() {
     slot.stepped = grads.back().defined();
     if (slot.stepped) slot.steps.add_(1);
   }
-  ++taken_;
   return grads;
 }
 

@@ -67,8 +67,6 @@ class FusedAdamW {
   void step();
   /// step() as devices other than the CPU do it, on any: in groups of at most `most` numbers.
   void step_by_groups(int64_t most = kStepGroup);
-  /// Steps taken by this object.
-  int64_t taken() const { return taken_; }
   /// What the last step did to the parameters that it stepped, computed from the moments that it
   /// left: no copy of the parameters is needed. Call it before anything else is changed.
   std::map<std::string, UpdateSquares> last_update() const;
@@ -104,7 +102,6 @@ class FusedAdamW {
   std::vector<Slot> slots_;
   AdamWOptions options_;
   double grad_factor_ = 1;
-  int64_t taken_ = 0;
 };
 
 }  // namespace hone::kernels

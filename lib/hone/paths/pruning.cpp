@@ -165,6 +165,11 @@ Pruning::Pruning(const PruningOptions& options, model::Decoder* decoder)
       throw ConfigError({{"/controllers/pruning/" + enum_name(kind), error.what()}});
     }
     model::add_gates(*decoder_, {kind});
+  }
+}
+
+void Pruning::begin(int64_t) {
+  for (const auto& [kind, prune] : options_.kinds()) {
     if (prune.rule != nn::PruneRule::kRandom) model::measure(*decoder_, kind, prune.importance);
   }
 }

@@ -61,7 +61,8 @@ class PrunedDecoder {
   kernels::FusedAdamW& optimizer_;
 };
 
-/// Switches units off by their importance as each kind's schedule says.
+/// Switches units off by their importance as each kind's schedule says, whose start and end count
+/// the steps of the main phase, as train.steps does.
 class Pruning : public train::Controller {
  public:
   /// Without a decoder it only tells its name and knobs.
@@ -70,6 +71,7 @@ class Pruning : public train::Controller {
 
   std::string name() const override { return "pruning"; }
   std::vector<std::string> owns() const override;
+  void begin(int64_t first_step) override;
   void after_step(int64_t step, const train::Signals& signals, train::Adjuster& adjuster) override;
   Json state() const override;
   void restore(const Json& state) override;

@@ -1,7 +1,6 @@
 #include "hone/paths/run_meters.h"
 
 #include <torch/types.h>
-#include <torch/utils.h>
 
 #include <cmath>
 
@@ -27,16 +26,15 @@ RunMeters::RunMeters(const SignalOptions& options, RunParts& parts)
     : options_(options),
       parts_(parts),
       memory_(device_memory_bytes(parts.decoder->device())),
-      domains_(parts.data.domains.size(), train::Ema(kDomainDecay)) {
+      domains_(parts.data.domains.size(), train::Ema(kDomainDecay)) {}
+
+void RunMeters::attach(kernels::FusedAdamW& optimizer) {
+  optimizer_ = &optimizer;
   parts_.step.measure_domains();
 }
 
 void RunMeters::before_step(int64_t step) {
   if (!due(step)) return;
-  const torch::NoGradGuard no_grad;
-  for (const auto& [name, parameter] : optimizer_->parameters()) {
-    if (parameter.requires_grad()) before_.emplace(name, parameter.detach().clone());
-  }
   parts_.decoder->set_observer([this](size_t layer, const at::Tensor& x) {
     activations_.resize(std::max(activations_.size(), layer + 1));
     activations_[layer] = x.detach().square().mean(at::kFloat).sqrt();
@@ -48,7 +46,6 @@ void RunMeters::measure(const train::StepStats& stats, train::Signals& signals) 
   if (!due(stats.step)) return;
   parts_.decoder->set_observer({});
   if (!stats.skipped) measure_updates(signals);  // else nothing was updated, and nothing settled
-  before_.clear();
   const auto layers = model::layer_sizes(parts_.decoder->config());
   for (size_t i = 0; i < activations_.size(); ++i) {
     signals.set("activation_rms/" + std::to_string(layers.at(i).index),
@@ -60,24 +57,17 @@ void RunMeters::measure(const train::StepStats& stats, train::Signals& signals) 
 }
 
 void RunMeters::measure_updates(train::Signals& signals) {
-  const torch::NoGradGuard no_grad;
-  std::map<std::string, at::Tensor> updates, weights;  // sums of squares by layer
-  const auto add = [](std::map<std::string, at::Tensor>& sums, const std::string& layer,
-                      const at::Tensor& x) {
-    const at::Tensor squares = x.square().sum(at::kDouble);
-    const auto [sum, first] = sums.emplace(layer, squares);
-    if (!first) sum->second += squares;
-  };
-  for (const auto& [name, parameter] : optimizer_->parameters()) {
-    const auto before = before_.find(name);
-    if (before == before_.end()) continue;
-    add(weights, layer_of(name), before->second);
-    add(updates, layer_of(name), before->second.sub_(parameter));
+  std::map<std::string, kernels::UpdateSquares> layers;
+  for (const auto& [name, squares] : optimizer_->last_update()) {
+    const auto [layer, first] = layers.emplace(layer_of(name), squares);
+    if (first) continue;
+    layer->second.update += squares.update;
+    layer->second.weights += squares.weights;
   }
-  for (const auto& [layer, sum] : weights) {
-    const double norm = std::sqrt(sum.item<double>());
+  for (const auto& [layer, squares] : layers) {
+    const double norm = std::sqrt(squares.weights.item<double>());
     if (norm > 0) {
-      signals.set("update_ratio/" + layer, std::sqrt(updates.at(layer).item<double>()) / norm);
+      signals.set("update_ratio/" + layer, std::sqrt(squares.update.item<double>()) / norm);
     }
   }
 }

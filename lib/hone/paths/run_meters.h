@@ -32,8 +32,8 @@ class RunMeters {
  public:
   RunMeters(const SignalOptions& options, RunParts& parts);
 
-  /// `optimizer` steps the parameters that are watched.
-  void attach(kernels::FusedAdamW& optimizer) { optimizer_ = &optimizer; }
+  /// Begins to measure: `optimizer` steps the parameters that are watched.
+  void attach(kernels::FusedAdamW& optimizer);
   void before_step(int64_t step);
   void measure(const train::StepStats& stats, train::Signals& signals);
 
@@ -48,7 +48,6 @@ class RunMeters {
   const SignalOptions options_;
   RunParts& parts_;
   kernels::FusedAdamW* optimizer_ = nullptr;
-  std::map<std::string, at::Tensor> before_;  // parameters before a step that is measured
   std::vector<at::Tensor> activations_;       // of the measured step's last forward pass, by layer
   const int64_t memory_;                      // of the device, in bytes
   std::vector<train::Ema> domains_;

@@ -32,12 +32,16 @@ class Controller {
   /// Knobs that it alone may set. lr_scale is nobody's: controllers multiply what it is.
   virtual std::vector<std::string> owns() const { return {}; }
 
-  /// Before the first step of a run; not where it is resumed.
+  /// Before the phase that it adapts, resumed and repeated ones too: begins to measure what it
+  /// needs. Nothing is measured for it before. Its steps are those of the phase; with `first_step`
+  /// added they are the run's.
+  virtual void begin(int64_t first_step) {}
+  /// Before the first step of the phase; not where it is resumed.
   virtual void at_start(Adjuster& adjuster) {}
-  /// After each step, counted from 1.
+  /// After each step of the phase, counted from 1.
   virtual void after_step(int64_t step, const Signals& signals, Adjuster& adjuster) {}
-  /// After each evaluation of the phase. The first is the one before its first step, whoever made
-  /// it; signals of training are then not measured yet.
+  /// After each evaluation of the phase. The first is the one before its first step, at 0, whoever
+  /// made it; signals of training are then not measured yet.
   virtual void after_evaluation(int64_t step, const Signals& signals, Adjuster& adjuster) {}
   /// After the last step and its evaluation, unless the run was interrupted or leaves no model.
   virtual void at_end(int64_t step, Adjuster& adjuster) {}

@@ -52,6 +52,11 @@ void ControllerBoard::apply(Decision decision) {
   if (decided) decided(decision);
 }
 
+void ControllerBoard::begin(int64_t first_step) {
+  first_step_ = first_step;
+  for (const auto& controller : controllers_) controller->begin(first_step);
+}
+
 void ControllerBoard::run(Moment moment, int64_t step) {
   if (options_.replay) return replay(moment, step);
   for (const auto& controller : controllers_) {
@@ -62,13 +67,13 @@ void ControllerBoard::run(Moment moment, int64_t step) {
           controller->at_start(desk);
           break;
         case Moment::kStep:
-          controller->after_step(step, signals_, desk);
+          controller->after_step(step - first_step_, signals_, desk);
           break;
         case Moment::kEvaluation:
-          controller->after_evaluation(step, signals_, desk);
+          controller->after_evaluation(step - first_step_, signals_, desk);
           break;
         case Moment::kEnd:
-          controller->at_end(step, desk);
+          controller->at_end(step - first_step_, desk);
           break;
       }
     } catch (const IoError&) {
@@ -101,7 +106,9 @@ void ControllerBoard::replay(Moment moment, int64_t step) {
 Json ControllerBoard::state() const {
   Json states = Json::object();
   for (const auto& controller : controllers_) states[controller->name()] = controller->state();
-  return {{"controllers", states}, {"replayed", replayed_}};
+  Json state = {{"controllers", states}, {"replayed", replayed_}};
+  if (log_) state["written"] = log_->written();
+  return state;
 }
 
 void ControllerBoard::restore(const Json& state) {
@@ -109,6 +116,7 @@ void ControllerBoard::restore(const Json& state) {
     controller->restore(state.at("controllers").at(controller->name()));
   }
   replayed_ = state.at("replayed");
+  if (log_ && state.contains("written")) log_->keep(state.at("written"));
 }
 
 void ControllerBoard::snapshot_lost(const std::string& name) {

@@ -37,14 +37,18 @@ class ControllerBoard {
   /// Called for each decision that is made, after it was carried out.
   std::function<void(const Decision&)> decided;
 
-  /// Asks all controllers. Throws: hone::Error naming the controller, and what a replayed decision
-  /// does not find as it was.
+  /// Before the phase that the controllers adapt, whose steps begin at `first_step` in the run's
+  /// count: controllers count steps of the phase, decisions those of the run.
+  void begin(int64_t first_step);
+  /// Asks all controllers at a step of the run. Throws: hone::Error naming the controller, and what
+  /// a replayed decision does not find as it was.
   void run(Moment moment, int64_t step);
 
   /// Tells all controllers, see Controller::snapshot_lost.
   void snapshot_lost(const std::string& name);
 
-  /// The controllers' states and how far a replay has come.
+  /// The controllers' states, and how far a replay and the log have come. restore() drops what was
+  /// written of later decisions.
   Json state() const;
   void restore(const Json& state);
   /// Drops written decisions of later steps.
@@ -62,6 +66,7 @@ class ControllerBoard {
   Knobs knobs_;
   Signals signals_;
   size_t replayed_ = 0;
+  int64_t first_step_ = 0;
 };
 
 }  // namespace hone::train

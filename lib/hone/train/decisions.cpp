@@ -55,7 +55,33 @@ Json decision_json(const Decision& decision) {
 
 DecisionLog::DecisionLog(const std::string& folder, const Json& run)
     : lines_(folder + "/" + io::kDecisionsFile) {
-  if (lines_.empty()) lines_.write({{kRun, run}});
+  std::vector<Json> rows = io::read_json_lines(lines_.path());
+  if (rows.empty()) {
+    lines_.write({{kRun, run}});
+    return;
+  }
+  written_ = std::ssize(rows) - 1;
+  if (Json first = {{kRun, run}}; rows[0] != first) {
+    rows[0] = std::move(first);
+    lines_.replace(rows);
+  }
+}
+
+void DecisionLog::write(const Decision& decision) {
+  lines_.write(decision_json(decision));
+  ++written_;
+}
+
+void DecisionLog::keep(int64_t count) {
+  if (count >= written_) return;
+  std::vector<Json> rows = io::read_json_lines(lines_.path());
+  rows.resize(count + 1);
+  lines_.replace(rows);
+  written_ = count;
+}
+
+void DecisionLog::rewind(int64_t step) {
+  if (lines_.rewind(step)) written_ = std::ssize(io::read_json_lines(lines_.path())) - 1;
 }
 
 std::vector<Decision> read_decisions(const std::string& path, const Json& run) {

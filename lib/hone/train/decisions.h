@@ -29,16 +29,22 @@ Json decision_json(const Decision& decision);
 /// The file in a run's folder: first a line that tells the run, then a line a decision.
 class DecisionLog {
  public:
-  /// Opens or makes the file. `run` is what a replay must agree with: {"config", ...}.
+  /// Opens or makes the file. `run` is what a replay must agree with: {"config", ...}. It takes the
+  /// place of another one in the file.
   /// Throws: IoError.
   DecisionLog(const std::string& folder, const Json& run);
 
-  void write(const Decision& decision) { lines_.write(decision_json(decision)); }
-  /// Drops decisions of later steps, for a run that goes on from a checkpoint.
-  void rewind(int64_t step) { lines_.rewind(step); }
+  void write(const Decision& decision);
+  /// Decisions in the file.
+  int64_t written() const { return written_; }
+  /// Drops all but the first `count` decisions, for a run that goes on from a checkpoint.
+  void keep(int64_t count);
+  /// Drops decisions of later steps, likewise.
+  void rewind(int64_t step);
 
  private:
   io::JsonLines lines_;
+  int64_t written_ = 0;
 };
 
 /// The decisions of a file, in order, for a run that is `run`.

@@ -25,7 +25,7 @@ bool EarlyStopping::best_is_past() const {
 
 std::string EarlyStopping::best_text() const {
   return fmt::format("the best was {} at step {}", best_ ? fmt::format("{:.6g}", *best_) : "none",
-                     best_step_);
+                     first_step_ + best_step_);
 }
 
 void EarlyStopping::after_evaluation(int64_t step, const Signals& signals, Adjuster& adjuster) {

@@ -38,6 +38,7 @@ class EarlyStopping : public Controller {
  public:
   explicit EarlyStopping(const EarlyStoppingOptions& options) : options_(options) {}
   std::string name() const override { return "early_stopping"; }
+  void begin(int64_t first_step) override { first_step_ = first_step; }
   void after_evaluation(int64_t step, const Signals& signals, Adjuster& adjuster) override;
   void at_end(int64_t step, Adjuster& adjuster) override;
   void snapshot_lost(const std::string& name) override;
@@ -53,6 +54,7 @@ class EarlyStopping : public Controller {
   std::optional<double> best_;
   std::optional<double> last_;  ///< of the last evaluation, if it was a number
   int64_t best_step_ = 0;
+  int64_t first_step_ = 0;  ///< of the phase, in the run's count
   int64_t bad_ = 0;
   bool stopped_ = false;  ///< it has stopped the run: nothing is left to decide
 };

@@ -204,6 +204,7 @@ bool Loop::resume() {
 }
 
 void Loop::begin() {
+  if (task_.board) task_.board->rewind(phase_.first_step - 1);  // of a run that was killed
   adaptation_.at_start(phase_.first_step);
   if (phase_.evaluate_first) score();
   if (!evaluations_.empty() && evaluations_.back().step == phase_.first_step) {
@@ -253,6 +254,7 @@ Ending Loop::end() {
 }
 
 Ending Loop::go() {
+  if (task_.board) task_.board->begin(phase_.first_step);
   if (!resume()) begin();
   if (position_.ended) return *position_.ended;
   const Ending ending = train();
