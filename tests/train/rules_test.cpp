@@ -122,6 +122,48 @@ TEST_CASE("Everything that is wrong with rules is said at once, with its place")
   }
 }
 
+TEST_CASE("Values that a knob cannot have are refused when rules are read") {
+  const auto rule = [](const char* knob, const Json& to) {
+    return Json{{"when", "loss > 1"}, {"set", knob}, {"to", to}};
+  };
+  const std::string text = problems({
+      rule("dropout", 1.5),
+      rule("accumulation", 2.5),
+      rule("weight_decay", -1),
+      rule("frozen_layers", {0, 0}),
+      rule("frozen_layers", {-1}),
+      rule("domain_weights", {{"law", -2}}),
+      rule("mix_weights", 3),
+      rule("heads", {{"0", {1, 2}}}),
+      rule("layers", {{"first", {1}}}),
+      rule("cut", "all"),
+      {{"when", "loss > 1"}, {"set", "dropout"}, {"multiply", 2}, {"max", 1}},
+  });
+  for (const char* expected :
+       {"/rules/0/to: dropout must be in [0, 0.999], got 1.5",
+        "/rules/1/to: accumulation must be a whole number, got 2.5",
+        "/rules/2/to: weight_decay must be in [0, 1], got -1",
+        "/rules/3/to: frozen_layers must be a list of different layers by their numbers, got [0,0]",
+        "/rules/4/to: frozen_layers must be a list of different layers",
+        "/rules/5/to: domain_weights must be an object of numbers that are not negative, by name",
+        "/rules/6/to: mix_weights must be an object of numbers",
+        "/rules/7/to: heads must be an object of lists of 0 and 1 by a layer's number",
+        "/rules/8/to: layers must be an object of lists", "/rules/9/to: cut must be heads, channels",
+        "/rules/10/max: dropout must be in [0, 0.999], got 1"}) {
+    CHECK_THAT(text, Catch::Contains(expected));
+  }
+  CHECK(problems({rule("dropout", 0.5), rule("accumulation", 4), rule("frozen_layers", {2, 0}),
+                  rule("heads", {{"0", {1, 0}}}), rule("domain_weights", {{"law", 0}}),
+                  rule("cut", "heads"), rule("stop", true)}) == "");
+}
+
+TEST_CASE("What a rule multiplies stays within what the knob can be") {
+  const Json rule = {
+      {"when", "loss > 0"}, {"set", "dropout"}, {"multiply", 3}, {"once", false}};
+  CHECK(run(rule, steps_of("loss", {1, 1, 1}), Desk({{"dropout", 0.3}})).on("dropout") ==
+        Decided{"1:0.8999999999999999", "2:0.999"});
+}
+
 TEST_CASE("A rule on a knob that an enabled controller owns is refused") {
   Controllers others;
   others.push_back(std::make_unique<Regularisation>(RegularisationOptions{}));

@@ -4,17 +4,50 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "hone/core/error.h"
+#include "hone/data/dataset.h"
 #include "hone/model/pruned_layers.h"
+#include "hone/model/pruning.h"
+#include "hone/train/knobs.h"
 
 namespace hone::paths {
 namespace {
+
+/// The names of a struct's fields that were given.
+struct GivenKeys {
+  template <class T, class... Args>
+  void operator()(const char* name, const T&, std::string_view, const Args&...) {
+    if (v.is_set(path + "/" + name)) keys.emplace_back(name);
+  }
+
+  const Validation& v;
+  const std::string path;
+  std::vector<std::string> keys = {};
+};
+
+/// Finds controllers that have options and no word on whether they act.
+struct SwitchCheck {
+  template <class T, class... Args>
+  void operator()(const char* name, const T& options, std::string_view, const Args&...) {
+    if constexpr (requires { options.enabled; }) {
+      if (options.enabled || v.is_set(std::string(name) + "/enabled")) return;
+      GivenKeys given{v, name};
+      T::visit(options, given);
+      if (given.keys.empty()) return;
+      v.problem(std::string(name) + "/enabled",
+                fmt::format("is false where it is not given, so that {} would do nothing: add "
+                            "\"enabled\": true",
+                            fmt::join(given.keys, ", ")));
+    }
+  }
+
+  Validation& v;
+};
 
 /// Why a run makes no evaluations; "" if it does.
 std::string never_evaluated(const DynamicConfig& config) {
@@ -82,6 +115,32 @@ void for_each_signal(const std::vector<train::RuleOptions>& rules, F f) {
 }
 
 std::string when_of(size_t rule) { return fmt::format("controllers/rules/{}/when", rule); }
+std::string to_of(size_t rule) { return fmt::format("controllers/rules/{}/to", rule); }
+
+std::vector<std::string> all_domains(const DataOptions& data) {
+  std::vector<data::DatasetOptions> sets = data.train;
+  sets.insert(sets.end(), data.held_out.begin(), data.held_out.end());
+  return data::domain_names(sets);
+}
+
+std::vector<std::string> set_labels(const std::vector<data::DatasetOptions>& sets) {
+  std::vector<std::string> labels;
+  for (const data::DatasetOptions& set : sets) labels.push_back(set.label());
+  return labels;
+}
+
+/// The snapshots that controllers and rules take.
+std::vector<std::string> snapshot_names(const ControllersOptions& c) {
+  std::vector<std::string> names;
+  if (c.spike.enabled) names = {"spike-0", "spike-1"};
+  if (c.early_stopping.enabled && c.early_stopping.restore_best) names.emplace_back("best");
+  for (const train::RuleOptions& rule : c.rules) {
+    if (rule.set == "snapshot" && rule.to && rule.to->is_string()) {
+      names.push_back(rule.to->get<std::string>());
+    }
+  }
+  return names;
+}
 
 /// Signals that would be waited for in vain.
 void check_signals(const DynamicConfig& config, Validation& v) {
@@ -98,11 +157,92 @@ void check_signals(const DynamicConfig& config, Validation& v) {
   });
 }
 
+/// Knobs' values of rules that name what the recipe does not have.
+void check_rules(const DynamicConfig& config, Validation& v) {
+  const std::vector<train::RuleOptions>& rules = config.controllers.rules;
+  const auto check_names = [&](size_t rule, const std::vector<std::string>& known) {
+    for (const auto& [name, value] : rules[rule].to->items()) {
+      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      v.problem(to_of(rule), fmt::format("{} has no \"{}\"{}", rules[rule].set, name,
+                                         did_you_mean(name, known)));
+    }
+  };
+  for (size_t i = 0; i < rules.size(); ++i) {
+    const train::RuleOptions& rule = rules[i];
+    const train::KnobInfo* knob = train::find_knob(rule.set);
+    if (!knob || !rule.to || !train::knob_problem(*knob, *rule.to).empty()) continue;
+    if (rule.set == "domain_weights") check_names(i, all_domains(config.run.data));
+    if (rule.set == "mix_weights") check_names(i, set_labels(config.run.data.train));
+    if (rule.set == "augmentation_rate" && *rule.to > 0 && !config.run.data.augmentation.any()) {
+      v.problem(to_of(i), "augmentation_rate above 0 needs data.augmentation");
+    }
+    if (rule.set != "rollback") continue;
+    const std::vector<std::string> known = snapshot_names(config.controllers);
+    const auto name = rule.to->get<std::string>();
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    v.problem(to_of(i), fmt::format("nothing takes a snapshot \"{}\" to go back to{}", name,
+                                    did_you_mean(name, known)));
+  }
+}
+
+/// domain_weights needs domains to weigh.
+void check_domain_weights(const DynamicConfig& config, Validation& v) {
+  const train::DomainWeightsOptions& options = config.controllers.domain_weights;
+  if (!options.enabled) return;
+  const bool mix = options.knob == train::DomainKnob::kMixWeights;
+  const std::vector<std::string> domains =
+      mix ? data::domain_names(config.run.data.train) : all_domains(config.run.data);
+  if (domains.size() < 2) {
+    v.problem("controllers/domain_weights", "needs at least two domains to weigh against each "
+                                            "other, the data has " +
+                                                std::to_string(domains.size()));
+  }
+  for (const auto& [name, loss] : options.reference) {
+    if (std::find(domains.begin(), domains.end(), name) != domains.end()) continue;
+    v.problem("controllers/domain_weights/reference/" + pointer_step(name),
+              "is no domain of the run" + did_you_mean(name, domains));
+  }
+}
+
+/// What a rule sets that names layers, or units of them, against the decoder's.
+std::string layers_problem(const train::RuleOptions& rule, const model::Decoder& decoder,
+                           bool may_be_cut) {
+  const auto kind = enum_from_name<model::UnitKind>(rule.set);
+  const std::vector<int64_t> numbers = model::layer_numbers(decoder->config());
+  const auto missing = [&](int64_t layer) {
+    return std::find(numbers.begin(), numbers.end(), layer) == numbers.end();
+  };
+  if (rule.set == "frozen_layers") {
+    for (const Json& layer : *rule.to) {
+      if (missing(layer)) {
+        return fmt::format("names layer {}, the model has the layers {}", layer.get<int64_t>(),
+                           fmt::join(numbers, ", "));
+      }
+    }
+  }
+  if (!kind) return "";
+  std::map<int64_t, int64_t> units;
+  for (const model::LayerUnits& layer : model::units(decoder, *kind)) {
+    units[layer.layer] = layer.units;
+  }
+  for (const auto& [name, mask] : rule.to->items()) {
+    const int64_t layer = std::stoll(name);
+    if (missing(layer)) {
+      return fmt::format("names layer {}, the model has the layers {}", layer,
+                         fmt::join(numbers, ", "));
+    }
+    if (may_be_cut || std::ssize(mask) == units.at(layer)) continue;
+    return fmt::format("has {} numbers for layer {}, which has {} {}", mask.size(), layer,
+                       units.at(layer), rule.set);
+  }
+  return "";
+}
+
 /// Throws: ConfigError for rules on layers that the decoder lacks.
 void check_layers(const std::vector<train::RuleOptions>& rules, const model::Decoder& decoder) {
   std::vector<std::string> layers;
-  for (const model::LayerSizes& layer : model::layer_sizes(decoder->config())) {
-    layers.push_back(std::to_string(layer.index));
+  for (const int64_t layer : model::layer_numbers(decoder->config())) {
+    layers.push_back(std::to_string(layer));
   }
   std::vector<Problem> problems;
   for_each_signal(rules, [&](size_t rule, const std::string& signal) {
@@ -116,16 +256,37 @@ void check_layers(const std::vector<train::RuleOptions>& rules, const model::Dec
     problems.push_back({"/" + when_of(rule), fmt::format("{}: the model has the layers {}", signal,
                                                          fmt::join(layers, ", "))});
   });
+  const bool may_be_cut = std::any_of(rules.begin(), rules.end(),
+                                      [](const auto& rule) { return rule.set == "cut"; });
+  for (size_t i = 0; i < rules.size(); ++i) {
+    if (!rules[i].to) continue;
+    const std::string problem = layers_problem(rules[i], decoder, may_be_cut);
+    if (!problem.empty()) problems.push_back({"/" + to_of(i), rules[i].set + " " + problem});
+  }
   if (!problems.empty()) throw ConfigError(std::move(problems));
+}
+
+/// Throws: ConfigError if all layers would always train.
+void check_freezing(const train::Freezing& freezing) {
+  try {
+    freezing.check_layers();
+  } catch (const Error& error) {
+    throw ConfigError({{"/controllers/freezing/min_trainable", error.what()}});
+  }
 }
 
 void check_pruning(const DynamicConfig& config, Validation& v) {
   const PruningOptions& pruning = config.controllers.pruning;
+  const std::vector<train::RuleOptions>& rules = config.controllers.rules;
+  for (size_t i = 0; i < rules.size() && config.controllers.freezing.enabled; ++i) {
+    if (rules[i].set != "cut" || rules[i].to != Json("layers")) continue;
+    v.problem(to_of(i), "removes layers, which controllers/freezing counts; turn one of them off");
+  }
   if (!pruning.enabled) return;
   for (const auto& [kind, prune] : pruning.kinds()) {
     if (prune.end <= config.run.train.steps) continue;
     v.problem("controllers/pruning/" + enum_name(kind) + "/end",
-              fmt::format("is after the last step, {}", config.run.train.steps));
+              fmt::format("is after the last of train.steps, {}", config.run.train.steps));
   }
   if (pruning.layers && config.controllers.freezing.enabled) {
     v.problem("controllers/freezing/enabled",
@@ -160,6 +321,11 @@ void check_owners(const DynamicConfig& config, Validation& v) {
 
 }  // namespace
 
+void ControllersOptions::validate(Validation& v) const {
+  SwitchCheck check{v};
+  visit(*this, check);
+}
+
 void DynamicConfig::validate(Validation& v) const {
   run.validate(v);
   if (run.train.steps == 0) {
@@ -172,6 +338,8 @@ void DynamicConfig::validate(Validation& v) const {
   }
   check_evaluations(*this, v);
   check_signals(*this, v);
+  check_rules(*this, v);
+  check_domain_weights(*this, v);
   check_pruning(*this, v);
   check_owners(*this, v);
 }
@@ -193,9 +361,11 @@ train::Controllers make_controllers(const DynamicConfig& config, model::Decoder*
     list.push_back(std::make_unique<train::DomainWeights>(options.domain_weights, domain_of_set));
   }
   if (options.freezing.enabled) {
-    const int64_t layers =
-        decoder ? std::ssize((*decoder)->layers) : std::numeric_limits<int64_t>::max();
-    list.push_back(std::make_unique<train::Freezing>(options.freezing, layers));
+    std::vector<int64_t> layers;
+    if (decoder) layers = model::layer_numbers((*decoder)->config());
+    auto freezing = std::make_unique<train::Freezing>(options.freezing, std::move(layers));
+    if (decoder) check_freezing(*freezing);
+    list.push_back(std::move(freezing));
   }
   if (options.pruning.enabled) list.push_back(std::make_unique<Pruning>(options.pruning, decoder));
   if (decoder) check_layers(options.rules, *decoder);

@@ -45,6 +45,8 @@ struct ControllersOptions {
     v("rules", self.rules, "Rules written by hand.");
     v("early_stopping", self.early_stopping, "Ends a run whose held-out loss falls no more.");
   }
+  /// Options of controllers that nobody has switched on or off.
+  void validate(Validation& v) const;
 };
 
 /// A recipe of hone-domain, and what adapts the run.

@@ -2,11 +2,13 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "hone/core/field.h"
 #include "hone/core/json.h"
 
 namespace hone::train {
@@ -39,10 +41,16 @@ class Knobs {
 struct KnobInfo {
   const char* name;
   const char* help;
-  bool number;  ///< whether a rule may multiply it
+  /// What it may be, of numbers, which a rule may multiply; absent for what is none.
+  std::optional<Range> range = {};
+  bool whole = false;  ///< counts something
 };
 const std::vector<KnobInfo>& all_knobs();
 /// Null if there is none of that name.
 const KnobInfo* find_knob(std::string_view name);
+
+/// What is wrong with `value` as far as the knob's kind says; "" for a value that it can have in a
+/// run whose layers, domains or data sets `value` names.
+std::string knob_problem(const KnobInfo& knob, const Json& value);
 
 }  // namespace hone::train

@@ -6,7 +6,6 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <limits>
 #include <set>
 #include <utility>
 
@@ -61,14 +60,12 @@ bool shared(const std::string& knob) {
   return knobs.contains(knob);
 }
 
-/// What a knob must be set to; "" if `value` is that.
-std::string wanted(const KnobInfo& knob, const Json& value) {
-  const std::string name = knob.name;
-  if (name == "lr_scale") return "is multiplied by other controllers too: give multiply instead";
-  if (knob.number && !value.is_number()) return "must be a number";
-  if (name == "stop" && value != true) return "must be true";
-  if ((name == "snapshot" || name == "rollback") && !value.is_string()) return "must be a name";
-  return "";
+/// What is wrong with a rule that sets the knob to `value`; "" if nothing is.
+std::string problem_of(const KnobInfo& knob, const Json& value) {
+  if (knob.name == std::string_view("lr_scale")) {
+    return "is multiplied by other controllers too: give multiply instead";
+  }
+  return knob_problem(knob, value);
 }
 
 }  // namespace
@@ -129,11 +126,18 @@ void RuleOptions::validate(Validation& v) const {
     v.problem("to", to ? "and multiply exclude each other" : "is missing, and so is multiply");
   }
   if (knob && to) {
-    if (const std::string problem = wanted(*knob, *to); !problem.empty()) {
+    if (const std::string problem = problem_of(*knob, *to); !problem.empty()) {
       v.problem("to", set + " " + problem + ", got " + to->dump());
     }
   }
-  if (knob && multiply && !knob->number) v.problem("multiply", set + " is no number; give to");
+  if (knob && multiply && !knob->range) v.problem("multiply", set + " is no number; give to");
+  if (knob && knob->range) {
+    for (const auto& [key, bound] : {std::pair{"min", min}, {"max", max}}) {
+      if (!bound || (*bound >= knob->range->min && *bound <= knob->range->max)) continue;
+      v.problem(key, fmt::format("{} must be in [{}, {}], got {}", set, knob->range->min,
+                                 knob->range->max, *bound));
+    }
+  }
   if (!multiply) {
     v.no_effect("min", "without multiply");
     v.no_effect("max", "without multiply");
@@ -169,8 +173,8 @@ void Rules::act(const Rule& rule, Adjuster& adjuster) {
   for (const Condition& condition : rule.conditions) signals.push_back(condition.signal);
   if (options.to) return adjuster.set(options.set, *options.to, text, signals);
   const Json now = adjuster.get(options.set);
-  const double low = options.min.value_or(-std::numeric_limits<double>::infinity());
-  const double high = options.max.value_or(std::numeric_limits<double>::infinity());
+  const Range range = find_knob(options.set)->range.value();
+  const double low = options.min.value_or(range.min), high = options.max.value_or(range.max);
   const double value = std::min(high, std::max(low, now.get<double>() * *options.multiply));
   // A knob that counts something stays whole.
   adjuster.set(options.set, now.is_number_integer() ? Json(std::llround(value)) : Json(value), text,

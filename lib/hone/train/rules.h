@@ -30,8 +30,7 @@ struct RuleOptions {
   static void visit(Self& self, Visitor& v) {
     v("when", self.when,
       "Conditions, all of which must hold: <signal> <operator> <number> with >, >=, < or <=, "
-      "joined "
-      "by \" and \".",
+      "joined by \" and \".",
       Required{});
     v("for", self.hold,
       "Times in a row that it must hold: steps, or evaluations if it names a held-out signal.",
@@ -39,13 +38,15 @@ struct RuleOptions {
     v("set", self.set, "The knob.", Required{});
     v("to", self.to, "Its new value; or multiply.");
     v("multiply", self.multiply, "Factor on its value.", Range{1e-9, 1e9});
-    v("min", self.min, "Lowest value that multiply sets.", Range{-1e300, 1e300});
-    v("max", self.max, "Highest value that multiply sets.", Range{-1e300, 1e300});
+    v("min", self.min, "Lowest value that multiply sets; absent: the knob's own bound.",
+      Range{-1e300, 1e300});
+    v("max", self.max, "Highest value that multiply sets, likewise.", Range{-1e300, 1e300});
     v("once", self.once, "Whether it acts one time only.");
     v("cooldown", self.cooldown, "Steps after an action in which it is not judged.",
       Range{0, 1e12});
   }
-  /// Unknown signals and knobs, bad comparisons, and values that the knob cannot have by its kind.
+  /// Unknown signals and knobs, bad comparisons, and values that the knob cannot have
+  /// (knob_problem).
   void validate(Validation& v) const;
 };
 
