@@ -26,6 +26,7 @@
 #include "hone/paths/domain_report.h"
 #include "hone/paths/guard.h"
 #include "hone/paths/manifest.h"
+#include "hone/paths/resumption.h"
 #include "hone/paths/tokenizer_files.h"
 #include "hone/paths/vocabulary.h"
 #include "hone/train/progress.h"
@@ -36,7 +37,7 @@ namespace hone::paths {
 namespace {
 
 constexpr const char* kEmbeddings = "embeddings";
-constexpr const char* kMain = "main";
+constexpr const char* kMain = train::kMainPhase;
 
 bool is_embedding(const std::string& parameter) {
   return parameter.find("embed_tokens") != std::string::npos ||
@@ -49,17 +50,6 @@ std::optional<std::string> not_finite(const model::Decoder& decoder) {
     if (!kernels::all_finite(parameter.value())) return parameter.key();
   }
   return std::nullopt;
-}
-
-/// A resumed run must be the run that was begun.
-void check_same_config(const Json& then, const Json& now) {
-  std::vector<Problem> problems;
-  for (const Json& change : Json::diff(then, now)) {
-    problems.push_back({change.at("path"),
-                        "differs from the run that is resumed; give it the run's own config.json, "
-                        "or begin a new run in another --out"});
-  }
-  if (!problems.empty()) throw ConfigError(std::move(problems));
 }
 
 class DomainRun {
@@ -143,15 +133,11 @@ DomainRun::~DomainRun() {
 }
 
 std::optional<RunReport> DomainRun::open_folder() {
-  if (std::filesystem::exists(folder_.file(io::kConfigFile)) && folder_.resumed()) {
-    check_same_config(read_json_file(folder_.file(io::kConfigFile)), context_.config);
-  }
+  extension_.opened(folder_);
+  reopen(folder_, context_.config);
   folder_.write_json(io::kConfigFile, context_.config);
   if (!std::filesystem::exists(folder_.file(io::kReportFile))) return std::nullopt;
-  RunReport report{.json = read_json_file(folder_.file(io::kReportFile))};
-  report.summary = fmt::format("the run in {} has ended already ({})", folder_.path(),
-                               report.json.at("ending").get<std::string>());
-  return report;
+  return ended_report(folder_);
 }
 
 void DomainRun::open_base() {
@@ -222,7 +208,12 @@ void DomainRun::open_data() {
 
 void DomainRun::write_manifest() {
   manifest_ = make_manifest(context_.app, config_.seed, device_, base_.weights_hash, data_.json());
-  folder_.write_json("manifest.json", manifest_);
+  if (folder_.resumed() && std::filesystem::exists(folder_.file(kManifestFile))) {
+    const Json begun = read_json_file(folder_.file(kManifestFile));
+    check_same_inputs(begun, manifest_);
+    if (begun.contains(kLengthened)) manifest_[kLengthened] = begun.at(kLengthened);
+  }
+  folder_.write_json(kManifestFile, manifest_);
 }
 
 train::Task DomainRun::make_task() {

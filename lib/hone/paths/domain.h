@@ -41,6 +41,14 @@ struct TrialHooks {
 RunReport run_domain(const DomainConfig& config, const RunContext& context,
                      const TrialHooks* trial = nullptr, RunExtension* extension = nullptr);
 
+/// What may happen to a run beyond its recipe, for its plan: what controllers can turn on.
+struct PlanChanges {
+  bool branch_dropout = false;  ///< dropout of the blocks' branches
+  bool lora_dropout = false;    ///< dropout on the adapter's input
+  bool accumulates = false;     ///< more than one batch a step
+  bool keeps_all = false;       ///< no block is recomputed
+};
+
 /// What the run would do and need, as text for people; nothing is trained or written.
 struct DomainPlan {
   model::DecoderConfig decoder;  ///< the model that trains
@@ -52,7 +60,8 @@ struct DomainPlan {
   bool fits = true;
   std::string text;
 };
-DomainPlan plan_domain(const DomainConfig& config, RunCache* cache = nullptr);
+DomainPlan plan_domain(const DomainConfig& config, RunCache* cache = nullptr,
+                       const PlanChanges& changes = {});
 
 /// Every training document with its tokens, labels and weights, as JSONL into `path`; the first
 /// few as text for people on `out`.

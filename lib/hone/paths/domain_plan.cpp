@@ -134,7 +134,7 @@ int64_t data_bytes(const DomainData& data) {
 
 }  // namespace
 
-DomainPlan plan_domain(const DomainConfig& config, RunCache* shared) {
+DomainPlan plan_domain(const DomainConfig& config, RunCache* shared, const PlanChanges& changes) {
   RunCache own;
   const Prepared prepared = prepare(config, shared ? *shared : own);
   model::DecoderConfig decoder =
@@ -142,6 +142,8 @@ DomainPlan plan_domain(const DomainConfig& config, RunCache* shared) {
   decoder.vocab_size = std::max(decoder.vocab_size, prepared.tokenizer.text.tokenizer.vocab_size());
   const DevicePlan device = prepare_device(config.device, config.threads, config.seed);
   const bool lora = config.tuning == Tuning::kLora;
+  nn::LoraOptions adapter = config.lora;
+  if (changes.lora_dropout && adapter.dropout == 0) adapter.dropout = 0.1;  // any takes as much
   const BatchShape batch = widest_batch(config, prepared.data);
   DomainPlan plan{.decoder = decoder, .data = prepared.data};
   model::MemoryRequest request{
@@ -149,9 +151,10 @@ DomainPlan plan_domain(const DomainConfig& config, RunCache* shared) {
       .documents = batch.documents,
       .longest = batch.longest,
       .bytes_per_element = static_cast<int64_t>(c10::elementSize(device.weights)),
-      .accumulation = config.train.accumulation,
-      .checkpoint_every = config.memory.checkpoint_every,
-      .lora = lora ? std::optional(config.lora) : std::nullopt,
+      .accumulation = config.train.accumulation + (changes.accumulates ? 1 : 0),
+      .checkpoint_every = changes.keeps_all ? 0 : config.memory.checkpoint_every,
+      .branch_dropout = changes.branch_dropout,
+      .lora = lora ? std::optional(adapter) : std::nullopt,
       .token_rows = lora ? prepared.new_tokens : 0,
       .device = device.device};
   plan.memory = model::predict_memory(decoder, request);

@@ -13,6 +13,8 @@
 namespace hone::paths {
 namespace {
 
+constexpr const char* kPruned = "pruned";
+
 const char* ending_name(train::Ending ending) {
   switch (ending) {
     case train::Ending::kDone:
@@ -96,11 +98,20 @@ Json vocabulary_json(const DomainOutcome& run) {
 
 }  // namespace
 
+train::Ending ending_named(const std::string& name) {
+  using train::Ending;
+  if (name == kPruned) return Ending::kStopped;
+  for (const Ending ending : {Ending::kStopped, Ending::kDiverged, Ending::kSignal}) {
+    if (name == ending_name(ending)) return ending;
+  }
+  return Ending::kDone;
+}
+
 Json domain_report(const DomainOutcome& run) {
   const train::Outcome& outcome = run.outcome;
   Json report = {{"path", "domain"},
                  {"about", run.config.about},
-                 {"ending", run.pruned ? "pruned" : ending_name(outcome.ending)}};
+                 {"ending", run.pruned ? kPruned : ending_name(outcome.ending)}};
   if (run.config.train.steps > 0) {
     report["steps"] = outcome.steps;
     if (run.config.vocabulary.embedding_steps > 0) {

@@ -30,6 +30,9 @@ struct DomainOutcome {
 /// null where a signal came first.
 Json domain_report(const DomainOutcome& run);
 
+/// The ending that a report calls `name`; one that a search stopped counts as stopped.
+train::Ending ending_named(const std::string& name);
+
 /// "guard: held: perplexity of general is 1.043 times that of the base, limit 1.1" of a report with
 /// a verdict; "" of another.
 std::string guard_verdict(const Json& report);

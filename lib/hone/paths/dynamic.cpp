@@ -2,13 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "hone/config/writer.h"
 #include "hone/core/error.h"
 #include "hone/core/log.h"
 #include "hone/io/knob_text.h"
+#include "hone/paths/manifest.h"
 #include "hone/paths/pruning.h"
 #include "hone/paths/run_knobs.h"
 #include "hone/paths/run_meters.h"
@@ -21,14 +24,16 @@ namespace hone::paths {
 namespace {
 
 /// What must agree for the decisions of a run to repeat it: all that makes its weights but the
-/// controllers.
+/// controllers. A run that became longer on the way is repeated by none.
 Json identity(const DynamicConfig& config, const Json& manifest) {
   Json run = config::to_json(config.run);
   run.erase("about");
   run["neftune_alpha"] = config.neftune_alpha;
-  return {{"config", std::move(run)},
-          {"weights", manifest.at("base_weights")},
-          {"data", manifest.at("data")}};
+  Json identity = {{"config", std::move(run)},
+                   {"weights", manifest.at("base_weights")},
+                   {"data", manifest.at("data")}};
+  if (manifest.contains(kLengthened)) identity[kLengthened] = manifest.at(kLengthened);
+  return identity;
 }
 
 /// "step 120: plateau sets lr_scale from 1 to 0.5: ...".
@@ -50,6 +55,7 @@ class Dynamics : public RunExtension {
  public:
   Dynamics(const DynamicConfig& config, const DynamicMode& mode) : config_(config), mode_(mode) {}
 
+  void opened(const io::RunFolder& folder) override { mode_ = settle_mode(folder, mode_); }
   void open(RunParts& parts) override;
   void attach(train::Task& task, kernels::FusedAdamW& optimizer) override;
   void close() override;
@@ -61,7 +67,7 @@ class Dynamics : public RunExtension {
   void count(const train::Decision& decision);
 
   const DynamicConfig& config_;
-  const DynamicMode& mode_;
+  DynamicMode mode_;
   RunParts* parts_ = nullptr;
   std::optional<train::DecisionLog> log_;
   std::unique_ptr<train::ControllerBoard> board_;
@@ -138,6 +144,32 @@ void Dynamics::report(Json& report) {
   report["decisions"] = decisions_;
 }
 
+/// What the controllers may turn on that takes memory.
+PlanChanges changes_of(const DynamicConfig& config) {
+  const ControllersOptions& c = config.controllers;
+  const auto ruled = [&](const char* knob) {
+    return std::any_of(c.rules.begin(), c.rules.end(),
+                       [&](const train::RuleOptions& rule) { return rule.set == knob; });
+  };
+  const bool moved = c.regularisation.enabled && c.regularisation.dropout_step > 0;
+  const bool drops = ruled("dropout") || moved;
+  const bool lora = config.run.tuning == Tuning::kLora;
+  return {.branch_dropout = drops && !lora,
+          .lora_dropout = drops && lora,
+          .accumulates = ruled("accumulation"),
+          .keeps_all = ruled("checkpoint_every")};
+}
+
+/// Snapshots that the controllers keep at once.
+int64_t snapshots_of(const ControllersOptions& c) {
+  std::set<std::string> named;
+  for (const train::RuleOptions& rule : c.rules) {
+    if (rule.set == "snapshot" && rule.to) named.insert(rule.to->get<std::string>());
+  }
+  return std::ssize(named) + (c.spike.enabled ? 2 : 0) +
+         (c.early_stopping.enabled && c.early_stopping.restore_best ? 1 : 0);
+}
+
 }  // namespace
 
 RunReport run_dynamic(const DynamicConfig& config, const RunContext& context,
@@ -152,17 +184,15 @@ RunReport run_dynamic(const DynamicConfig& config, const RunContext& context,
 }
 
 DomainPlan plan_dynamic(const DynamicConfig& config) {
-  DomainPlan plan = plan_domain(config.run);
-  const ControllersOptions& c = config.controllers;
-  const int64_t snapshots = (c.spike.enabled ? 2 : 0) +
-                            (c.early_stopping.enabled && c.early_stopping.restore_best ? 1 : 0);
-  if (snapshots > 0) {  // each the trained parameters and their two moments
-    const int64_t bytes = snapshots * plan.memory.optimizer_states / 2 * 3;
+  DomainPlan plan = plan_domain(config.run, nullptr, changes_of(config));
+  const int64_t snapshots = snapshots_of(config.controllers);
+  if (snapshots > 0) {  // each the trained parameters and the optimiser's state of them
+    const int64_t bytes = snapshots * (plan.memory.gradients + plan.memory.optimizer_states);
     plan.memory.peak += bytes;
     plan.process_bytes += bytes;
     plan.fits = plan.process_bytes <= plan.device_bytes;
-    plan.text += fmt::format("{} snapshots of the controllers take {} more: the run {}\n", snapshots,
-                             train::format_bytes(bytes), plan.fits ? "fits" : "does not fit");
+    plan.text += fmt::format("{} snapshots of the controllers take {} more: the run {}\n",
+                             snapshots, train::format_bytes(bytes), plan.fits ? "fits" : "does not fit");
   }
   plan.text += "controllers, in this order:";
   for (const auto& controller : make_controllers(config)) plan.text += " " + controller->name();

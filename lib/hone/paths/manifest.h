@@ -8,6 +8,9 @@
 
 namespace hone::paths {
 
+constexpr const char* kManifestFile = "manifest.json";    ///< in a run folder
+constexpr const char* kLengthened = "lengthened";         ///< key of it, see resumption.h
+
 /// Versions, seed, threads, device, hardware, and the hashes handed in: `weights` of the base
 /// ("" when it starts from an architecture), `data` as DomainData::json() gives it.
 Json make_manifest(const std::string& app, uint64_t seed, const DevicePlan& device,

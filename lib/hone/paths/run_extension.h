@@ -29,6 +29,8 @@ class RunExtension {
  public:
   virtual ~RunExtension() = default;
 
+  /// The run folder is open; nothing has been read or written in it yet.
+  virtual void opened(const io::RunFolder& folder) {}
   /// Before the optimiser is made.
   virtual void open(RunParts& parts) {}
   /// Before the main phase; `optimizer` lives until close().

@@ -1,18 +1,25 @@
 #include "hone/paths/run_knobs.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <set>
 #include <vector>
 
 #include "hone/core/error.h"
 #include "hone/model/load.h"
+#include "hone/model/pruned_layers.h"
 #include "hone/paths/run_meters.h"
 
 namespace hone::paths {
 namespace {
+
+constexpr const char* kDropout = "dropout";
+constexpr const char* kBranchDropout = "branch_dropout";  // in checkpoints: the knob of full tuning
 
 /// Values by name, some of which an object of numbers replaces.
 std::vector<double> replaced(std::vector<double> values, const std::vector<std::string>& names,
@@ -45,8 +52,7 @@ RunKnobs::RunKnobs(RunParts& parts, kernels::FusedAdamW& optimizer, train::Knobs
     : parts_(parts),
       optimizer_(optimizer),
       knobs_(knobs),
-      dropout_(model::has_adapter(parts.decoder) ? parts.config.lora.dropout
-                                                 : parts.decoder->config().attention_dropout) {
+      dropout_(lora() ? parts.config.lora.dropout : 0) {
   knobs_.add("dropout", {[this] { return dropout_; }, [this](const Json& v) { set_dropout(v); }});
   knobs_.add("domain_weights",
              {[this] { return by_name(parts_.data.domains, parts_.step.weights()); },
@@ -61,7 +67,7 @@ RunKnobs::RunKnobs(RunParts& parts, kernels::FusedAdamW& optimizer, train::Knobs
                                                    set_names(parts_.data), v, "mix_weights"));
               }});
   knobs_.add("frozen_layers",
-             {[this] { return frozen_; }, [this](const Json& v) { set_frozen(v); }});
+             {[this] { return frozen(); }, [this](const Json& v) { set_frozen(v); }});
   knobs_.add("augmentation_rate", {[this] { return parts_.loader.augmentation_rate(); },
                                    [this](const Json& v) {
                                      parts_.loader.set_augmentation_rate(v.get<double>());
@@ -75,13 +81,14 @@ RunKnobs::RunKnobs(RunParts& parts, kernels::FusedAdamW& optimizer, train::Knobs
               [this](const Json& v) { parts_.decoder->set_checkpointing(v.get<int64_t>()); }});
 }
 
+bool RunKnobs::lora() const { return model::has_adapter(parts_.decoder); }
+
 void RunKnobs::set_dropout(const Json& value) {
   const auto dropout = value.get<double>();
   if (!(dropout >= 0 && dropout < 1)) throw Error("the knob dropout must be in [0, 1)");
   dropout_ = dropout;
-  const bool lora = model::has_adapter(parts_.decoder);
   for (nn::DecoderBlock& layer : parts_.decoder->layers) {
-    if (!lora) layer->self_attn->options.dropout = dropout;
+    if (!lora()) layer->branch_dropout = dropout;
     for (const auto& module : layer->modules(/*include_self=*/false)) {
       auto* linear = module->as<nn::LinearImpl>();
       if (linear && linear->has_lora()) linear->set_lora_dropout(dropout);
@@ -89,15 +96,27 @@ void RunKnobs::set_dropout(const Json& value) {
   }
 }
 
+Json RunKnobs::frozen() const {
+  const std::vector<int64_t> present = model::layer_numbers(parts_.decoder->config());
+  Json layers = Json::array();
+  for (const Json& layer : frozen_) {
+    if (std::binary_search(present.begin(), present.end(), layer.get<int64_t>())) {
+      layers.push_back(layer);
+    }
+  }
+  return layers;
+}
+
 void RunKnobs::set_frozen(const Json& value) {
+  const std::vector<int64_t> present = model::layer_numbers(parts_.decoder->config());
   std::set<std::string> frozen;
   for (const Json& layer : value) {
-    const auto index = layer.get<int64_t>();
-    if (index < 0 || index >= static_cast<int64_t>(parts_.decoder->layers.size())) {
-      throw Error("the knob frozen_layers names layer " + std::to_string(index) + " of " +
-                  std::to_string(parts_.decoder->layers.size()));
+    const auto number = layer.get<int64_t>();
+    if (!std::binary_search(present.begin(), present.end(), number)) {
+      throw Error(fmt::format("the knob frozen_layers names layer {}, the model has {}", number,
+                              fmt::join(present, ", ")));
     }
-    frozen.insert(std::to_string(index));
+    frozen.insert(std::to_string(number));
   }
   frozen_ = value;
   for (const auto& [name, parameter] : optimizer_.parameters()) {
@@ -106,16 +125,19 @@ void RunKnobs::set_frozen(const Json& value) {
 }
 
 Json RunKnobs::state() const {
-  Json values = Json::object();
-  for (const char* knob : {"dropout", "domain_weights", "frozen_layers", "neftune_alpha",
-                           "checkpoint_every"}) {
+  Json values = {{lora() ? kDropout : kBranchDropout, dropout_}};
+  for (const char* knob :
+       {"domain_weights", "frozen_layers", "neftune_alpha", "checkpoint_every"}) {
     values[knob] = knobs_.get(knob);
   }
   return values;
 }
 
 void RunKnobs::restore(const Json& state) const {
-  for (const auto& [knob, value] : state.items()) {
+  for (const auto& [key, value] : state.items()) {
+    // Checkpoints before 1 December 2026 have the attention's, which was the knob of full tuning.
+    if (key == kDropout && !lora() && value == parts_.decoder->config().attention_dropout) continue;
+    const std::string knob = key == kBranchDropout ? kDropout : key;
     if (knobs_.get(knob) != value) knobs_.set(knob, value);
   }
 }

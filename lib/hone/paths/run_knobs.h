@@ -18,7 +18,10 @@ class RunKnobs {
   void restore(const Json& state) const;
 
  private:
+  bool lora() const;
   void set_dropout(const Json& value);
+  /// The frozen layers that no cut has taken away.
+  Json frozen() const;
   void set_frozen(const Json& value);
 
   RunParts& parts_;

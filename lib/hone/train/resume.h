@@ -13,6 +13,9 @@
 
 namespace hone::train {
 
+/// The name of the phase that every run ends with.
+constexpr const char* kMainPhase = "main";
+
 /// How far a phase has come.
 struct Position {
   int64_t step = 0;            ///< optimiser steps done in the phase
@@ -35,8 +38,7 @@ struct Resumed {
 
 /// Writes checkpoint-<step of the run>: optimizer.safetensors (optimiser state and the
 /// generators'), state.json (the rest of what is named here), the adaptation's snapshots and what
-/// task.save writes. Complete or
-/// not there.
+/// task.save writes. Complete or not there.
 void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& position,
                      const std::vector<Evaluation>& evaluations,
                      const kernels::FusedAdamW& optimizer, const Adaptation& adaptation,
