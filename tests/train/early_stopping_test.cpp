@@ -60,6 +60,27 @@ TEST_CASE("Where the run ends by itself it goes back to the best weights, unless
   CHECK(ended({.patience = 3, .restore_best = false}, {3, 2, 2.5}).empty());
 }
 
+TEST_CASE("A run that became longer after it went back to its best is judged again") {
+  EarlyStopping controller({.patience = 2});
+  controller.begin(/*first_step=*/6);
+  Desk desk;
+  Signals signals;
+  const auto evaluate = [&](double loss) {
+    signals.set("validation_loss", loss);
+    controller.after_evaluation(desk.step += 10, signals, desk);
+  };
+  evaluate(2);
+  evaluate(2.5);
+  controller.at_end(desk.step, desk);
+  CHECK(desk.on("rollback") == Decided{"20:\"best\""});
+  CHECK(desk.lines.back().rule == "the run has ended; the best was 2 at step 16");
+  controller.after_step(desk.step + 1, signals, desk);
+  evaluate(2.1);
+  CHECK(desk.on("stop").empty());
+  evaluate(2.1);
+  CHECK(desk.on("stop") == Decided{"40:true"});
+}
+
 TEST_CASE("A run that never measured a number stops where it is") {
   const Desk desk =
       check_controller(maker<EarlyStopping>(EarlyStoppingOptions{.patience = 2}),

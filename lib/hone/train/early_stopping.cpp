@@ -28,6 +28,12 @@ std::string EarlyStopping::best_text() const {
                      first_step_ + best_step_);
 }
 
+void EarlyStopping::after_step(int64_t, const Signals&, Adjuster&) {
+  if (!stopped_) return;
+  stopped_ = false;
+  bad_ = 0;
+}
+
 void EarlyStopping::after_evaluation(int64_t step, const Signals& signals, Adjuster& adjuster) {
   if (stopped_) return;  // the evaluation of the weights that it went back to says nothing new
   const double value = detail::needed(signals, options_.metric);

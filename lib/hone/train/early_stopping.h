@@ -39,6 +39,8 @@ class EarlyStopping : public Controller {
   explicit EarlyStopping(const EarlyStoppingOptions& options) : options_(options) {}
   std::string name() const override { return "early_stopping"; }
   void begin(int64_t first_step) override { first_step_ = first_step; }
+  /// A step after it stopped the run: the run became longer, and it begins to count anew.
+  void after_step(int64_t step, const Signals& signals, Adjuster& adjuster) override;
   void after_evaluation(int64_t step, const Signals& signals, Adjuster& adjuster) override;
   void at_end(int64_t step, Adjuster& adjuster) override;
   void snapshot_lost(const std::string& name) override;
