@@ -5,6 +5,8 @@
 
 #include <initializer_list>
 
+#include "hone/core/process.h"
+
 namespace hone::train {
 namespace {
 
@@ -32,10 +34,12 @@ StopSignal::StopSignal() {
   if (++alive > 1) return;
   received_signal = 0;
   for (int signal : {SIGINT, SIGTERM}) handle(signal, note, SA_RESTART);
+  set_process_check(&StopSignal::check);
 }
 
 StopSignal::~StopSignal() {
   if (--alive > 0) return;
+  set_process_check(nullptr);
   for (int signal : {SIGINT, SIGTERM}) handle(signal, SIG_DFL, 0);
 }
 
