@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <cstdio>
 #include <set>
 
@@ -130,6 +131,27 @@ TEST_CASE("the log goes to its sink") {
   set_log_sink(nullptr);
   log_info("c");
   CHECK(seen == "I:a;W:b;");
+}
+
+TEST_CASE("threads are those asked for, else OMP_NUM_THREADS, else every core") {
+  const char* before = std::getenv("OMP_NUM_THREADS");
+  const std::string kept = before ? before : "";
+  const auto text = [](const char* variable) {
+    ::setenv("OMP_NUM_THREADS", variable, 1);
+    return thread_count(0).text();
+  };
+  CHECK(text("3") == "3 CPU threads (OMP_NUM_THREADS)");
+  CHECK(text(" 1 ") == "1 CPU thread (OMP_NUM_THREADS)");
+  CHECK(text("4,2") == "4 CPU threads (OMP_NUM_THREADS)");
+  CHECK(thread_count(2).text() == "2 CPU threads (threads)");
+  for (const char* wrong : {"0", "-1", "x", "2x", "1e9", "99999999999999999999"}) {
+    CHECK(text(wrong).find("every core; OMP_NUM_THREADS \"" + std::string(wrong) + "\" is no") !=
+          std::string::npos);
+  }
+  ::unsetenv("OMP_NUM_THREADS");
+  CHECK(thread_count(0).reason == "every core");
+  CHECK(thread_count(0).count == detect_hardware().cores);
+  if (before) ::setenv("OMP_NUM_THREADS", kept.c_str(), 1);
 }
 
 TEST_CASE("hardware is found") {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
@@ -76,6 +77,28 @@ HardwareReport detect_hardware() {
   report.cpu_features = cpu_features();
   report.memory_bytes = memory_limit();
   return report;
+}
+
+std::string ThreadCount::text() const {
+  return std::to_string(count) + (count == 1 ? " CPU thread (" : " CPU threads (") + reason + ")";
+}
+
+ThreadCount thread_count(int64_t asked) {
+  constexpr int64_t kMost = 4096;  // as the key "threads"
+  if (asked > 0) return {asked, "threads"};
+  ThreadCount all{detect_hardware().cores, "every core"};
+  const char* variable = std::getenv("OMP_NUM_THREADS");
+  if (!variable || *variable == '\0') return all;
+  // "4", or "4,2" for nested regions, blanks around; OpenMP's own form.
+  std::istringstream text(variable);
+  int64_t count = 0;
+  char next = ',';
+  if (text >> count && (text >> std::ws, text.eof() || (text >> next && next == ',')) &&
+      count >= 1 && count <= kMost) {
+    return {count, "OMP_NUM_THREADS"};
+  }
+  all.reason += "; OMP_NUM_THREADS \"" + std::string(variable) + "\" is no count";
+  return all;
 }
 
 int64_t resident_bytes() { return kilobytes("/proc/self/status", "VmRSS"); }

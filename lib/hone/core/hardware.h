@@ -15,6 +15,16 @@ struct HardwareReport {
 
 HardwareReport detect_hardware();
 
+/// CPU threads, and what says how many.
+struct ThreadCount {
+  int64_t count = 1;
+  std::string reason;
+  /// "2 CPU threads (OMP_NUM_THREADS)"
+  std::string text() const;
+};
+/// `asked` where it is above 0; else OMP_NUM_THREADS where that begins with a count, else every core.
+ThreadCount thread_count(int64_t asked);
+
 /// Resident set size of this process now, and its highest value so far (VmHWM), in bytes.
 int64_t resident_bytes();
 int64_t peak_resident_bytes();

@@ -19,7 +19,7 @@ namespace hone::paths {
 
 DevicePlan prepare_device(DeviceChoice choice, int64_t threads, uint64_t seed) {
   kernels::keep_freed_memory();
-  at::set_num_threads(static_cast<int>(threads > 0 ? threads : detect_hardware().cores));
+  at::set_num_threads(static_cast<int>(thread_count(threads).count));
   kernels::set_flush_subnormals(true);
   torch::manual_seed(seed);
   if (choice == DeviceChoice::kCpu) return {};

@@ -16,7 +16,7 @@ struct DevicePlan {
 
 /// Sets threads, seeds the generators, flushes subnormals and lets the process keep freed memory
 /// (kernels/memory.h), then picks the device: auto takes a CUDA device if this build and machine
-/// have one. `threads` 0 takes every core.
+/// have one. `threads` as thread_count() takes it.
 /// Throws: ConfigError if `choice` is cuda and there is none.
 DevicePlan prepare_device(DeviceChoice choice, int64_t threads, uint64_t seed);
 

@@ -45,7 +45,7 @@ data::LoadContext context_of(const DomainConfig& config, const data::DatasetOpti
   data::LoadContext context;
   context.domain = static_cast<int32_t>(std::find(domains.begin(), domains.end(), set.domain) -
                                         domains.begin());
-  context.threads = static_cast<int>(config.threads > 0 ? config.threads : detect_hardware().cores);
+  context.threads = static_cast<int>(thread_count(config.threads).count);
   return context;
 }
 
