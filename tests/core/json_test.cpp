@@ -49,7 +49,7 @@ TEST_CASE("parse_json refuses broken text") {
     CHECK(reason(text).find("surrogate") != std::string::npos);
   }
   for (const char* text : {"[1e999]", "[-1e999]"}) {
-    CHECK(reason(text).starts_with("file.json: line 1: number overflow"));
+    CHECK(reason(text).starts_with("file.json: line 1: column "));
   }
   for (const char* text :
        {"",       " ",       "{} {}",   "[NaN]", "Infinity", "[1,]", "{\"a\":1,}",
@@ -71,7 +71,18 @@ TEST_CASE("parse_json takes what is strange but right") {
   CHECK(parse_json(R"({"a": {"x": 1}, "b": {"x": 1}})", "s").size() == 2);
 }
 
-TEST_CASE("parse_json names the line") {
+TEST_CASE("parse_json names line and column, counted in characters") {
+  const auto place = [](const std::string& text) {
+    const std::string said = reason(text);
+    const size_t end = said.find(": ", said.find("column"));
+    return said.substr(11, end - 11);
+  };
+  CHECK(place("{\"a\": 1,}") == "line 1: column 9");
+  CHECK(place("{\n  \"a\": 1\n  \"b\": 2\n}") == "line 3: column 5");
+  CHECK(place("{\"\xc3\xa9\xc3\xa9\": x}") == "line 1: column 8");
+  CHECK(place("{\"a\": \"b\n\"}") == "line 1: column 9");  // the line's end itself
+  CHECK(place("") == "line 1: column 1");
+  CHECK(place("[1,\n") == "line 2: column 1");
   CHECK(reason("{\n\"a\": 1,\n\"b\": }").find("file.json: line 3: ") == 0);
 }
 

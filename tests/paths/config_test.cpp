@@ -96,3 +96,35 @@ TEST_CASE("An architecture becomes a config.json of its family") {
   CHECK(json.at("head_dim") == 64);
   CHECK(json.at("eos_token_id") == 1);
 }
+
+TEST_CASE("Names of other trainers lead to ours") {
+  const auto hint = [](const std::string& members) {
+    return problems((R"({"architecture": {}, "data": {"train": [{"files": ["a.jsonl"]}]}, )" +
+                     members + "}")
+                        .c_str());
+  };
+  const std::pair<const char*, const char*> names[] = {
+      {"learning_rate", "train.lr"},
+      {"gradient_accumulation_steps", "train.accumulation"},
+      {"target_modules", "lora.targets"},
+      {"lora_alpha", "lora.alpha"},
+      {"per_device_train_batch_size", "data.tokens_per_batch"},
+      {"max_steps", "train.steps"},
+      {"warmup_ratio", "train.warmup_ratio"},
+      {"cutoff_len", "data.train[].max_length"},
+      {"model_name_or_path", "model"},
+      {"gradient_checkpointing", "memory.checkpoint_every"}};
+  for (const auto& [theirs, ours] : names) {
+    CHECK(hint("\"" + std::string(theirs) + "\": 1") ==
+          "/" + std::string(theirs) + ": unknown key; did you mean " + ours + "?");
+  }
+  CHECK_THAT(hint(R"("num_train_epochs": 3)"), Catch::Contains("did you mean train."));
+  CHECK_THAT(hint(R"("lora": {"r": 8})"), Catch::Contains("/lora/r: unknown key; did you mean lora.rank?"));
+  CHECK_THAT(hint(R"("train": {"learning_rate": 1})"),
+             Catch::Contains("/train/learning_rate: unknown key; did you mean train.lr?"));
+  CHECK_THAT(hint(R"("controllers": {})"), Catch::Contains("recipes of hone-dynamic have it"));
+}
+
+TEST_CASE("A recipe needs no words about itself") {
+  CHECK(problems(R"({"architecture": {}, "data": {"train": [{"files": ["a.jsonl"]}]}})").empty());
+}

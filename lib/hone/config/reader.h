@@ -24,12 +24,12 @@ namespace hone::config {
 /// Every nested struct's validate(Validation&) runs after its fields are read, inner ones first,
 /// also where the document leaves the struct out.
 /// A string "$schema" at the top is ignored, so that editors find the schema.
-/// Throws: ConfigError with everything that is wrong: unknown keys (with the nearest known one),
+/// Throws: ConfigError with everything that is wrong: unknown keys (with the one that was meant),
 ///   wrong types, numbers out of Range, unknown enum names, missing Required keys, and what
 ///   validate() reported.
 template <detail::Visited T>
 T read_config(const Json& json, T defaults = {}) {
-  detail::Reading reading;
+  detail::Reading reading(detail::key_names<T>);
   if (reading.expect_object(json, "")) detail::read_struct(reading, json, "", defaults);
   reading.finish();
   return defaults;

@@ -139,9 +139,15 @@ Json parse_json(std::string_view text, const std::string& source, const JsonLimi
   Builder builder(limits);
   if (Json::sax_parse(text.begin(), text.end(), &builder)) return builder.take();
   if (builder.position() == 0) throw IoError(source, builder.reason());
-  const auto end = text.begin() + std::min(builder.position(), text.size());
-  const auto line = 1 + std::count(text.begin(), end, '\n');
-  throw IoError(source, "line " + std::to_string(line) + ": " + builder.reason());
+  // The position is behind the sign that is wrong, which may be the end of a line itself.
+  const std::string_view before = text.substr(0, std::min(builder.position() - 1, text.size()));
+  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const std::string_view begin = before.substr(before.rfind('\n') + 1);  // + 1: npos becomes 0
+  const auto column = 1 + std::count_if(begin.begin(), begin.end(), [](char c) {
+                        return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+                      });
+  throw IoError(source, "line " + std::to_string(line) + ": column " + std::to_string(column) +
+                            ": " + builder.reason());
 }
 
 Json read_json_file(const std::string& path, const JsonLimits& limits) {

@@ -174,13 +174,13 @@ struct DomainConfig {
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
-    v("about", self.about, "What the recipe shows and the command that runs it.", Required{});
+    v("about", self.about, "What the recipe shows and the command that runs it.");
     v("model", self.model, "Checkpoint folder to start from.");
     v("architecture", self.architecture, "Sizes of a model to start without weights.");
     v("tokenizer", self.tokenizer, "Tokenizer of a model without weights.");
     v("device", self.device, "Where to run; auto takes a CUDA device if there is one.");
     v("seed", self.seed, "Seed of weights, dropout and data order.", Range{0, 9e15});
-    v("threads", self.threads, "CPU threads; 0 takes every core.", Range{0, 4096});
+    v("threads", self.threads, "CPU threads; 0 takes OMP_NUM_THREADS where it is set, else every core.", Range{0, 4096});
     v("tuning", self.tuning, "full trains all weights, lora an adapter on a frozen base.");
     v("lora", self.lora, "The adapter; only with tuning lora.");
     v("data", self.data, "Text.");

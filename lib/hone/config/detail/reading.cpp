@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "hone/config/detail/other_names.h"
+
 namespace hone::config::detail {
 namespace {
 
@@ -47,8 +49,9 @@ void Reading::check_keys(const Json& object, const std::string& path,
   for (const auto& [key, value] : object.items()) {
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
     if (path.empty() && key == "$schema" && value.is_string()) continue;
-    std::string message = "unknown key" + did_you_mean(key, known);
-    if (!nearest_name(key, known)) message += fmt::format("; known: {}", fmt::join(known, ", "));
+    std::string message = "unknown key" + hint(key, keys_());
+    if (message == "unknown key") message += did_you_mean(key, known);
+    if (message == "unknown key") message += fmt::format("; known: {}", fmt::join(known, ", "));
     problem(path + "/" + pointer_step(key), std::move(message));
   }
 }

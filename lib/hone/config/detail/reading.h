@@ -2,6 +2,7 @@
 #pragma once
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -20,6 +21,9 @@ class Reading {
   void problem(const std::string& path, std::string message);
   void given(const std::string& path) { given_.insert(path); }
   bool is_given(const std::string& path) const { return given_.contains(path); }
+
+  /// `keys` gives all keys of the document's kind, as key_names() does; asked when one is unknown.
+  explicit Reading(std::function<std::vector<std::string>()> keys) : keys_(std::move(keys)) {}
 
   /// Keys of `object` at `path` that are not `known`. "$schema" is let through at the top.
   void check_keys(const Json& object, const std::string& path,
@@ -46,10 +50,47 @@ class Reading {
   void finish();
 
  private:
+  std::function<std::vector<std::string>()> keys_;
   std::vector<Problem> problems_;
   std::set<std::string> given_;
   std::set<std::string> refused_;
 };
+
+/// Lists the keys of a struct and of what it holds: "train.lr", "data.train[].files".
+struct KeyLister {
+  template <class T, class... Args>
+  void operator()(const char* name, const T&, std::string_view, const Args&...) {
+    keys.push_back(prefix + name);
+    inner<T>(keys.back());
+  }
+
+  template <class T>
+  void inner(const std::string& name) {
+    if constexpr (is_optional<T>) {
+      inner<typename T::value_type>(name);
+    } else if constexpr (is_vector<T>) {
+      inner<typename T::value_type>(name + "[]");
+    } else if constexpr (is_map<T>) {
+      inner<typename T::mapped_type>(name + ".<name>");
+    } else if constexpr (Visited<T>) {
+      KeyLister lister{keys, name + "."};
+      const T value{};
+      T::visit(value, lister);
+    }
+  }
+
+  std::vector<std::string>& keys;
+  std::string prefix;
+};
+
+template <Visited T>
+std::vector<std::string> key_names() {
+  std::vector<std::string> keys;
+  KeyLister lister{keys, ""};
+  const T value{};
+  T::visit(value, lister);
+  return keys;
+}
 
 template <class T>
 void read_struct(Reading& reading, const Json& object, const std::string& path, T& value);
