@@ -24,7 +24,8 @@ int run(const DomainConfig& config, const AppArguments& arguments) {
     throw hone::config::UsageError("--out is needed: the folder that the run writes");
   }
   const hone::paths::RunReport report = hone::paths::run_domain(
-      config, {"hone-domain", arguments.out, arguments.resume, hone::config::to_json(config)});
+      config, {"hone-domain", arguments.out, arguments.resume, hone::config::to_json(config),
+               arguments.force});
   std::cout << hone::paths::domain_table(report.json) << report.summary << std::endl;
   return hone::paths::exit_code(report);
 }
@@ -50,6 +51,7 @@ int main(int argc, char** argv) {
       argc, argv,
       {.name = "hone-domain",
        .summary = "Adapts a DeepSeek-family model to domains.",
-       .dump_data = true},
+       .dump_data = true,
+       .force = true},
       {.run = run, .plan = plan, .dump_data = dump_data});
 }

@@ -21,7 +21,9 @@ int run(const DynamicConfig& config, const AppArguments& arguments) {
     throw hone::config::UsageError("--out is needed: the folder that the run writes");
   }
   const hone::paths::RunReport report = hone::paths::run_dynamic(
-      config, {"hone-dynamic", arguments.out, arguments.resume, hone::config::to_json(config)},
+      config,
+      {"hone-dynamic", arguments.out, arguments.resume, hone::config::to_json(config),
+       arguments.force},
       {arguments.dry_run, arguments.replay, arguments.serve});
   std::cout << hone::paths::domain_table(report.json) << report.summary << std::endl;
   return hone::paths::exit_code(report);
@@ -49,6 +51,7 @@ int main(int argc, char** argv) {
       {.name = "hone-dynamic",
        .summary = "Tunes a DeepSeek-family model while controllers adapt the run.",
        .dump_data = true,
-       .control = true},
+       .control = true,
+       .force = true},
       {.run = run, .plan = plan, .dump_data = dump_data});
 }

@@ -15,7 +15,8 @@ import unittest
 RECIPES = pathlib.Path(__file__).resolve().parents[2] / "recipes"
 # A new knob is a key of the configuration, not a flag: style.md, JSON.
 ALL = {"config", "set", "out", "print-config", "schema", "help", "version", "resume", "plan", "dump-data"}
-FLAGS = {"hone-domain": ALL, "hone-static": ALL, "hone-dynamic": ALL | {"dry-run", "replay", "serve"}}
+FLAGS = {"hone-domain": ALL | {"force"}, "hone-static": ALL,
+         "hone-dynamic": ALL | {"force", "dry-run", "replay", "serve"}}
 BINARIES = None
 
 

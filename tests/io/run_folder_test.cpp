@@ -40,6 +40,29 @@ struct Warnings {
   ~Warnings() { set_log_sink(nullptr); }
 };
 
+TEST_CASE("a folder in which nothing was trained is free again") {
+  const TemporaryFolder root;
+  const std::string path = root.file("run");
+  { RunFolder::create(path, false).metrics().write({{"step", 0}, {"evaluation", Json::array()}}); }
+  {
+    RunFolder run = RunFolder::create(path, false);  // only the base was scored
+    run.metrics().rewind(-1);
+    run.metrics().write({{"step", 0}, {"evaluation", Json::array()}});
+    CHECK(read_json_lines(run.file("metrics.jsonl")).size() == 1);
+  }
+  std::ofstream(path + "/metrics.jsonl", std::ios::app) << "{\"step\": 1, \"lo";  // torn
+  { RunFolder::create(path, false).metrics().write({{"step", 1}, {"loss", 2.0}}); }
+  CHECK_THROWS_WITH(RunFolder::create(path, false), Catch::Contains("holds a run"));
+
+  const std::string scored = root.file("scored");
+  {
+    RunFolder run = RunFolder::create(scored, false);
+    run.metrics().write({{"step", 0}, {"evaluation", Json::array()}});
+    run.write_json(kReportFile, {{"path", "domain"}});
+  }
+  CHECK_THROWS_WITH(RunFolder::create(scored, false), Catch::Contains("holds a run"));
+}
+
 TEST_CASE("a run folder is made once and gone on with") {
   const TemporaryFolder root;
   const std::string path = root.file("runs/a");

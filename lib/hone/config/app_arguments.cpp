@@ -36,6 +36,7 @@ cxxopts::Options make_options(const AppInfo& info) {
     add("serve", "Show the run on a page at http://127.0.0.1:PORT; 0 takes any free port",
         cxxopts::value<int64_t>(), "PORT");
   }
+  if (info.force) add("force", "Begin even if the plan says that the memory does not suffice");
   add("print-config", "Print the configuration with every default, and leave");
   add("schema", "Print the JSON Schema of the configuration, and leave");
   add("h,help", "Print this and every key of the configuration, and leave");
@@ -49,6 +50,7 @@ std::vector<std::string> flags(const AppInfo& info) {
   if (info.resume) names.push_back("--resume");
   if (info.plan) names.push_back("--plan");
   if (info.dump_data) names.push_back("--dump-data");
+  if (info.force) names.push_back("--force");
   if (info.control) names.insert(names.end(), {"--dry-run", "--replay", "--serve"});
   return names;
 }
@@ -81,6 +83,9 @@ void check_together(const cxxopts::ParseResult& parsed, const AppArguments& argu
   if (arguments.resume) modes.emplace_back("--resume");
   if (modes.size() > 1) {
     throw UsageError(fmt::format("only one of {} can be done at a time", fmt::join(modes, ", ")));
+  }
+  if (arguments.force && !modes.empty() && !arguments.resume) {
+    throw UsageError(fmt::format("--force has no effect with {}", modes.front()));
   }
   if (arguments.dry_run && arguments.replay) {
     throw UsageError("only one of --dry-run, --replay can be done at a time");
@@ -128,6 +133,7 @@ AppArguments parse_arguments(int argc, const char* const* argv, const AppInfo& i
     arguments.plan = flag("plan");
     arguments.dump_data = text("dump-data");
     arguments.dry_run = flag("dry-run");
+    arguments.force = flag("force");
     arguments.replay = text("replay");
     if (parsed.count("serve")) arguments.serve = parsed["serve"].as<int64_t>();
     check_together(parsed, arguments);

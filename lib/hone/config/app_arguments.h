@@ -28,6 +28,7 @@ struct AppInfo {
   bool plan = true;
   bool dump_data = false;
   bool control = false;  ///< --dry-run, --replay, --serve
+  bool force = false;
 };
 
 /// The flags. A new knob is a key of the config, not a flag.
@@ -45,6 +46,7 @@ struct AppArguments {
   bool dry_run = false;                  ///< --dry-run: write decisions, change nothing
   std::optional<std::string> replay;     ///< --replay FILE: repeat the decisions of a run
   std::optional<int64_t> serve;          ///< --serve PORT: a live page
+  bool force = false;                    ///< --force: run although the plan says it does not fit
 };
 
 /// A command line that cannot be understood. what() says which argument, and the nearest flag.

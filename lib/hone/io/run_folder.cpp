@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
+#include <sstream>
 #include <utility>
 
 #include "hone/core/error.h"
@@ -43,19 +44,30 @@ Descriptor lock(const std::string& folder) {
   return file;
 }
 
-bool is_empty_file(const std::string& path) {
-  std::error_code error;
-  return fs::file_size(path, error) == 0;
+/// Whether the rows hold a step that was trained, or are not understood; the base's scores are those
+/// of step 0.
+bool holds_steps(const std::string& metrics) {
+  try {
+    std::istringstream rows(read_file(metrics));
+    for (std::string row; std::getline(rows, row);) {
+      if (rows.eof()) return false;  // torn
+      const Json json = parse_json(row, metrics);
+      if (!json.is_object() || json.value("step", Json(1)) != 0) return true;
+    }
+    return false;
+  } catch (const IoError&) {
+    return true;
+  }
 }
 
 /// What makes a folder unfit for a new run; "" if nothing does. A run that ended before its first
-/// row, for a wrong path in its recipe say, may be started again.
+/// step, for a wrong path in its recipe say, may be started again.
 std::string why_not_new(const std::string& folder) {
   const bool ours = path_exists(folder + "/" + kMetricsFile);
   const auto checkpoints = folder + "/" + kCheckpoints;
   std::error_code error;
   if (ours) {
-    const bool begun = !is_empty_file(folder + "/" + kMetricsFile) ||
+    const bool begun = holds_steps(folder + "/" + kMetricsFile) ||
                        path_exists(folder + "/" + kReportFile) ||
                        (path_exists(checkpoints) && !fs::is_empty(checkpoints, error));
     return begun ? "holds a run; go on with it by --resume, or choose another folder" : "";

@@ -23,6 +23,7 @@
 #include "hone/paths/base.h"
 #include "hone/paths/decoder_step.h"
 #include "hone/paths/domain_data.h"
+#include "hone/paths/domain_plan.h"
 #include "hone/paths/domain_report.h"
 #include "hone/paths/guard.h"
 #include "hone/paths/manifest.h"
@@ -72,10 +73,15 @@ class DomainRun {
  private:
   /// The report of the run in the folder, if it has ended.
   std::optional<RunReport> open_folder();
+  /// All that needs no weights, so that what is wrong with it shows within seconds: tokenizer,
+  /// vocabulary, data, and whether the run will fit.
+  void open_text();
+  void open_loader();
+  void check_plan();
   void open_base();
   void score_base();
-  void grow();
-  void open_data();
+  void grow_base();
+  void open_training();
   void write_manifest();
   train::Task make_task();
   /// Whether the run goes on after an evaluation: what the guard and the search say. Nothing
@@ -111,7 +117,7 @@ class DomainRun {
   io::RunFolder folder_;
   const DevicePlan device_;
   Guard guard_;
-  std::optional<RunTokenizer> tokenizer_;
+  std::optional<RunTokenizer> base_tokenizer_, tokenizer_;  // the same but for a grown vocabulary
   Base base_;
   std::vector<data::DatasetPtr> base_held_out_;  // under the base's tokenizer
   std::optional<text::GrowthResult> growth_;
@@ -140,15 +146,46 @@ std::optional<RunReport> DomainRun::open_folder() {
   return ended_report(folder_);
 }
 
-void DomainRun::open_base() {
-  tokenizer_ = cache_.tokenizer(config_);
+void DomainRun::open_text() {
+  if (!trial_) log_info(thread_count(config_.threads).text());
+  base_tokenizer_ = tokenizer_ = cache_.tokenizer(config_);
   train::StopSignal::check();
-  base_ = cache_.base(config_, tokenizer_->text, device_);
+  base_held_out_ = load_held_out(config_, *tokenizer_, cache_);
+  train::StopSignal::check();
+  if (config_.vocabulary.new_tokens > 0) {
+    growth_ = grow_vocabulary(config_, tokenizer_->text.tokenizer);
+    tokenizer_->text.tokenizer = growth_->tokenizer;
+    tokenizer_->grown = true;
+    log_info(fmt::format("vocabulary: {} new tokens", growth_->added.size()));
+    train::StopSignal::check();
+  }
+  if (config_.train.steps == 0) {
+    data_.held_out = base_held_out_;
+  } else {
+    data_ = load_domain_data(config_, *tokenizer_, cache_);
+    open_loader();
+  }
+  if (!trial_) check_plan();  // a search has judged its trials
+}
+
+void DomainRun::check_plan() {
+  const int64_t vocabulary = tokenizer_->text.tokenizer.vocab_size();
+  const int64_t added = growth_ ? std::ssize(growth_->added) : 0;
+  const Json base = base_config(config_, base_tokenizer_->text);
+  DomainPlan plan = predict_run({config_, base, vocabulary, added, data_, device_,
+                                 extension_.changes()});
+  extension_.plan(plan);
+  if (!context_.force) return require_fit(plan);
+  if (!plan.fits) log_warning("--force: the run begins although it does not fit:\n" + plan.text);
+}
+
+void DomainRun::open_base() {
+  train::StopSignal::check();
+  base_ = cache_.base(config_, base_tokenizer_->text, device_);
   if (const auto name = not_finite(base_.decoder)) {
     log_warning("the model's " + *name + " holds numbers that are not finite");
   }
   train::StopSignal::check();
-  base_held_out_ = load_held_out(config_, *tokenizer_, cache_);
 }
 
 void DomainRun::score_base() {
@@ -164,31 +201,16 @@ void DomainRun::score_base() {
   folder_.metrics().write(train::evaluation_row(evaluations_[0]));
 }
 
-void DomainRun::grow() {
-  if (config_.vocabulary.new_tokens == 0) return;
-  growth_ = grow_vocabulary(config_, tokenizer_->text.tokenizer);
+void DomainRun::grow_base() {
+  if (!growth_) return;
   model::NewRows rows;
   for (const text::GrownToken& token : growth_->added) rows.emplace_back(token.id, token.pieces);
-  tokenizer_->text.tokenizer = growth_->tokenizer;
-  tokenizer_->grown = true;
   model::resize_vocabulary(
       base_.decoder, std::max(base_.decoder->config().vocab_size, growth_->tokenizer.vocab_size()),
       rows);
-  log_info(fmt::format("vocabulary: {} new tokens", growth_->added.size()));
 }
 
-void DomainRun::open_data() {
-  if (!trial_ || trial_->save_model) write_tokenizer(*tokenizer_, tokenizer_folder());
-  data_ = load_domain_data(config_, *tokenizer_, cache_);
-  write_manifest();
-  if (config_.tuning == Tuning::kLora) {
-    std::vector<int64_t> token_rows;
-    if (growth_) {
-      for (const text::GrownToken& token : growth_->added) token_rows.push_back(token.id);
-    }
-    model::add_lora(base_.decoder, config_.lora, derive_seed(config_.seed, "lora"), token_rows);
-  }
-  base_.decoder->set_checkpointing(config_.memory.checkpoint_every);
+void DomainRun::open_loader() {
   std::shared_ptr<const data::Augmenter> augmenter;
   if (config_.data.augmentation.any()) {
     augmenter = std::make_shared<data::Augmenter>(config_.data.augmentation, tokenizer_->text,
@@ -200,6 +222,19 @@ void DomainRun::open_data() {
                           .temperature = config_.data.temperature,
                           .seed = derive_seed(config_.seed, "loader")},
       augmenter);
+}
+
+void DomainRun::open_training() {
+  if (!trial_ || trial_->save_model) write_tokenizer(*tokenizer_, tokenizer_folder());
+  write_manifest();
+  if (config_.tuning == Tuning::kLora) {
+    std::vector<int64_t> token_rows;
+    if (growth_) {
+      for (const text::GrownToken& token : growth_->added) token_rows.push_back(token.id);
+    }
+    model::add_lora(base_.decoder, config_.lora, derive_seed(config_.seed, "lora"), token_rows);
+  }
+  base_.decoder->set_checkpointing(config_.memory.checkpoint_every);
   step_ =
       std::make_unique<DecoderStep>(base_.decoder, domain_weights(config_.weights, data_.domains));
   parts_.emplace(RunParts{config_, base_.decoder, *loader_, *step_, data_, folder_, manifest_});
@@ -403,17 +438,16 @@ RunReport DomainRun::finish(train::Outcome outcome) {
 }
 
 train::Outcome DomainRun::work() {
+  open_text();
   open_base();
   if (!folder_.newest()) score_base();
   if (config_.train.steps == 0) {
-    data_.held_out = base_held_out_;
     write_manifest();
     return {};
   }
   train::StopSignal::check();
-  grow();
-  train::StopSignal::check();
-  open_data();
+  grow_base();
+  open_training();
   return train_all();
 }
 

@@ -41,14 +41,6 @@ struct TrialHooks {
 RunReport run_domain(const DomainConfig& config, const RunContext& context,
                      const TrialHooks* trial = nullptr, RunExtension* extension = nullptr);
 
-/// What may happen to a run beyond its recipe, for its plan: what controllers can turn on.
-struct PlanChanges {
-  bool branch_dropout = false;  ///< dropout of the blocks' branches
-  bool lora_dropout = false;    ///< dropout on the adapter's input
-  bool accumulates = false;     ///< more than one batch a step
-  bool keeps_all = false;       ///< no block is recomputed
-};
-
 /// What the run would do and need, as text for people; nothing is trained or written.
 struct DomainPlan {
   model::DecoderConfig decoder;  ///< the model that trains

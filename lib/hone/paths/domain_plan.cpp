@@ -1,4 +1,6 @@
 // What --plan and --dump-data show: the run up to where training would begin.
+#include "hone/paths/domain_plan.h"
+
 #include <fmt/format.h>
 
 #include <fstream>
@@ -8,7 +10,6 @@
 #include "hone/data/dump.h"
 #include "hone/kernels/segments.h"
 #include "hone/paths/base.h"
-#include "hone/paths/domain.h"
 #include "hone/paths/domain_data.h"
 #include "hone/paths/tokenizer_files.h"
 #include "hone/paths/vocabulary.h"
@@ -137,25 +138,33 @@ int64_t data_bytes(const DomainData& data) {
 DomainPlan plan_domain(const DomainConfig& config, RunCache* shared, const PlanChanges& changes) {
   RunCache own;
   const Prepared prepared = prepare(config, shared ? *shared : own);
-  model::DecoderConfig decoder =
-      model::DecoderConfig::from_json(prepared.base_config, "config.json");
-  decoder.vocab_size = std::max(decoder.vocab_size, prepared.tokenizer.text.tokenizer.vocab_size());
   const DevicePlan device = prepare_device(config.device, config.threads, config.seed);
+  return predict_run({config, prepared.base_config, prepared.tokenizer.text.tokenizer.vocab_size(),
+                      prepared.new_tokens, prepared.data, device, changes});
+}
+
+DomainPlan predict_run(const ReadRun& run) {
+  const DomainConfig& config = run.config;
+  const DevicePlan& device = run.device;
+  model::DecoderConfig decoder = model::DecoderConfig::from_json(run.base_config, "config.json");
+  decoder.vocab_size = std::max(decoder.vocab_size, run.vocabulary);
   const bool lora = config.tuning == Tuning::kLora;
   nn::LoraOptions adapter = config.lora;
-  if (changes.lora_dropout && adapter.dropout == 0) adapter.dropout = 0.1;  // any takes as much
-  const BatchShape batch = widest_batch(config, prepared.data);
-  DomainPlan plan{.decoder = decoder, .data = prepared.data};
+  if (run.changes.lora_dropout && adapter.dropout == 0) {
+    adapter.dropout = 0.1;  // any takes as much
+  }
+  const BatchShape batch = widest_batch(config, run.data);
+  DomainPlan plan{.decoder = decoder, .data = run.data};
   model::MemoryRequest request{
       .tokens_per_batch = config.data.tokens_per_batch,
       .documents = batch.documents,
       .longest = batch.longest,
       .bytes_per_element = static_cast<int64_t>(c10::elementSize(device.weights)),
-      .accumulation = config.train.accumulation + (changes.accumulates ? 1 : 0),
-      .checkpoint_every = changes.keeps_all ? 0 : config.memory.checkpoint_every,
-      .branch_dropout = changes.branch_dropout,
+      .accumulation = config.train.accumulation + (run.changes.accumulates ? 1 : 0),
+      .checkpoint_every = run.changes.keeps_all ? 0 : config.memory.checkpoint_every,
+      .branch_dropout = run.changes.branch_dropout,
       .lora = lora ? std::optional(adapter) : std::nullopt,
-      .token_rows = lora ? prepared.new_tokens : 0,
+      .token_rows = lora ? run.new_tokens : 0,
       .device = device.device};
   plan.memory = model::predict_memory(decoder, request);
   if (config.train.steps == 0) {  // scoring keeps nothing for a backward pass
@@ -164,7 +173,7 @@ DomainPlan plan_domain(const DomainConfig& config, RunCache* shared, const PlanC
                    .loss = training.loss,
                    .peak = training.weights + training.loss};
   }
-  request.tokens_per_batch = scored_at_once(config, prepared.data);
+  request.tokens_per_batch = scored_at_once(config, run.data);
   if (request.tokens_per_batch > config.data.tokens_per_batch) {
     // Scoring holds less at once than a step that keeps no more than one block's activations.
     request.documents = request.checkpoint_every = 1;
@@ -173,7 +182,7 @@ DomainPlan plan_domain(const DomainConfig& config, RunCache* shared, const PlanC
     plan.memory.peak = std::max(plan.memory.peak, scoring.weights + plan.memory.optimizer_states +
                                                       scoring.activations + scoring.loss);
   }
-  plan.text = describe_data(config, prepared.data);
+  plan.text = describe_data(config, run.data);
   for (const auto& [name, bytes] : plan.memory.items()) {
     plan.text += fmt::format("{:<24}{:>12}\n", name, train::format_bytes(bytes));
   }
@@ -181,15 +190,33 @@ DomainPlan plan_domain(const DomainConfig& config, RunCache* shared, const PlanC
   plan.process_bytes =
       plan.memory.peak +
       (plan.on_gpu ? kContextBytes
-                   : kProcessBytes + data_bytes(prepared.data) +
-                         kVocabularyEntryBytes * prepared.tokenizer.text.tokenizer.vocab_size());
+                   : kProcessBytes + data_bytes(run.data) + kVocabularyEntryBytes * run.vocabulary);
   plan.device_bytes = device_memory_bytes(device.device);
   plan.fits = plan.process_bytes <= plan.device_bytes;
   plan.text += fmt::format("{:<24}{:>12}\n", "process", train::format_bytes(plan.process_bytes));
   plan.text += fmt::format("this {} has {}: the run {}\n", plan.on_gpu ? "GPU" : "machine",
                            train::format_bytes(plan.device_bytes),
                            plan.fits ? "fits" : "does not fit");
+  plan.text += thread_count(config.threads).text() + "\n";
   return plan;
+}
+
+void add_to_plan(DomainPlan& plan, int64_t bytes, const std::string& what) {
+  if (bytes == 0) return;
+  plan.memory.peak += bytes;
+  plan.process_bytes += bytes;
+  plan.fits = plan.process_bytes <= plan.device_bytes;
+  plan.text += fmt::format("{} {} more: the run {}\n", what, train::format_bytes(bytes),
+                           plan.fits ? "fits" : "does not fit");
+}
+
+void require_fit(const DomainPlan& plan) {
+  if (plan.fits) return;
+  throw Error(
+      "the run needs more memory than there is:\n" + plan.text +
+      "smaller batches (data.tokens_per_batch, with train.accumulation for as many tokens a step), "
+      "recomputed blocks (memory.checkpoint_every) and tuning lora need less; --force starts it as "
+      "it is");
 }
 
 void dump_domain_data(const DomainConfig& config, const std::string& path, std::ostream& out) {

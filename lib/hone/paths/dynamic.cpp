@@ -11,6 +11,7 @@
 #include "hone/core/error.h"
 #include "hone/core/log.h"
 #include "hone/io/knob_text.h"
+#include "hone/paths/domain_plan.h"
 #include "hone/paths/manifest.h"
 #include "hone/paths/pruning.h"
 #include "hone/paths/run_knobs.h"
@@ -18,7 +19,6 @@
 #include "hone/serve/live_view.h"
 #include "hone/train/controller_board.h"
 #include "hone/train/decisions.h"
-#include "hone/train/progress.h"
 
 namespace hone::paths {
 namespace {
@@ -56,6 +56,8 @@ class Dynamics : public RunExtension {
   Dynamics(const DynamicConfig& config, const DynamicMode& mode) : config_(config), mode_(mode) {}
 
   void opened(const io::RunFolder& folder) override { mode_ = settle_mode(folder, mode_); }
+  PlanChanges changes() const override;
+  void plan(DomainPlan& plan) const override;
   void open(RunParts& parts) override;
   void attach(train::Task& task, kernels::FusedAdamW& optimizer) override;
   void close() override;
@@ -145,15 +147,15 @@ void Dynamics::report(Json& report) {
 }
 
 /// What the controllers may turn on that takes memory.
-PlanChanges changes_of(const DynamicConfig& config) {
-  const ControllersOptions& c = config.controllers;
+PlanChanges Dynamics::changes() const {
+  const ControllersOptions& c = config_.controllers;
   const auto ruled = [&](const char* knob) {
     return std::any_of(c.rules.begin(), c.rules.end(),
                        [&](const train::RuleOptions& rule) { return rule.set == knob; });
   };
   const bool moved = c.regularisation.enabled && c.regularisation.dropout_step > 0;
   const bool drops = ruled("dropout") || moved;
-  const bool lora = config.run.tuning == Tuning::kLora;
+  const bool lora = config_.run.tuning == Tuning::kLora;
   return {.branch_dropout = drops && !lora,
           .lora_dropout = drops && lora,
           .accumulates = ruled("accumulation"),
@@ -170,6 +172,13 @@ int64_t snapshots_of(const ControllersOptions& c) {
          (c.early_stopping.enabled && c.early_stopping.restore_best ? 1 : 0);
 }
 
+void Dynamics::plan(DomainPlan& plan) const {
+  const int64_t snapshots = snapshots_of(config_.controllers);
+  // Each the trained parameters and the optimiser's state of them.
+  add_to_plan(plan, snapshots * (plan.memory.gradients + plan.memory.optimizer_states),
+              fmt::format("{} snapshots of the controllers take", snapshots));
+}
+
 }  // namespace
 
 RunReport run_dynamic(const DynamicConfig& config, const RunContext& context,
@@ -184,16 +193,9 @@ RunReport run_dynamic(const DynamicConfig& config, const RunContext& context,
 }
 
 DomainPlan plan_dynamic(const DynamicConfig& config) {
-  DomainPlan plan = plan_domain(config.run, nullptr, changes_of(config));
-  const int64_t snapshots = snapshots_of(config.controllers);
-  if (snapshots > 0) {  // each the trained parameters and the optimiser's state of them
-    const int64_t bytes = snapshots * (plan.memory.gradients + plan.memory.optimizer_states);
-    plan.memory.peak += bytes;
-    plan.process_bytes += bytes;
-    plan.fits = plan.process_bytes <= plan.device_bytes;
-    plan.text += fmt::format("{} snapshots of the controllers take {} more: the run {}\n",
-                             snapshots, train::format_bytes(bytes), plan.fits ? "fits" : "does not fit");
-  }
+  const Dynamics dynamics(config, {});
+  DomainPlan plan = plan_domain(config.run, nullptr, dynamics.changes());
+  dynamics.plan(plan);
   plan.text += "controllers, in this order:";
   for (const auto& controller : make_controllers(config)) plan.text += " " + controller->name();
   plan.text += "\n";

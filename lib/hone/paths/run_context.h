@@ -12,6 +12,7 @@ struct RunContext {
   std::string out;      ///< run folder
   bool resume = false;  ///< go on with the run in it
   Json config;          ///< the resolved configuration, as config::to_json gives it
+  bool force = false;   ///< begin even if the plan says that the memory does not suffice
 };
 
 struct RunReport {

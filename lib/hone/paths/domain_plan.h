@@ -1,0 +1,31 @@
+/// What a run will need, said before it begins.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "hone/paths/device.h"
+#include "hone/paths/domain.h"
+
+namespace hone::paths {
+
+/// A run whose text has been read and whose weights have not.
+struct ReadRun {
+  const DomainConfig& config;
+  const Json& base_config;  ///< of base_config()
+  int64_t vocabulary = 0;   ///< entries of the tokenizer, grown ones included
+  int64_t new_tokens = 0;   ///< those of them that growth added
+  const DomainData& data;
+  const DevicePlan& device;
+  PlanChanges changes;
+};
+
+/// Throws: Error for adapter targets that the model lacks.
+DomainPlan predict_run(const ReadRun& run);
+
+/// Adds what a path holds beside the run of another, as a line that begins with `what`.
+void add_to_plan(DomainPlan& plan, int64_t bytes, const std::string& what);
+
+/// Throws: Error with the plan's text if it does not fit.
+void require_fit(const DomainPlan& plan);
+
+}  // namespace hone::paths
