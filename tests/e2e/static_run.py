@@ -115,6 +115,37 @@ class StaticRun(tiny_run.DataTest):
         self.assertEqual(rows[3]["params"], {"/train/lr": 0.0125, "/architecture/hidden_size": 16})
         self.assertEqual([row["number"] for row in rows if "hone:worker" in row["user"]], [3, 4])
 
+    def test_a_study_of_other_parameters_is_reported_and_its_best_recipe_says_what_it_lacks(self):
+        sweep = self.sweep("foreign", sweeps.recipe(self.folder, trials=4))
+        study = optuna.create_study(study_name="hone-static", storage=f"sqlite:///{self.folder / 'foreign.db'}")
+        study.optimize(lambda trial: trial.suggest_float("momentum", 0, 1) - 1000, n_trials=2)
+        study.enqueue_trial({"/train/lr": 5.0})
+        study.enqueue_trial({"momentum": 0.5})
+        sweep.database = self.folder / "foreign.db"
+        sweep.change(json.loads(sweep.recipe.read_text()) | {"study": {"storage": f"sqlite:///{sweep.database}"},
+                                                             "budget": {"trials": 6}})
+        done = self.finish(sweep)
+        self.assertEqual(sweeps.counted(sweep.trials()), {"COMPLETE": 4, "FAIL": 2})
+        report = sweep.report()
+        self.assertEqual(report["trials"]["failed"], 2)
+        self.assertEqual(list(report["best"]["params"]), ["momentum"])
+        self.assertRegex(report["notes"][0], "is not of this search: best.json is without .*: momentum")
+        self.assertIn(report["notes"][0], done.stdout)
+        for part in ("it was enqueued with /train/lr: 5.0 is not in 0.0001 .. 0.1, log",
+                     "it was enqueued with the parameter momentum, which this search has not"):
+            self.assertIn(part, done.stderr)
+        self.assertGreater(self.perplexity(sweep.out / "best.json", "foreign-again"), 1)
+
+    def test_a_study_that_keeps_a_parameter_otherwise_is_refused_before_trials_wait(self):
+        database = self.folder / "otherwise.db"
+        study = optuna.create_study(study_name="hone-static", storage=f"sqlite:///{database}")
+        study.optimize(lambda trial: trial.suggest_float("/train/lr", 0.1, 0.2), n_trials=1)
+        sweep = self.sweep("otherwise", sweeps.recipe(self.folder, study={"storage": f"sqlite:///{database}"}))
+        sweep.database = database
+        done = self.finish(sweep, code=2)
+        self.assertIn('/space["/train/lr"]: is 0.0001 .. 0.1, log here and 0.1 .. 0.2 in the study', done.stderr)
+        self.assertEqual(len(sweep.trials()), 1)
+
     def test_an_interrupted_sweep_goes_on_where_it_stopped(self):
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             with self.subTest(signal=number.name):

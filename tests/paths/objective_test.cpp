@@ -21,7 +21,8 @@ std::string refusal(Json json) {
 }
 
 double run(const std::string& command) {
-  return ObjectiveMeter({.metric = Metric::kCommand, .command = command}).command_value("/the model");
+  return *ObjectiveMeter({.metric = Metric::kCommand, .command = command})
+              .command_value("/the model");
 }
 
 }  // namespace
@@ -62,4 +63,16 @@ TEST_CASE("A command's last line is its value") {
                                             Catch::Contains("twelve"));
   CHECK_THROWS_WITH(run("true"), Catch::Contains("must print a number"));
   CHECK_THROWS_WITH(run("echo 1; exit 4"), Catch::Contains("exit code 4"));
+  CHECK_THROWS_WITH(run("echo no disk >&2; exit 1"), Catch::Contains("it says: no disk"));
+  CHECK_THROWS_WITH(run("kill -9 $$"), Catch::Contains("signal 9"));
+}
+
+TEST_CASE("A command that takes too long, or that is asked to stop, is ended") {
+  const ObjectiveMeter meter(
+      {.metric = Metric::kCommand, .command = "sleep 600; echo 1", .timeout_seconds = 0.1});
+  CHECK_THROWS_WITH(meter.command_value("m"), Catch::Contains("longer than 0.1 s"));
+  const ObjectiveMeter endless({.metric = Metric::kCommand, .command = "sleep 600; echo 1"});
+  CHECK_FALSE(endless.command_value("m", [] { return true; }));
+  CHECK_THAT(refusal({{"metric", "loss"}, {"timeout_seconds", 5}}),
+             Catch::Contains("/timeout_seconds: has no effect with metric loss"));
 }

@@ -70,6 +70,14 @@ TEST_CASE("A space's names and values are checked against the recipe") {
   CHECK_THAT(problems({{"/about/x", {.low = 0, .high = 1}}}), Catch::Contains("does not point to a key"));
 }
 
+TEST_CASE("Keys that change nothing in a trial cannot be searched") {
+  CHECK_THAT(problems({{"/threads", {.type = tune::ParameterType::kInt, .low = 1, .high = 4}}}),
+             Catch::Contains("cannot be searched: the workers share the machine's threads"));
+  CHECK_THAT(
+      problems({{"/train/save_every", {.type = tune::ParameterType::kInt, .low = 1, .high = 4}}}),
+      Catch::Contains("trials keep no checkpoints"));
+}
+
 TEST_CASE("Values that are wrong only beside others are left to the judge") {
   Json json = {{"about", "a"},
                {"architecture", {{"hidden_size", 64}, {"num_attention_heads", 4}}},

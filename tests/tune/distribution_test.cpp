@@ -88,3 +88,12 @@ TEST_CASE("Membership and size") {
   CHECK_FALSE(compatible(FloatDistribution{1, 2, true}, FloatDistribution{1, 2}));
   CHECK(compatible(IntDistribution{1, 2}, IntDistribution{1, 5}));
 }
+
+TEST_CASE("A distribution is described in words, not as it is stored") {
+  CHECK(describe(FloatDistribution{1e-5, 1e-3, true}) == "1e-5 .. 0.001, log");
+  CHECK(describe(FloatDistribution{0, 0.5, false, 0.25}) == "0 .. 0.5, in steps of 0.25");
+  CHECK(describe(IntDistribution{4, 64, true}) == "4 .. 64, integer, log");
+  CHECK(describe(IntDistribution{8, 32, false, 8}) == "8 .. 32, integer, in steps of 8");
+  CHECK(describe(FloatDistribution{1e20, 1e20}) == "1e+20");
+  CHECK(describe(CategoricalDistribution{{"cosine", 2, nullptr, 0.5}}) == "cosine, 2, null, 0.5");
+}

@@ -131,3 +131,51 @@ TEST_CASE("A NaN objective is a failed trial, nothing is lost") {
   CHECK(search.tell(*trial, TrialState::kComplete, {std::nan("")}) == TrialState::kFail);
   CHECK(search.enqueue(1) == 1);
 }
+
+TEST_CASE("An enqueued point that is none of the space fails with its reason, and the search goes on") {
+  Fixture f;
+  const Json points[] = {{{"x", 5}}, {{"x", "a"}}, {{"y", 0.5}}, {{"x", 0.5}}};
+  for (const Json& point : points) {
+    Trial waiting;
+    waiting.state = TrialState::kWaiting;
+    waiting.system_attrs[kFixedParams] = point;
+    f.storage->create_trial(f.study.id, &waiting);
+  }
+  Search search = f.search();
+  const auto good = search.ask();
+  REQUIRE(good);
+  CHECK(good->number == 3);
+  const auto trials = f.storage->trials(f.study.id);
+  const auto reason = [&](size_t i) {
+    CHECK(trials[i]->state == TrialState::kFail);
+    return trials[i]->user_attrs.at(kError).get<std::string>();
+  };
+  CHECK(reason(0) == "it was enqueued with x: 5 is not in 0 .. 1");
+  CHECK(reason(1) == "it was enqueued with x: \"a\" is not in 0 .. 1");
+  CHECK(reason(2) == "it was enqueued with the parameter y, which this search has not");
+}
+
+TEST_CASE("A trial that was interrupted is told apart from one that failed") {
+  Fixture f;
+  Search search = f.search();
+  search.enqueue(2);
+  const auto lost = *search.ask();
+  f.storage->fail_and_retry(lost.id, {});
+  search.tell(*search.ask(), TrialState::kFail);
+  const auto trials = f.storage->trials(f.study.id);
+  const auto again = tried_again(trials);
+  CHECK(again == std::map<int64_t, int64_t>{{0, 2}});
+  CHECK(standing(*trials[0], again) == "interrupted");
+  CHECK(standing(*trials[1], again) == "failed");
+  CHECK(standing(*trials[2], again) == "waiting");
+}
+
+TEST_CASE("A worker's marks are on the trials that it claims") {
+  Fixture f;
+  Search search(*f.storage, f.study, f.space, f.sampler, nullptr, {},
+                {.worker = "here:1", .marks = {{"mark", "m"}}});
+  search.enqueue(1);
+  const auto trial = search.ask();
+  CHECK(trial->user_attrs.at("mark") == "m");
+  CHECK(trial->user_attrs.at(kWorker) == "here:1");
+}

@@ -91,7 +91,9 @@ TrialForecast forecast(const DomainConfig& config, RunCache& cache) {
           training * steps + scoring * evaluations(config.train)};
 }
 
-double measure_seconds_per_flop(const DomainConfig& config, RunCache& cache) {
+double measure_seconds_per_flop(
+    const DomainConfig& config, RunCache& cache,
+    const std::function<void(model::Decoder&, const RunTokenizer&)>& trained) {
   constexpr int kSteps = 6;
   DomainConfig probe = config;
   probe.train.steps = kSteps;
@@ -101,8 +103,7 @@ double measure_seconds_per_flop(const DomainConfig& config, RunCache& cache) {
   probe.guard = {};
   const std::string folder =
       io::temporary_name((std::filesystem::temp_directory_path() / "hone-step").string());
-  const TrialHooks hooks{cache, [](const train::Evaluation&) { return true; },
-                         [](model::Decoder&, const RunTokenizer&) {}};
+  const TrialHooks hooks{cache, [](const train::Evaluation&) { return true; }, trained};
   run_domain(probe, {"hone-static", folder, false, config::to_json(probe)}, &hooks);
   std::vector<double> seconds;
   std::ifstream metrics(folder + "/" + io::kMetricsFile);

@@ -1,6 +1,7 @@
 /// What a trial will need, and whether it may run at all.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,8 +39,12 @@ TrialForecast forecast(const DomainConfig& config, RunCache& cache);
 double step_flops(const model::DecoderConfig& config, double tokens, double length,
                   bool lora, int64_t checkpoint_every);
 
-/// Seconds that the recipe's training takes a FLOP, measured on a few steps (their median).
-double measure_seconds_per_flop(const DomainConfig& config, RunCache& cache);
+/// Seconds that the recipe's training takes a FLOP, measured on a few steps (their median). `trained`
+/// gets the model after them.
+double measure_seconds_per_flop(
+    const DomainConfig& config, RunCache& cache,
+    const std::function<void(model::Decoder&, const RunTokenizer&)>& trained =
+        [](model::Decoder&, const RunTokenizer&) {});
 
 struct BudgetOptions;
 /// What a budget allows each of its workers.

@@ -7,10 +7,11 @@
 #include <array>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 
 #include "hone/core/error.h"
+#include "hone/core/log.h"
+#include "hone/core/process.h"
 #include "hone/model/pruning.h"
 #include "hone/serve/generate.h"
 #include "hone/serve/log_likelihood.h"
@@ -128,6 +129,7 @@ void ObjectiveOptions::validate(Validation& v) const {
     if (!direction) v.problem("direction", "is needed " + with);
   } else {
     v.no_effect("command", with);
+    v.no_effect("timeout_seconds", with);
   }
 }
 
@@ -223,37 +225,32 @@ double ObjectiveMeter::accuracy(const TrainedTrial& trial) const {
   return right / static_cast<double>(choices_.size());
 }
 
-double ObjectiveMeter::command_value(const std::string& model_folder) const {
-  const std::string& command = *options_.command;
-  std::string quoted = "'";
-  for (const char c : model_folder) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  quoted += "'";
-  const std::string line = "set -- " + quoted + "; " + command;
-  FILE* pipe = popen(line.c_str(), "r");
-  if (!pipe) throw Error("the objective's command could not be started: " + command);
-  std::string output;
-  std::array<char, 4096> buffer;
-  for (size_t n; (n = fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) {
-    output.append(buffer.data(), n);
-    if (output.size() > (1 << 20)) output.erase(0, output.size() - (1 << 16));
-  }
-  const int status = pclose(pipe);
-  while (!output.empty() && std::isspace(static_cast<unsigned char>(output.back()))) {
-    output.pop_back();
-  }
-  const std::string last = output.substr(output.find_last_of('\n') + 1);
+std::optional<double> ObjectiveMeter::command_value(const std::string& model_folder,
+                                                    const std::function<bool()>& stop) const {
+  const ProcessResult result = run_process({"sh", "-c", *options_.command, "sh", model_folder},
+                                           {.seconds = options_.timeout_seconds, .stop = stop});
+  if (result.end == ProcessResult::End::kStopped) return std::nullopt;
+  const std::string last = result.output.substr(result.output.find_last_of('\n') + 1);
   const std::string shown = last.substr(0, 200);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-    throw Error(fmt::format("the objective's command failed ({} {}): {}",
-                            WIFEXITED(status) ? "exit code" : "signal",
-                            WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), shown));
+  const std::string said = result.error.empty() ? "" : "; it says: " + result.error;
+  if (result.end == ProcessResult::End::kTimedOut) {
+    throw Error(fmt::format("the objective's command took longer than {} s (timeout_seconds): {}{}",
+                            options_.timeout_seconds, shown, said));
+  }
+  if (result.status != 0) {
+    const int code = WEXITSTATUS(result.status);
+    throw Error(fmt::format("the objective's command failed ({}): {}{}",
+                            WIFEXITED(result.status) ? fmt::format("exit code {}", code)
+                                                     : describe_status(result.status),
+                            shown, said));
   }
   char* end = nullptr;
   const double value = std::strtod(last.c_str(), &end);
   if (last.empty() || *end != '\0') {
     throw Error("the objective's command must print a number on its last line, got \"" + shown +
-                "\"");
+                "\"" + said);
   }
+  if (!said.empty()) log_info("the objective's command" + said.substr(1));
   return value;
 }
 

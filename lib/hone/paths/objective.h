@@ -1,6 +1,7 @@
 /// What a search optimises, measured on a trained model.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -53,6 +54,7 @@ struct ObjectiveOptions {
   bool rouge_stemmer = false;
   bool length_normalised = false;
   std::optional<std::string> command;
+  double timeout_seconds = 0;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
@@ -74,6 +76,9 @@ struct ObjectiveOptions {
     v("command", self.command,
       "Program run through the shell with the model's folder as $1; the last line it prints is the "
       "value.");
+    v("timeout_seconds", self.timeout_seconds,
+      "Time after which the command is ended and the trial fails; 0 sets no bound.",
+      Range{0, 1e7});
   }
   void validate(Validation& v) const;
 };
@@ -106,11 +111,15 @@ class ObjectiveMeter {
   ///   parameters  of the model, adapters worked in
   std::optional<double> model_value(const TrainedTrial& trial) const;
 
-  /// Runs the user's command on a saved model. Throws: Error with the end of its output if it fails
-  /// or its last line is no number.
-  double command_value(const std::string& model_folder) const;
+  /// Runs the user's command on a saved model; nullopt if `stop`, asked while it runs, ended it.
+  /// Throws: Error with the end of its output if it fails, takes longer than timeout_seconds, or its
+  /// last line is no number.
+  std::optional<double> command_value(const std::string& model_folder,
+                                      const std::function<bool()>& stop = {}) const;
 
   const ObjectiveOptions& options() const { return options_; }
+  /// Rows that are measured: questions or texts; 0 for other metrics.
+  int64_t rows() const { return std::ssize(texts_) + std::ssize(choices_); }
 
  private:
   double text_value(const TrainedTrial& trial) const;

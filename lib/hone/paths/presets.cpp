@@ -52,8 +52,10 @@ tune::ParameterOptions batch(const StaticConfig& config, RunCache& cache) {
 void resolve_presets(StaticConfig& config, RunCache& cache) {
   if (config.presets.empty()) return;
   const TrialForecast base = forecast(config.base, cache);
-  for (const Preset preset : config.presets) {
-    switch (preset) {
+  std::vector<Problem> problems;
+  for (size_t i = 0; i < config.presets.size(); ++i) {
+    const size_t before = config.space.size();
+    switch (config.presets[i]) {
       case Preset::kLearningRate:
         config.space.try_emplace("/train/lr", learning_rate(config, base));
         break;
@@ -70,7 +72,11 @@ void resolve_presets(StaticConfig& config, RunCache& cache) {
         config.space.try_emplace("/data/tokens_per_batch", batch(config, cache));
         break;
     }
+    if (config.space.size() > before) continue;
+    problems.push_back({"/presets/" + std::to_string(i),
+                        "adds nothing: the space has its parameters already; remove it"});
   }
+  if (!problems.empty()) throw ConfigError(std::move(problems));
 }
 
 }  // namespace hone::paths

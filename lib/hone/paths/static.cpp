@@ -28,9 +28,12 @@
 #include "hone/io/run_folder.h"
 #include "hone/paths/device.h"
 #include "hone/paths/domain_data.h"
+#include "hone/paths/feasibility.h"
+#include "hone/paths/running_trials.h"
 #include "hone/paths/static_report.h"
 #include "hone/paths/static_worker.h"
 #include "hone/train/stop_signal.h"
+#include "hone/tune/random_sampler.h"
 #include "hone/tune/samplers.h"
 #include "hone/tune/search.h"
 
@@ -69,6 +72,40 @@ void resolve(StaticConfig& config, tune::Storage& storage, RunCache& cache) {
   config = config::read_config<StaticConfig>(json);
 }
 
+/// A search as today's recipes would write it: keys that came since stand at their defaults.
+Json completed(const Json& search) {
+  if (!search.is_object()) return search;
+  try {
+    return identity(config::read_config<StaticConfig>(search));
+  } catch (const ConfigError&) {
+    return search;  // rules have become stricter since
+  }
+}
+
+/// Parameters of the space that the study, begun by whomever, holds as something else: no trial of
+/// this search could be stored in it.
+std::vector<Problem> check_parameters(const StaticConfig& config, const std::string& study,
+                                      const std::vector<tune::TrialPtr>& trials) {
+  const tune::Space space(config.space, "/space");
+  std::vector<Problem> problems;
+  for (const std::string& name : space.names()) {
+    for (const tune::TrialPtr& trial : trials) {
+      const tune::Param* param = trial->param(name);
+      if (!param) continue;
+      if (!tune::compatible(param->distribution, space.distribution(name))) {
+        problems.push_back(
+            {"/space/" + pointer_step(name),
+             fmt::format("is {} here and {} in the study \"{}\": a study keeps a parameter's type, "
+                         "log and choices; give this search another study.name or --out",
+                         tune::describe(space.distribution(name)),
+                         tune::describe(param->distribution), study)});
+      }
+      break;  // the others of the study are like it
+    }
+  }
+  return problems;
+}
+
 /// The study of the recipe, made or found. Throws: ConfigError if it searches something else.
 std::pair<tune::Study, bool> open_study(tune::Storage& storage, const StaticConfig& config) {
   const std::string& name = config.study.name;
@@ -89,18 +126,40 @@ std::pair<tune::Study, bool> open_study(tune::Storage& storage, const StaticConf
   }
   const Json mine = identity(config);
   const auto theirs = study->user_attrs.find(kSearchAttr);
-  if (theirs == study->user_attrs.end()) {
-    storage.set_study_attr(study->id, kSearchAttr, mine);
-    return {*study, made};
-  }
-  std::vector<Problem> problems;
-  for (const Json& change : Json::diff(theirs->second, mine)) {
-    problems.push_back({change.at("path"), "differs from the search that the study \"" + name +
-                                               "\" was begun with; give this one another "
-                                               "study.name or --out"});
+  const std::vector<tune::TrialPtr> trials = storage.trials(study->id);
+  std::vector<Problem> problems = check_parameters(config, name, trials);
+  if (theirs != study->user_attrs.end() && !trials.empty()) {
+    for (const Json& change : Json::diff(completed(theirs->second), mine)) {
+      problems.push_back({change.at("path"), "differs from the search that the study \"" + name +
+                                                 "\" was begun with; give this one another "
+                                                 "study.name or --out"});
+    }
   }
   if (!problems.empty()) throw ConfigError(std::move(problems));
+  // A search that ended before its first trial leaves nothing that another could not belong to.
+  if (theirs == study->user_attrs.end() || trials.empty()) {
+    storage.set_study_attr(study->id, kSearchAttr, mine);
+  }
   return {*study, made};
+}
+
+/// Throws: Error if no point of the space may run, before trials wait for one.
+void check_feasible(const StaticConfig& config, const tune::Space& space, RunCache& cache) {
+  DomainConfig base = config.base;
+  base.threads = 1;  // OpenMP's threads would be missing in the forks
+  const FeasibilityJudge judge(base, trial_limits(config.budget), cache);
+  tune::RandomSampler random(static_cast<uint64_t>(config.sampler.seed));
+  const tune::StudyView study{"", directions(config), {}};
+  const int64_t draws = tune::SearchOptions{}.max_draws;
+  std::string reason;
+  for (int64_t i = 0; i < draws; ++i) {
+    tune::Trial trial;
+    const tune::Feasibility point = judge.judge(tune::suggest(space, random, study, trial));
+    if (point.feasible()) return;
+    reason = point.reason;
+  }
+  throw Error(fmt::format("no feasible point in {} draws of the space; the last was refused: {}",
+                          draws, reason));
 }
 
 /// The grid's points in an order that the seed decides, so that a part of it is spread over it.
@@ -172,6 +231,8 @@ class Supervisor {
 
  private:
   void prepare();
+  /// Says at once which trials of other processes the search waits for, and how long.
+  void tell_waits(tune::Storage& storage);
   void start_worker();
   /// Takes note of workers that ended; stops the search when they get nowhere.
   void reap();
@@ -228,6 +289,14 @@ void Supervisor::prepare() {
   const auto choice = sampler_choice(config_, space);
   log_info(fmt::format("study \"{}\" in {}: sampler {} ({})", study_.name, url_,
                        enum_name(choice.kind), choice.reason));
+  log_info(fmt::format("{} worker{}, {} a trial", config_.budget.workers,
+                       config_.budget.workers == 1 ? "" : "s",
+                       ThreadCount{worker_.threads, thread_count(config_.base.threads).reason}
+                           .text()));
+  retry_ended(*storage, study_.id, retry_options(config_.study));
+  tell_waits(*storage);
+  const bool forks_share = config_.base.device == DeviceChoice::kCpu || !built_with_cuda();
+  if (forks_share) check_feasible(config_, space, cache_);
   const auto sampler = tune::make_sampler(config_.sampler, choice.kind, space);
   tune::Search search(*storage, study_, space, *sampler, nullptr, {}, {});
   const int64_t added = choice.kind == tune::SamplerKind::kGrid
@@ -235,8 +304,12 @@ void Supervisor::prepare() {
                                                     config_.budget.trials)
                             : search.enqueue(config_.budget.trials);
   if (!made) log_info(fmt::format("the study goes on: {} trials are added", added));
-  if (config_.base.device == DeviceChoice::kCpu || !built_with_cuda()) {
-    warm_cache(config_, cache_);  // a CUDA context would not outlive a fork
+  if (forks_share) warm_cache(config_, cache_);  // a CUDA context would not outlive a fork
+}
+
+void Supervisor::tell_waits(tune::Storage& storage) {
+  for (const std::string& line : waited_for(storage, study_.id, retry_options(config_.study))) {
+    log_info(line);
   }
 }
 
@@ -296,6 +369,7 @@ void Supervisor::stop() {
 /// process that died, which shows after the grace. Their ends are part of the report.
 bool Supervisor::others_run() {
   if (idle_since_ == 0) idle_since_ = now();
+  retry_ended(*storage_, study_.id, retry_options(config_.study));
   storage_->fail_stale(study_.id, retry_options(config_.study));
   int64_t running = 0;
   for (const tune::TrialPtr& trial : storage_->trials(study_.id)) {
@@ -305,9 +379,7 @@ bool Supervisor::others_run() {
     running += trial->user_attrs.contains(tune::kWorker) ||
                now() < idle_since_ + config_.study.grace_seconds;
   }
-  if (running > 0 && running != others_) {
-    log_info(fmt::format("waiting for {} trials that other processes run, or ran", running));
-  }
+  if (running > 0 && running != others_) tell_waits(*storage_);
   others_ = running;
   return running > 0;
 }
@@ -330,10 +402,11 @@ void Supervisor::watch() {
 
 void Supervisor::tell_progress() {
   const tune::StudyView view{study_.name, study_.directions, storage_->trials(study_.id)};
+  const auto again = tune::tried_again(view.trials);
   bool news = false;
   for (const tune::TrialPtr& trial : view.trials) {
     if (!tune::finished(trial->state) || !told_.insert(trial->number).second) continue;
-    log_info(trial_line(*trial));
+    log_info(trial_line(*trial, again));
     news = true;
   }
   if (!news || now() < next_table_) return;
@@ -344,11 +417,13 @@ void Supervisor::tell_progress() {
 /// Runs of the best trial and of the base by several seeds, in a process of their own.
 int Supervisor::run_finals(const Json& report) {
   if (config_.final.seeds == 0 || report.at("best").is_null()) return 0;
+  auto recipe = read_best(folder_.path());
+  if (!recipe) return 0;  // the report's notes say why
   log_info(fmt::format("final runs: the best trial and the base recipe by {} seeds each",
                        config_.final.seeds));
   storage_.reset();
-  DomainConfig best = read_best(folder_.path());
-  best.threads = detect_hardware().cores;
+  DomainConfig best = *std::move(recipe);
+  best.threads = thread_count(config_.base.threads).count;  // one runs at a time
   const pid_t child = spawn(folder_.file("workers.log"), [&] {
     return run_final_seeds(config_, best, folder_.path(), cache_);
   });

@@ -32,6 +32,11 @@ void check_objectives(const StaticConfig& config, Validation& v) {
   }
 }
 
+bool scored_on_the_way(const StaticConfig& config) {
+  return !config.objectives.empty() && (config.objectives[0].metric == Metric::kPerplexity ||
+                                        config.objectives[0].metric == Metric::kLoss);
+}
+
 }  // namespace
 
 void StudyOptions::validate(Validation& v) const {
@@ -54,13 +59,12 @@ void StaticConfig::validate(Validation& v) const {
   if (base.train.steps == 0) v.problem("base/train/steps", "must be above 0: a trial trains");
   if (objectives.empty()) v.problem("objectives", "must hold at least one objective");
   check_objectives(*this, v);
-  const bool guided = !objectives.empty() && (objectives[0].metric == Metric::kPerplexity ||
-                                              objectives[0].metric == Metric::kLoss);
   const bool pruned = pruner.kind != tune::PrunerKind::kNone || pruner.patient;
-  if (pruned && v.is_set("pruner") && (!guided || base.train.eval_every == 0)) {
+  if (pruned && v.is_set("pruner") && !sees_trials(*this)) {
     v.problem("pruner",
-              guided ? "needs base.train.eval_every above 0 to see trials on their way"
-                     : "needs perplexity or loss as the first objective to see trials on their way");
+              scored_on_the_way(*this)
+                  ? "needs base.train.eval_every above 0 to see trials on their way"
+                  : "needs perplexity or loss as the first objective to see trials on their way");
   }
   try {
     const tune::Space checked(space, "/space");
@@ -110,6 +114,10 @@ void check_files(const StaticConfig& config) {
   if (!problems.empty()) throw ConfigError(std::move(problems));
 }
 
+bool sees_trials(const StaticConfig& config) {
+  return scored_on_the_way(config) && config.base.train.eval_every > 0;
+}
+
 tune::RetryOptions retry_options(const StudyOptions& study) {
   return {study.grace_seconds, study.max_retries};
 }
@@ -126,7 +134,7 @@ tune::SamplerChoice sampler_choice(const StaticConfig& config, const tune::Space
   return tune::choose_sampler(
       config.sampler, space,
       {config.budget.trials, config.objectives.size(),
-       config.pruner.kind != tune::PrunerKind::kNone && config.base.train.eval_every > 0});
+       config.pruner.kind != tune::PrunerKind::kNone && sees_trials(config)});
 }
 
 }  // namespace hone::paths

@@ -99,7 +99,7 @@ struct StaticConfig {
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
-    v("about", self.about, "What the search shows and the command that runs it.", Required{});
+    v("about", self.about, "What the search shows and the command that runs it.");
     v("base", self.base, "The recipe of one trial, as hone-domain reads it.");
     v("space", self.space, "What is searched: keys of the base, as JSON pointers.");
     v("presets", self.presets,
@@ -118,6 +118,9 @@ struct StaticConfig {
 
 /// Throws: ConfigError naming every file of the recipe that is not there.
 void check_files(const StaticConfig& config);
+
+/// Whether a pruner learns anything of a trial before its end.
+bool sees_trials(const StaticConfig& config);
 
 /// How trials of dead workers are treated.
 tune::RetryOptions retry_options(const StudyOptions& study);

@@ -2,11 +2,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 #include <map>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "hone/config/writer.h"
+#include "hone/core/hardware.h"
 #include "hone/core/page.h"
 #include "hone/paths/feasibility.h"
 #include "hone/paths/static.h"
@@ -59,6 +63,115 @@ Survey survey(const StaticConfig& config, const tune::Space& space, RunCache& ca
   return result;
 }
 
+/// What an objective costs each trial beyond its training and its evaluations.
+struct ObjectiveCost {
+  std::string text;    ///< for people
+  double seconds = 0;  ///< as far as it is known
+};
+
+/// Measures one row of each objective on a model, scaled to all of them.
+class CostMeter {
+ public:
+  explicit CostMeter(const std::vector<ObjectiveOptions>& objectives) {
+    for (const ObjectiveOptions& options : objectives) {
+      ObjectiveOptions first = options;
+      first.max_rows = 1;
+      all_.emplace_back(options);
+      first_.emplace_back(std::move(first));
+      seconds_.push_back(0);
+    }
+  }
+
+  void measure(model::Decoder& decoder, const RunTokenizer& tokenizer) {
+    for (size_t i = 0; i < first_.size(); ++i) {
+      const auto begin = std::chrono::steady_clock::now();
+      if (!first_[i].model_value({decoder, tokenizer})) continue;
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+      seconds_[i] = took.count() * static_cast<double>(std::max<int64_t>(1, all_[i].rows()));
+    }
+  }
+
+  ObjectiveCost cost(size_t i) const {
+    const ObjectiveOptions& options = all_[i].options();
+    const std::string about = "about " + format_duration(seconds_[i]) + " a trial";
+    const auto counted = [](int64_t n, const char* what) {
+      return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
+    };
+    switch (options.metric) {
+      case Metric::kPerplexity:
+      case Metric::kLoss:
+        return {"of the evaluations, whose time is a trial's own"};
+      case Metric::kStepTime:
+        return {"of the training, at no cost"};
+      case Metric::kCommand:
+        return {"its command is not run by a plan; what it takes comes on top"};
+      case Metric::kParameters:
+      case Metric::kLatency:
+        return {about, seconds_[i]};
+      case Metric::kAccuracy:
+        return {counted(all_[i].rows(), "question") + ", " + about, seconds_[i]};
+      default:
+        return {fmt::format("{} of up to {} tokens, {}", counted(all_[i].rows(), "text"),
+                            options.generation.max_new_tokens, about),
+                seconds_[i]};
+    }
+  }
+
+ private:
+  std::vector<ObjectiveMeter> all_, first_;
+  std::vector<double> seconds_;
+};
+
+/// The help of a struct's field of that name.
+class HelpFinder {
+ public:
+  explicit HelpFinder(std::string name) : name_(std::move(name)) {}
+  template <class T, class... Args>
+  void operator()(const char* name, const T&, std::string_view help, const Args&...) {
+    if (name == name_) found = help;
+  }
+  std::string found;
+
+ private:
+  const std::string name_;
+};
+
+std::string describe_pruner(const StaticConfig& config) {
+  const tune::PrunerOptions& options = config.pruner;
+  const std::string kind = enum_name(options.kind);
+  if (options.kind == tune::PrunerKind::kNone && !options.patient) {
+    return "pruner none: every trial runs to its end\n";
+  }
+  if (!sees_trials(config)) {
+    return "pruner none: nothing is known of a trial before its end, as its first objective is "
+           "neither perplexity nor loss, or base.train.eval_every is 0\n";
+  }
+  HelpFinder help(options.kind == tune::PrunerKind::kNone ? "patient" : kind);
+  tune::PrunerOptions::visit(options, help);
+  std::string text = fmt::format("pruner {}: {}", kind, help.found);
+  if (options.patient && options.kind != tune::PrunerKind::kNone) {
+    text += " Only where a trial has not improved for a while.";
+  }
+  return text + "\n";
+}
+
+std::string describe_space(const tune::SpaceOptions& options, const tune::Space& space) {
+  std::string text;
+  for (const std::string& name : space.names()) {
+    text += fmt::format("  {:<32} {}", name, tune::describe(space.distribution(name)));
+    for (const auto& [parent, values] : options.at(name).when) {
+      std::string list;
+      for (const Json& value : values) {
+        list += (list.empty() ? "" : " or ") +
+                (value.is_string() ? value.get<std::string>() : value.dump());
+      }
+      text += fmt::format(", where {} is {}", parent, list);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 StaticPlan plan_static(const StaticConfig& recipe) {
@@ -71,7 +184,11 @@ StaticPlan plan_static(const StaticConfig& recipe) {
   DomainConfig base = config.base;
   const int64_t workers = config.budget.workers;
   base.threads = worker_threads(config);
-  const double seconds_per_flop = measure_seconds_per_flop(base, cache);
+  CostMeter meter(config.objectives);
+  const double seconds_per_flop = measure_seconds_per_flop(
+      base, cache, [&](model::Decoder& decoder, const RunTokenizer& tokenizer) {
+        meter.measure(decoder, tokenizer);
+      });
   const Survey points = survey(config, space, cache, seconds_per_flop);
   int64_t trials = config.budget.trials;
   if (choice.kind == tune::SamplerKind::kGrid) {
@@ -80,9 +197,18 @@ StaticPlan plan_static(const StaticConfig& recipe) {
 
   StaticPlan plan{.feasible = points.feasible > 0};
   plan.text = fmt::format("sampler {}: {}\n", enum_name(choice.kind), choice.reason);
-  for (const std::string& name : space.names()) {
-    plan.text += fmt::format("  {:<32} {}\n", name, tune::distribution_text(space.distribution(name)));
+  plan.text += describe_space(config.space, space);
+  plan.text += describe_pruner(config);
+  double measuring = 0;
+  for (size_t i = 0; i < config.objectives.size(); ++i) {
+    const ObjectiveCost cost = meter.cost(i);
+    plan.text += fmt::format("objective {}, {}: {}\n", enum_name(config.objectives[i].metric),
+                             enum_name(direction_of(config.objectives[i])), cost.text);
+    measuring += cost.seconds;
   }
+  plan.text += fmt::format("{} worker{}, {} a trial\n", workers, workers == 1 ? "" : "s",
+                           ThreadCount{base.threads, thread_count(config.base.threads).reason}
+                               .text());
   plan.text += fmt::format("feasible: {:.0f} % of {} random points\n",
                            100.0 * points.feasible / kSamples, kSamples);
   for (const auto& [reason, count] : points.refusals) {
@@ -97,7 +223,7 @@ StaticPlan plan_static(const StaticConfig& recipe) {
       train::format_bytes(static_cast<int64_t>(share * static_cast<double>(have))),
       train::format_bytes(have), train::format_bytes(points.least_peak),
       train::format_bytes(points.most_peak));
-  const double mean = points.seconds / points.feasible;
+  const double mean = points.seconds / points.feasible + measuring;
   plan.text += fmt::format(
       "{} trials of {} on average, {} at once: {} if none is pruned (steps measured on the base "
       "recipe and scaled by their operations)\n",

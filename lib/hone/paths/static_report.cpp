@@ -10,6 +10,7 @@
 
 #include "hone/config/reader.h"
 #include "hone/config/writer.h"
+#include "hone/core/error.h"
 #include "hone/core/hash.h"
 #include "hone/core/log.h"
 #include "hone/io/atomic.h"
@@ -30,32 +31,16 @@ namespace {
 constexpr const char* kBest = "best.json";
 constexpr const char* kFinal = "final.json";
 
-struct Counts {
-  int64_t complete = 0, pruned = 0, failed = 0, refused = 0, running = 0, waiting = 0;
-};
-
-Counts count(const std::vector<tune::TrialPtr>& trials) {
-  Counts counts;
+/// How many trials there are of each tune::standing().
+Json counts_json(const std::vector<tune::TrialPtr>& trials) {
+  const auto again = tune::tried_again(trials);
+  Json counts = {{"complete", 0}, {"pruned", 0},  {"failed", 0}, {"interrupted", 0},
+                 {"refused", 0},  {"running", 0}, {"waiting", 0}};
   for (const tune::TrialPtr& trial : trials) {
-    if (tune::refused(*trial)) {
-      ++counts.refused;
-      continue;
-    }
-    switch (trial->state) {
-      case tune::TrialState::kComplete: ++counts.complete; break;
-      case tune::TrialState::kPruned: ++counts.pruned; break;
-      case tune::TrialState::kFail: ++counts.failed; break;
-      case tune::TrialState::kRunning: ++counts.running; break;
-      case tune::TrialState::kWaiting: ++counts.waiting; break;
-    }
+    Json& count = counts[tune::standing(*trial, again)];
+    count = count.get<int64_t>() + 1;
   }
   return counts;
-}
-
-Json counts_json(const Counts& counts) {
-  return {{"complete", counts.complete}, {"pruned", counts.pruned},
-          {"failed", counts.failed},     {"refused", counts.refused},
-          {"running", counts.running},   {"waiting", counts.waiting}};
 }
 
 std::string values_text(const std::vector<double>& values) {
@@ -76,13 +61,40 @@ Json trial_json(const tune::Trial& trial) {
   return {{"number", trial.number}, {"values", trial.values}, {"params", params_json(trial)}};
 }
 
-void write_recipe(const StaticConfig& config, const tune::Trial& trial, const std::string& study,
-                  const std::string& path) {
-  Json recipe = trial_json(config.base, trial.params);
-  recipe["about"] = fmt::format(
-      "Trial {} of the study \"{}\" ({}): hone-domain --config {} --out runs/best", trial.number,
-      study, values_text(trial.values), path);
-  io::replace_file_atomically(path, recipe.dump(2) + "\n");
+/// Writes the trial's recipe; what that lacks of the trial, "" if nothing. A trial of another program
+/// may have parameters that are no keys of the recipe, and lack those of the space.
+std::string write_recipe(const StaticConfig& config, const tune::Trial& trial,
+                         const std::string& study, const std::string& path) {
+  std::vector<tune::Param> params;
+  std::string foreign, note;
+  for (const tune::Param& param : trial.params) {
+    if (config.space.contains(param.name)) {
+      params.push_back(param);
+    } else {
+      foreign += (foreign.empty() ? "" : ", ") + param.name;
+    }
+  }
+  if (!foreign.empty()) {
+    note = fmt::format("trial {} is not of this search: {} is without what it had beyond the space: {}",
+                       trial.number, std::filesystem::path(path).filename().string(), foreign);
+  }
+  try {
+    Json recipe = trial_json(config.base, params);
+    recipe["about"] = fmt::format(
+        "Trial {} of the study \"{}\" ({}): hone-domain --config {} --out runs/best{}", trial.number,
+        study, values_text(trial.values), path, note.empty() ? "" : "; " + note);
+    io::replace_file_atomically(path, recipe.dump(2) + "\n");
+  } catch (const ConfigError& error) {
+    std::filesystem::remove(path);  // of an earlier best
+    note = fmt::format("trial {} makes no recipe, so there is no {}: {}", trial.number,
+                       std::filesystem::path(path).filename().string(), error.what());
+  }
+  if (!note.empty()) log_warning(note);
+  return note;
+}
+
+std::string title(const StaticConfig& config) {
+  return config.about.empty() ? "Search " + config.study.name : config.about;
 }
 
 std::vector<std::string> metric_names(const StaticConfig& config) {
@@ -135,10 +147,13 @@ Json final_json(const StaticConfig& config, const Json& runs) {
 
 }  // namespace
 
-std::string trial_line(const tune::Trial& trial) {
-  std::string text = fmt::format("trial {} {}", trial.number,
-                                 tune::refused(trial) ? "refused" : enum_name(trial.state));
-  for (const char* why : {tune::kRefused, kError}) {
+std::string trial_line(const tune::Trial& trial, const std::map<int64_t, int64_t>& again) {
+  const std::string standing = tune::standing(trial, again);
+  std::string text = fmt::format("trial {} {}", trial.number, standing);
+  if (standing == "interrupted") {
+    return text + fmt::format("; trial {} tries its point again", again.at(trial.number));
+  }
+  for (const char* why : {tune::kRefused, tune::kError}) {
     const auto found = trial.user_attrs.find(why);
     if (found == trial.user_attrs.end()) continue;
     text += ": " +
@@ -165,20 +180,24 @@ Json write_static_report(const StaticConfig& config, const tune::Study& study,
                  {"study", study.name},
                  {"sampler", enum_name(choice.kind)},
                  {"sampler_reason", choice.reason},
-                 {"trials", counts_json(count(trials))},
+                 {"trials", counts_json(trials)},
                  {"best", nullptr}};
+  const auto recipe = [&](const tune::Trial& trial, const std::string& file) {
+    const std::string note = write_recipe(config, trial, study.name, folder + "/" + file);
+    if (!note.empty()) report["notes"].push_back(note);
+  };
   if (const tune::TrialPtr best = tune::best_trial(view)) {
     report["best"] = trial_json(*best);
-    write_recipe(config, *best, study.name, folder + "/" + kBest);
+    recipe(*best, kBest);
   }
   if (study.directions.size() > 1) {
     report["pareto"] = Json::array();
     for (const tune::TrialPtr& trial : tune::pareto_front(view)) {
       report["pareto"].push_back(trial_json(*trial));
-      write_recipe(config, *trial, study.name, fmt::format("{}/pareto-{}.json", folder, trial->number));
+      recipe(*trial, fmt::format("pareto-{}.json", trial->number));
     }
   }
-  if (count(trials).complete > 1) {
+  if (report.at("trials").at("complete").get<int64_t>() > 1) {
     report["importance"] = Json::object();
     for (const auto& [name, share] : tune::importances(view)) report["importance"][name] = share;
   }
@@ -187,16 +206,17 @@ Json write_static_report(const StaticConfig& config, const tune::Study& study,
   };
   write("trials.csv", tune::trials_csv(view));
   write("trials.jsonl", tune::trials_jsonl(view));
-  write("report.html", tune::render_study_report(view, {.title = config.about,
+  write("report.html", tune::render_study_report(view, {.title = title(config),
                                                         .objectives = metric_names(config),
-                                                        .notes = {tune::kRefused, kError}}));
+                                                        .notes = {tune::kRefused, tune::kError}}));
   const std::string final = folder + "/" + kFinal;
   if (std::filesystem::exists(final)) report["final"] = final_json(config, read_json_file(final));
   io::replace_file_atomically(folder + "/" + io::kReportFile, report.dump(2) + "\n");
   return report;
 }
 
-DomainConfig read_best(const std::string& folder) {
+std::optional<DomainConfig> read_best(const std::string& folder) {
+  if (!std::filesystem::exists(folder + "/" + kBest)) return std::nullopt;
   return config::read_config<DomainConfig>(read_json_file(folder + "/" + kBest));
 }
 
@@ -236,6 +256,9 @@ std::string static_summary(const Json& report, const std::string& folder) {
   std::string text = fmt::format("{} trials complete, {} pruned, {} failed, {} refused",
                                  counts.at("complete").dump(), counts.at("pruned").dump(),
                                  counts.at("failed").dump(), counts.at("refused").dump());
+  if (counts.at("interrupted") != 0) {
+    text += fmt::format(", {} interrupted", counts.at("interrupted").dump());
+  }
   if (counts.at("waiting") != 0) text += fmt::format(", {} left", counts.at("waiting").dump());
   text += "\n";
   if (const Json& best = report.at("best"); !best.is_null()) {
@@ -244,6 +267,9 @@ std::string static_summary(const Json& report, const std::string& folder) {
     for (const auto& [name, value] : best.at("params").items()) {
       text += fmt::format("  {:<32} {}\n", name, value.dump());
     }
+  }
+  for (const Json& note : report.value("notes", Json::array())) {
+    text += "note: " + note.get<std::string>() + "\n";
   }
   if (report.contains("final")) {
     const Json& final = report.at("final");

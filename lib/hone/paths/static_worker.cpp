@@ -14,9 +14,11 @@
 
 #include "hone/core/hardware.h"
 #include "hone/core/log.h"
+#include "hone/core/process.h"
 #include "hone/kernels/memory.h"
 #include "hone/paths/domain_data.h"
 #include "hone/paths/feasibility.h"
+#include "hone/paths/running_trials.h"
 #include "hone/paths/trial.h"
 #include "hone/paths/trial_config.h"
 #include "hone/train/stop_signal.h"
@@ -94,6 +96,7 @@ class Worker {
                 [this](const std::vector<tune::Param>& params) { return judge(params); },
                 {.seed = static_cast<uint64_t>(config.sampler.seed),
                  .worker = worker_name(getpid()),
+                 .marks = marks(),
                  .retry = retry_options(config.study),
                  .ask_candidates = kind_ == tune::SamplerKind::kTpe}) {}
 
@@ -113,6 +116,12 @@ class Worker {
   }
 
  private:
+  /// What tells others whether this worker lives.
+  static tune::Attributes marks() {
+    const std::string identity = process_identity();
+    return identity.empty() ? tune::Attributes{} : tune::Attributes{{kProcess, identity}};
+  }
+
   tune::Feasibility judge(const std::vector<tune::Param>& params) const {
     return FeasibilityJudge(config_.base, trial_limits(config_.budget), cache_, seconds_per_flop_)
         .judge(params);
@@ -185,7 +194,7 @@ int Worker::run_trial(tune::Trial& trial) {
 void Worker::fail(const tune::Trial& trial, const std::string& reason) {
   constexpr int kMostFailures = 3;
   log_warning(fmt::format("trial {} failed: {}", trial.number, reason));
-  storage_->set_trial_attrs(trial.id, {{kError, reason}});
+  storage_->set_trial_attrs(trial.id, {{tune::kError, reason}});
   search_.tell(trial, tune::TrialState::kFail);
   if (++failures_ >= kMostFailures) {
     throw Error(fmt::format("{} trials in a row failed; the last: {}", kMostFailures, reason));
@@ -206,7 +215,7 @@ double now() {
 
 int64_t worker_threads(const StaticConfig& config) {
   if (config.base.threads > 0) return config.base.threads;
-  return std::max<int64_t>(1, detect_hardware().cores / config.budget.workers);
+  return std::max<int64_t>(1, thread_count(0).count / config.budget.workers);
 }
 
 int run_worker(const StaticConfig& config, const WorkerContext& context, RunCache& cache) {

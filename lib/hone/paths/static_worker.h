@@ -14,7 +14,7 @@ std::string worker_name(int64_t process);
 /// Seconds since the epoch, the clock of deadlines.
 double now();
 
-/// CPU threads of a trial: the base recipe's, or a worker's share of the cores.
+/// CPU threads of a trial: the base recipe's, or a worker's share of thread_count(0).
 int64_t worker_threads(const StaticConfig& config);
 
 /// Where and how a worker runs.
@@ -27,7 +27,7 @@ struct WorkerContext {
 
 /// Runs trials until none waits, the deadline passes, or a signal comes. Returns the process's exit
 /// code: 0, or 128 + signal after giving the interrupted trial back to the study.
-/// A trial whose run fails is FAIL with the reason in kError; three in a row end the worker.
+/// A trial whose run fails is FAIL with the reason in tune::kError; three in a row end the worker.
 /// Throws: Error after that; what the storage throws.
 int run_worker(const StaticConfig& config, const WorkerContext& context, RunCache& cache);
 

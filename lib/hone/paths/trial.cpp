@@ -9,6 +9,7 @@
 #include "hone/config/writer.h"
 #include "hone/core/hardware.h"
 #include "hone/kernels/memory.h"
+#include "hone/train/stop_signal.h"
 
 namespace hone::paths {
 namespace {
@@ -77,8 +78,13 @@ TrialResult TrialRunner::run(const DomainConfig& config, const std::string& out,
       break;
   }
   result.values = values(last, out, result.facts);
-  result.state = tune::TrialState::kComplete;
   if (saves_model_) std::filesystem::remove_all(out + "/model");
+  if (result.values.size() < meters_.size()) {
+    result.values.clear();
+    result.signal = train::StopSignal::received();
+    return result;
+  }
+  result.state = tune::TrialState::kComplete;
   for (size_t i = 0; i < result.values.size(); ++i) {
     if (!std::isnan(result.values[i])) continue;
     const ObjectiveOptions& options = config_.objectives[i];
@@ -101,7 +107,10 @@ std::vector<double> TrialRunner::values(const train::Evaluation& last, const std
     } else if (options.metric == Metric::kStepTime) {
       all.push_back(facts.at(kStepSeconds).get<double>());
     } else if (options.metric == Metric::kCommand) {
-      all.push_back(meters_[i].command_value(out + "/model"));
+      const auto value = meters_[i].command_value(
+          out + "/model", [] { return train::StopSignal::received() != 0; });
+      if (!value) break;
+      all.push_back(*value);
     } else {
       all.push_back(evaluation_value(options, last).value());
     }

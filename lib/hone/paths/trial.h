@@ -37,6 +37,7 @@ class TrialRunner {
                   const std::function<bool(int64_t step, double value)>& report);
 
  private:
+  /// One an objective; fewer where a signal came while a command ran.
   std::vector<double> values(const train::Evaluation& last, const std::string& out,
                              const tune::Attributes& facts) const;
 
@@ -51,6 +52,5 @@ class TrialRunner {
 inline constexpr const char* kSeconds = "hone:train_seconds";
 inline constexpr const char* kStepSeconds = "hone:step_seconds";
 inline constexpr const char* kPeak = "hone:peak_bytes";
-inline constexpr const char* kError = "hone:error";
 
 }  // namespace hone::paths

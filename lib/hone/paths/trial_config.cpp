@@ -79,6 +79,16 @@ std::vector<double> samples(const tune::Distribution& distribution) {
   return all;
 }
 
+/// Why trials are the same whatever stands at that key; null if they are not.
+const char* without_effect(const std::string& name) {
+  if (name == "/threads") return "the workers share the machine's threads (budget.workers)";
+  if (name == "/train/save_every" || name == "/train/keep_checkpoints") {
+    return "trials keep no checkpoints";
+  }
+  if (name == "/about" || name == "/train/log_every") return "it changes nothing in a trial";
+  return nullptr;
+}
+
 /// What the recipe's reader says of the very key `name` with that value; "" if nothing.
 std::string complaint(const DomainConfig& base, const tune::Param& param) {
   try {
@@ -118,6 +128,10 @@ std::vector<Problem> check_space(const DomainConfig& base, const tune::SpaceOpti
     const std::string at = path + "/" + pointer_step(name);
     if (!name.starts_with('/')) {
       problems.push_back({at, "must be a JSON pointer into the base recipe, such as /train/lr"});
+      continue;
+    }
+    if (const char* why = without_effect(name)) {
+      problems.push_back({at, std::string("cannot be searched: ") + why});
       continue;
     }
     const tune::Distribution distribution = options.distribution();

@@ -292,6 +292,43 @@ bool compatible(const Distribution& a, const Distribution& b) {
       a);
 }
 
+std::string describe(const Distribution& distribution) {
+  // The shortest text that reads back, its exponent without padding.
+  const auto number = [](double value) {
+    std::string text = fmt::format("{}", value);
+    if (const size_t e = text.find('e'); e != std::string::npos && text[e + 2] == '0') {
+      text.erase(e + 2, 1);
+    }
+    return text;
+  };
+  const auto range = [&](double low, double high, const char* kind, bool log, double step) {
+    std::string text = number(low);
+    if (low != high) text += " .. " + number(high);
+    text += kind;
+    if (log) text += ", log";
+    if (step > 0) text += ", in steps of " + number(step);
+    return text;
+  };
+  const auto choices = [](const CategoricalDistribution& d) {
+    std::string text;
+    for (const Json& choice : d.choices) {
+      text += (text.empty() ? "" : ", ") +
+              (choice.is_string() ? choice.get<std::string>() : choice.dump());
+    }
+    return text;
+  };
+  return std::visit(
+      Overloaded{[&](const FloatDistribution& d) {
+                   return range(d.low, d.high, "", d.log, d.step.value_or(0));
+                 },
+                 [&](const IntDistribution& d) {
+                   return range(static_cast<double>(d.low), static_cast<double>(d.high),
+                                ", integer", d.log, d.step > 1 ? static_cast<double>(d.step) : 0);
+                 },
+                 choices},
+      distribution);
+}
+
 Json external_value(const Distribution& distribution, double internal) {
   if (std::holds_alternative<IntDistribution>(distribution)) {
     return static_cast<int64_t>(std::llround(internal));
@@ -302,7 +339,7 @@ Json external_value(const Distribution& distribution, double internal) {
 
 double internal_value(const Distribution& distribution, const Json& value) {
   const auto outside = [&] {
-    return Error(value.dump() + " is not in " + distribution_text(distribution));
+    return Error(value.dump() + " is not in " + describe(distribution));
   };
   if (const auto* categorical = std::get_if<CategoricalDistribution>(&distribution)) {
     for (size_t i = 0; i < categorical->choices.size(); ++i) {

@@ -45,6 +45,9 @@ using Distribution = std::variant<FloatDistribution, IntDistribution, Categorica
 ///   apart (2^53), no choices, choices of other types or repeated.
 Distribution validated(Distribution distribution);
 
+/// For people: "1e-5 .. 0.1, log", "4 .. 64, integer", "cosine, linear".
+std::string describe(const Distribution& distribution);
+
 /// {"name": "FloatDistribution", "attributes": {...}} as Optuna writes it.
 std::string distribution_text(const Distribution& distribution);
 /// Reads that and the legacy forms (Uniform, LogUniform, DiscreteUniform, IntUniform,

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,22 +20,17 @@ namespace {
 using detail::duration;
 
 struct Counts {
-  int64_t complete = 0, pruned = 0, failed = 0, refused = 0, running = 0, waiting = 0;
+  int64_t complete = 0, pruned = 0, failed = 0, interrupted = 0, refused = 0, running = 0,
+          waiting = 0;
   int64_t ended() const { return complete + pruned; }
 };
 
 Counts count(const StudyView& study) {
-  Counts counts;
-  for (const TrialPtr& trial : study.trials) {
-    int64_t& n = refused(*trial)                         ? counts.refused
-                 : trial->state == TrialState::kComplete ? counts.complete
-                 : trial->state == TrialState::kPruned   ? counts.pruned
-                 : trial->state == TrialState::kFail     ? counts.failed
-                 : trial->state == TrialState::kRunning  ? counts.running
-                                                         : counts.waiting;
-    ++n;
-  }
-  return counts;
+  const auto again = tried_again(study.trials);
+  std::map<std::string, int64_t> by;
+  for (const TrialPtr& trial : study.trials) ++by[standing(*trial, again)];
+  return {by["complete"], by["pruned"],  by["failed"], by["interrupted"],
+          by["refused"],  by["running"], by["waiting"]};
 }
 
 /// Seconds until all have ended; nullopt while none has or where no end is known.
@@ -132,9 +128,10 @@ std::string live_table(const StudyView& study, Time now, const LiveTableOptions&
   add(fmt::format("{}: {}{} trials ended{}", study.name, counts.ended(),
                   options.trials ? fmt::format(" of {}", *options.trials) : "",
                   left ? ", about " + format_duration(*left) + " left" : ""));
-  add(fmt::format("         {} complete, {} pruned, {} failed, {} refused, {} running, {} waiting",
-                  counts.complete, counts.pruned, counts.failed, counts.refused, counts.running,
-                  counts.waiting));
+  add(fmt::format("         {} complete, {} pruned, {} failed{}, {} refused, {} running, {} waiting",
+                  counts.complete, counts.pruned, counts.failed,
+                  counts.interrupted ? fmt::format(", {} interrupted", counts.interrupted) : "",
+                  counts.refused, counts.running, counts.waiting));
   for (std::string& line : best_lines(study, options)) add(std::move(line));
   size_t shown = 0;
   for (const TrialPtr& trial : study.trials) {

@@ -78,7 +78,7 @@ std::string render_tiles(const ReportData& data) {
   double work = 0;
   std::optional<Time> first, last;
   for (const TrialPtr& trial : data.study.trials) {
-    ++counts[refused(*trial) ? "refused" : enum_name(trial->state)];
+    ++counts[standing(*trial, data.again)];
     if (!detail::ran(*trial)) continue;
     work += detail::duration(*trial).value_or(0);
     if (trial->start) first = std::min(first.value_or(*trial->start), *trial->start);
@@ -90,10 +90,10 @@ std::string render_tiles(const ReportData& data) {
   } else if (data.best) {
     html += tile(format_number(data.best->values[0]), "best " + data.objectives[0]);
   }
-  for (const char* state : {"complete", "pruned", "fail", "refused", "running", "waiting"}) {
+  for (const char* state :
+       {"complete", "pruned", "failed", "interrupted", "refused", "running", "waiting"}) {
     if (counts[state] == 0) continue;
-    const std::string name = state == std::string("fail") ? "failed" : state;
-    html += tile(format_number(static_cast<double>(counts[state])), name);
+    html += tile(format_number(static_cast<double>(counts[state])), state);
   }
   if (first && last && *last > *first) {
     html += tile(format_duration(static_cast<double>(*last - *first) / 1e6),
@@ -150,11 +150,8 @@ std::string row(const ReportData& data, const Trial& trial, const std::vector<st
   std::string html =
       "<tr>" + number_cell(static_cast<double>(trial.number), fmt::format("{}", trial.number));
   if (whole) {
-    const std::string state = enum_name(trial.state);
-    html += fmt::format("<td class=\"state {}\">{}</td>", state,
-                        refused(trial)    ? "refused"
-                        : state == "fail" ? "failed"
-                                          : state);
+    html += fmt::format("<td class=\"state {}\">{}</td>", enum_name(trial.state),
+                        standing(trial, data.again));
   }
   for (size_t i = 0; i < data.objectives.size(); ++i) {
     html += i < trial.values.size() ? number_cell(trial.values[i], format_number(trial.values[i]))
@@ -272,7 +269,7 @@ std::string render_study_report(const StudyView& study, const ReportOptions& opt
 namespace detail {
 
 ReportData report_data(const StudyView& study, const std::vector<std::string>& objectives) {
-  ReportData data{study, {}, {}, importances(study), nullptr};
+  ReportData data{study, {}, {}, importances(study), nullptr, tried_again(study.trials)};
   const size_t count = study.directions.size();
   for (size_t i = 0; i < count; ++i) {
     data.objectives.push_back(i < objectives.size() ? objectives[i]

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "hone/core/error.h"
+#include "hone/core/log.h"
+#include "hone/core/names.h"
 #include "hone/core/random.h"
 #include "hone/tune/random_sampler.h"
 
@@ -26,21 +28,50 @@ Json external(const std::vector<Param>& params) {
 }
 
 /// Values that a person or optuna gave an enqueued trial, as internal ones.
+/// Throws: Error naming a parameter that the space lacks, or a value that it does not hold.
 Suggestion fixed_params(const Trial& trial, const Space& space) {
   Suggestion fixed;
-  for (const Param& param : trial.params) fixed[param.name] = param.value;
+  const auto fix = [&](const std::string& name, const Json& value) {
+    if (!space.distributions().contains(name)) {
+      throw Error("it was enqueued with the parameter " + name + ", which this search has not" +
+                  did_you_mean(name, space.names()));
+    }
+    try {
+      fixed[name] = internal_value(space.distribution(name), value);
+    } catch (const Error& error) {
+      throw Error("it was enqueued with " + name + ": " + error.what());
+    }
+  };
+  for (const Param& param : trial.params) {
+    fix(param.name, external_value(param.distribution, param.value));
+  }
   const auto given = trial.system_attrs.find(kFixedParams);
   if (given == trial.system_attrs.end() || !given->second.is_object()) return fixed;
-  for (const auto& [name, value] : given->second.items()) {
-    if (!space.distributions().contains(name)) continue;
-    fixed[name] = internal_value(space.distribution(name), value);
-  }
+  for (const auto& [name, value] : given->second.items()) fix(name, value);
   return fixed;
 }
 
 }  // namespace
 
 bool refused(const Trial& trial) { return trial.user_attrs.contains(kRefused); }
+
+std::string standing(const Trial& trial, const std::map<int64_t, int64_t>& again) {
+  if (refused(trial)) return "refused";
+  if (trial.state != TrialState::kFail) return enum_name(trial.state);
+  return again.contains(trial.number) ? "interrupted" : "failed";
+}
+
+std::map<int64_t, int64_t> tried_again(const std::vector<TrialPtr>& trials) {
+  std::map<int64_t, int64_t> again;
+  for (const TrialPtr& trial : trials) {
+    const auto history = trial->system_attrs.find("retry_history");
+    if (history == trial->system_attrs.end() || !history->second.is_array()) continue;
+    for (const Json& number : history->second) {
+      if (number.is_number_integer()) again[number.get<int64_t>()] = trial->number;
+    }
+  }
+  return again;
+}
 
 Search::Search(Storage& storage, const Study& study, const Space& space, Sampler& sampler,
                Pruner* pruner, FeasibilityCheck check, SearchOptions options)
@@ -91,8 +122,10 @@ int64_t Search::enqueue_points(const std::vector<std::vector<Param>>& points, in
 
 std::optional<Trial> Search::ask() {
   storage_.fail_stale(study_.id, options_.retry);
+  Attributes marks = options_.marks;
+  marks[kWorker] = options_.worker;
   while (std::optional<Trial> trial =
-             storage_.claim_waiting(study_.id, {{kWorker, options_.worker}})) {
+             storage_.claim_waiting(study_.id, marks)) {
     if (draw(*trial)) return trial;
   }
   return std::nullopt;
@@ -100,7 +133,13 @@ std::optional<Trial> Search::ask() {
 
 bool Search::draw(Trial& trial) {
   sampler_.reseed(derive_seed(options_.seed, "trial " + std::to_string(trial.number)));
-  const Suggestion fixed = fixed_params(trial, space_);
+  Suggestion fixed;
+  try {
+    fixed = fixed_params(trial, space_);
+  } catch (const Error& error) {
+    fail_enqueued(trial, error.what());
+    return false;
+  }
   const Attributes before = trial.system_attrs;
   RandomSampler blind(derive_seed(options_.seed, "blind " + std::to_string(trial.number)));
   Feasibility feasibility;
@@ -160,6 +199,12 @@ void Search::refuse_enqueued(const Trial& trial, const std::vector<Param>& param
   storage_.set_trial_attrs(trial.id, facts);
   storage_.set_trial_attrs(trial.id, {{kConstraints, feasibility.constraints}}, /*system=*/true);
   storage_.finish(trial.id, TrialState::kPruned);
+}
+
+void Search::fail_enqueued(const Trial& trial, const std::string& reason) {
+  log_warning("trial " + std::to_string(trial.number) + " failed: " + reason);
+  storage_.set_trial_attrs(trial.id, {{kError, reason}});
+  storage_.finish(trial.id, TrialState::kFail);
 }
 
 void Search::store_new_attrs(const Trial& trial, const Attributes& before) {

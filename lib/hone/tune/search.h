@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@ namespace hone::tune {
 /// User attributes that hone writes to trials.
 inline constexpr const char* kRefused = "hone:refused";  ///< why a trial was never run
 inline constexpr const char* kWorker = "hone:worker";    ///< "<host>:<process>" that ran it
+inline constexpr const char* kError = "hone:error";      ///< why a trial failed
 
 /// What is known of a point before it runs.
 struct Feasibility {
@@ -28,6 +30,7 @@ using FeasibilityCheck = std::function<Feasibility(const std::vector<Param>&)>;
 struct SearchOptions {
   uint64_t seed = 0;
   std::string worker;       ///< value of kWorker
+  Attributes marks;         ///< further user attributes of the trials that the worker claims
   RetryOptions retry;       ///< of trials whose workers died
   /// Whether the sampler asks of each candidate whether it may run (Sampler::may_try), where the
   /// check is cheap beside what the sampler does.
@@ -53,7 +56,8 @@ class Search {
 
   /// The next trial, running and with its parameters stored; nullopt if none waits. Points that are
   /// not feasible are recorded as PRUNED trials with their constraints and reason, and drawn again;
-  /// enqueued points that are not feasible end so themselves.
+  /// enqueued points that are not feasible end so themselves, and those that are no points of the
+  /// space fail with the reason in kError.
   /// Throws: Error naming the last refusal if max_draws points in a row were infeasible; the trial
   /// waits again.
   std::optional<Trial> ask();
@@ -73,6 +77,7 @@ class Search {
   void refuse(const std::vector<Param>& params, const Feasibility& feasibility);
   void refuse_enqueued(const Trial& trial, const std::vector<Param>& params,
                        const Feasibility& feasibility);
+  void fail_enqueued(const Trial& trial, const std::string& reason);
   void store_new_attrs(const Trial& trial, const Attributes& before);
 
   Storage& storage_;
@@ -86,5 +91,13 @@ class Search {
 
 /// Whether a trial was refused before it ran.
 bool refused(const Trial& trial);
+
+/// How people call where a trial stands: "complete", "pruned", "failed", "refused", "running",
+/// "waiting"; "interrupted" for a failed one in `again`, which is tried_again() of the study.
+std::string standing(const Trial& trial, const std::map<int64_t, int64_t>& again);
+
+/// Numbers of the trials that were interrupted or lost their worker and were enqueued again, with
+/// the number of the trial that takes each one's place: they failed for Optuna, not for people.
+std::map<int64_t, int64_t> tried_again(const std::vector<TrialPtr>& trials);
 
 }  // namespace hone::tune

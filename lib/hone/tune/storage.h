@@ -1,6 +1,7 @@
 /// Where studies live: Optuna's relational schema (revision v3.2.0.a).
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -72,6 +73,9 @@ class Storage {
   /// Says that the trial's worker lives, by the database's clock. Returns false, and stores
   /// nothing, if the trial has ended: another worker took this one for dead.
   virtual bool heartbeat(int64_t trial_id) = 0;
+  /// Seconds since the last heartbeat of each RUNNING trial that has one, by id, by the database's
+  /// clock.
+  virtual std::map<int64_t, double> silences(int64_t study_id) = 0;
   /// Fails the RUNNING trials whose heartbeat is older than the grace and enqueues each again
   /// (system attributes failed_trial, retry_history). Returns the failed trials.
   virtual std::vector<Trial> fail_stale(int64_t study_id, const RetryOptions& options) = 0;

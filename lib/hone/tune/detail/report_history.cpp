@@ -85,7 +85,8 @@ std::string history_figure(const ReportData& data, size_t objective) {
   if (!best_line.empty()) best_line.emplace_back(x.end, best_line.back().second);
 
   const auto pruned = of_state(data, TrialState::kPruned, false);
-  const auto failed = of_state(data, TrialState::kFail, false);
+  auto failed = of_state(data, TrialState::kFail, false);
+  std::erase_if(failed, [&](const TrialPtr& t) { return data.again.contains(t->number); });
   const auto refused_ones = of_state(data, TrialState::kPruned, true);
   for (const size_t i : spread(pruned.size(), kMostDots / 2)) {
     if (std::isnan(pruned_value(*pruned[i], objective))) continue;

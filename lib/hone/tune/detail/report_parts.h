@@ -1,5 +1,7 @@
 /// The parts of a study's page.
 #pragma once
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,6 +19,7 @@ struct ReportData {
   std::vector<TrialPtr> ranked;         ///< complete, feasible, with finite values; best first
   std::vector<std::pair<std::string, double>> importances;
   TrialPtr best;  ///< by the first objective; null if there is none
+  std::map<int64_t, int64_t> again;  ///< tried_again()
 
   /// 1 for the first of ranked, 0 for the last.
   double goodness(size_t place) const {

@@ -554,12 +554,15 @@ Trial SqlStorage::retry(int64_t study_id, int64_t trial_id, const RetryOptions& 
   return failed;
 }
 
+std::map<int64_t, double> SqlStorage::silences(int64_t study_id) {
+  const Rows rows = read([&] { return silent_trials(*connection_, study_id, -1e9); });
+  std::map<int64_t, double> found;
+  for (size_t row = 0; row < rows.size(); ++row) found[rows.integer(row, 0)] = rows.real(row, 1);
+  return found;
+}
+
 std::vector<Trial> SqlStorage::fail_stale(int64_t study_id, const RetryOptions& options) {
-  const std::string stale =
-      "SELECT t.trial_id FROM trials t JOIN trial_heartbeats h ON h.trial_id = t.trial_id WHERE "
-      "t.study_id = $1 AND t.state = 'RUNNING' AND " +
-      connection_->seconds_since("h.heartbeat") + " > $2 ORDER BY t.trial_id";
-  const auto find = [&] { return connection_->query(stale, {study_id, options.grace_seconds}); };
+  const auto find = [&] { return silent_trials(*connection_, study_id, options.grace_seconds); };
   if (read(find).empty()) return {};
   return write([&] {
     lock_study(study_id);

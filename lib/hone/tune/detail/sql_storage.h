@@ -36,6 +36,7 @@ class SqlStorage : public Storage {
   TrialState finish(int64_t trial_id, TrialState state, const std::vector<double>& values) override;
 
   bool heartbeat(int64_t trial_id) override;
+  std::map<int64_t, double> silences(int64_t study_id) override;
   std::vector<Trial> fail_stale(int64_t study_id, const RetryOptions& options) override;
   void fail_and_retry(int64_t trial_id, const RetryOptions& options) override;
   int64_t enqueue(int64_t study_id, int64_t trials, const std::string& uncounted) override;

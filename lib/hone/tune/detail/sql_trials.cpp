@@ -82,6 +82,16 @@ void read_details(Connection& connection, std::vector<Trial>& trials) {
   }
 }
 
+Rows silent_trials(Connection& connection, int64_t study_id, double seconds) {
+  const std::string age = connection.seconds_since("h.heartbeat");
+  return connection.query("SELECT t.trial_id, CAST(" + age +
+                              " AS DOUBLE PRECISION) FROM trials t JOIN trial_heartbeats h ON "
+                              "h.trial_id = t.trial_id WHERE t.study_id = $1 AND t.state = "
+                              "'RUNNING' AND " +
+                              age + " > $2 ORDER BY t.trial_id",
+                          {study_id, seconds});
+}
+
 void write_params(Connection& connection, int64_t trial_id, const std::vector<Param>& params) {
   for (const Param& param : params) {
     connection.query(

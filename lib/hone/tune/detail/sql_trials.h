@@ -16,6 +16,10 @@ std::vector<Trial> read_trial_rows(Connection& connection, const std::string& co
 /// Reads the other tables' rows of `trials`, which are ascending by id.
 void read_details(Connection& connection, std::vector<Trial>& trials);
 
+/// Ids of the RUNNING trials of a study whose heartbeat is more than `seconds` old, ascending, and
+/// how old it is.
+Rows silent_trials(Connection& connection, int64_t study_id, double seconds);
+
 void write_params(Connection& connection, int64_t trial_id, const std::vector<Param>& params);
 void write_attrs(Connection& connection, int64_t trial_id, const Attributes& attrs, bool system);
 void write_values(Connection& connection, int64_t trial_id, const std::vector<double>& values);
