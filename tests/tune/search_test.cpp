@@ -173,9 +173,12 @@ TEST_CASE("A trial that was interrupted is told apart from one that failed") {
 TEST_CASE("A worker's marks are on the trials that it claims") {
   Fixture f;
   Search search(*f.storage, f.study, f.space, f.sampler, nullptr, {},
-                {.worker = "here:1", .marks = {{"mark", "m"}}});
+                {.worker = "here:1", .marks = {{kProcess, "p"}, {"mark", "m"}}});
   search.enqueue(1);
   const auto trial = search.ask();
   CHECK(trial->user_attrs.at("mark") == "m");
   CHECK(trial->user_attrs.at(kWorker) == "here:1");
+  CHECK(trial->user_attrs.at(kProcess) == "p");
+  f.storage->fail_and_retry(trial->id, {});  // whoever claims it next says who it is
+  CHECK_FALSE(f.storage->trials(f.study.id).back()->user_attrs.contains(kProcess));
 }

@@ -8,10 +8,7 @@
 
 namespace hone::paths {
 
-/// User attribute of a trial: process_identity() of the worker that runs it.
-inline constexpr const char* kProcess = "hone:process";
-
-/// Enqueues again the running trials whose worker has ended for certain (known_ended), without
+/// Enqueues again the running trials whose process has ended for certain (known_ended), without
 /// waiting for the grace; says so in the log.
 void retry_ended(tune::Storage& storage, int64_t study_id, const tune::RetryOptions& options);
 

@@ -18,7 +18,6 @@
 #include "hone/kernels/memory.h"
 #include "hone/paths/domain_data.h"
 #include "hone/paths/feasibility.h"
-#include "hone/paths/running_trials.h"
 #include "hone/paths/trial.h"
 #include "hone/paths/trial_config.h"
 #include "hone/train/stop_signal.h"
@@ -117,10 +116,7 @@ class Worker {
 
  private:
   /// What tells others whether this worker lives.
-  static tune::Attributes marks() {
-    const std::string identity = process_identity();
-    return identity.empty() ? tune::Attributes{} : tune::Attributes{{kProcess, identity}};
-  }
+  static tune::Attributes marks() { return {{tune::kProcess, process_identity()}}; }
 
   tune::Feasibility judge(const std::vector<tune::Param>& params) const {
     return FeasibilityJudge(config_.base, trial_limits(config_.budget), cache_, seconds_per_flop_)

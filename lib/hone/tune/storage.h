@@ -26,6 +26,10 @@ class TrialFinished : public Error {
   using Error::Error;
 };
 
+/// User attribute of a running trial that tells which process runs it (process_identity()); a trial
+/// that is enqueued again does not keep it, since another may claim that.
+inline constexpr const char* kProcess = "hone:process";
+
 /// How trials of dead workers are treated.
 struct RetryOptions {
   double grace_seconds = 120;          ///< silence after which a worker is dead

@@ -543,6 +543,7 @@ Trial SqlStorage::retry(int64_t study_id, int64_t trial_id, const RetryOptions& 
   again.state = TrialState::kWaiting;
   again.params = failed.params;
   again.user_attrs = failed.user_attrs;
+  again.user_attrs.erase(kProcess);
   again.system_attrs = failed.system_attrs;
   again.system_attrs.emplace("failed_trial", failed.number);
   Json& history = again.system_attrs.emplace("retry_history", Json::array()).first->second;
