@@ -162,5 +162,25 @@ TEST_CASE("an adapter comes back; what PEFT would not take is refused") {
                     Catch::Contains("adapter_model.bin: is a Python pickle"));
 }
 
+TEST_CASE("write_checkpoint: shards are cut by the bytes that are written") {
+  const TemporaryFolder root;
+  const NamedTensors tensors = {{"a", torch::ones({10})}, {"b", torch::ones({10})}};
+  const std::string folder = root.path + "/c";
+  save_checkpoint(folder, Json::object(), tensors,
+                  {.max_shard_bytes = 40, .types = {{"a", at::kBFloat16}, {"b", at::kBFloat16}}});
+  CHECK(Checkpoint::open(folder).bytes() == 40);
+  CHECK(path_exists(folder + "/model.safetensors"));
+}
+
+TEST_CASE("read_adapter: integers are no weights") {
+  const TemporaryFolder root;
+  const std::string name = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+  write_file(root.path + "/adapter_config.json",
+             R"({"peft_type": "LORA", "target_modules": ["q_proj"]})");
+  write_safetensors(root.path + "/adapter_model.safetensors", {{name, torch::ones({2, 2}, at::kChar)}});
+  CHECK_THROWS_WITH(read_adapter(root.path),
+                    Catch::Contains(name) && Catch::Contains("is I8, but weights must be"));
+}
+
 }  // namespace
 }  // namespace hone::io

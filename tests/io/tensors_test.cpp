@@ -103,5 +103,17 @@ TEST_CASE("a read file owes nothing to the file on disk") {
   CHECK(a.equal(torch::ones({4})));
 }
 
+TEST_CASE("write_safetensors: tensors are rounded to the types asked for, others stay") {
+  const TemporaryFolder folder;
+  const at::Tensor large = torch::randn({3, 700'001});  // several parts
+  const NamedTensors tensors = {{"a", large}, {"b", large.t()}, {"c", torch::ones({2})}};
+  const std::string path = folder.path + "/f.safetensors";
+  write_safetensors(path, tensors, {{"format", "pt"}}, {{"a", at::kBFloat16}, {"b", at::kHalf}});
+  const Safetensors file(path);
+  CHECK(at::equal(read_tensor(file, "a"), large.to(at::kBFloat16)));
+  CHECK(at::equal(read_tensor(file, "b"), large.t().to(at::kHalf)));
+  CHECK(read_tensor(file, "c").scalar_type() == at::kFloat);
+}
+
 }  // namespace
 }  // namespace hone::io

@@ -116,5 +116,47 @@ TEST_CASE("resize_vocabulary: saved with its new size; bad rows are named") {
   CHECK_THROWS_WITH(resize_vocabulary(adapted, 41, {}), Contains("carries an adapter"));
 }
 
+TEST_CASE("load_decoder: weights that are integers or F8 are refused by name") {
+  const TemporaryFolder root;
+  const NamedTensors tensors = small_decoder()->hf_tensors();
+  const auto with = [&](at::ScalarType type) {
+    NamedTensors changed = tensors;
+    changed[1].second = changed[1].second.to(type);
+    io::save_checkpoint(root.path + "/x", small_config(), changed);
+    return root.path + "/x";
+  };
+  for (const at::ScalarType type : {at::kChar, at::kByte, at::kBool, at::kShort, at::kInt, at::kLong,
+                                    at::kFloat8_e4m3fn}) {
+    const std::string folder = with(type);
+    CHECK_THROWS_WITH(load(folder),
+                      Contains("tensor " + tensors[1].first + " is ") &&
+                          Contains("weights must be F64, F32, F16 or BF16; dequantise"));
+  }
+  for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16}) {
+    const std::string folder = with(type);
+    CHECK_NOTHROW(load(folder));
+    CHECK(tensor_types(io::Checkpoint::open(folder)).at(tensors[1].first) == type);
+  }
+}
+
+TEST_CASE("storable_types: what float16 cannot hold stays float32") {
+  const NamedTensors tensors = {{"a", at::full({2}, 65504.0)}, {"b", at::full({2}, 65536.0)}};
+  const io::TensorTypes types =
+      storable_types(tensors, {{"a", at::kHalf}, {"b", at::kHalf}});
+  CHECK(types == io::TensorTypes{{"a", at::kHalf}, {"b", at::kFloat}});
+  CHECK(storable_types(tensors, {{"b", at::kBFloat16}}).at("b") == at::kBFloat16);
+}
+
+TEST_CASE("decoder_config_json: names the type of most numbers as they are written") {
+  const Decoder decoder = small_decoder();
+  io::TensorTypes types;
+  for (const auto& [name, tensor] : decoder->hf_tensors()) {
+    types[name] = name.ends_with("norm.weight") ? at::kFloat : at::kBFloat16;
+  }
+  CHECK(decoder_config_json(decoder, {{"dtype", "float16"}}, types)["dtype"] == "bfloat16");
+  CHECK(decoder_config_json(decoder, Json::object(), types)["torch_dtype"] == "bfloat16");
+  CHECK(decoder_config_json(decoder, Json::object())["torch_dtype"] == "float32");
+}
+
 }  // namespace
 }  // namespace hone::model

@@ -9,8 +9,6 @@
 namespace hone::io {
 namespace {
 
-constexpr const char* kConfig = "adapter_config.json";
-constexpr const char* kWeights = "adapter_model.safetensors";
 constexpr const char* kPickle = "adapter_model.bin";
 constexpr std::string_view kPrefix = "base_model.model.";
 
@@ -19,7 +17,7 @@ bool present(const Json& config, const char* key) {
 }
 
 void check(const std::string& folder, const AdapterFiles& files) {
-  const std::string path = folder + "/" + kConfig;
+  const std::string path = folder + "/" + kAdapterConfig;
   const Json& config = files.config;
   if (!config.is_object()) throw IoError(path, "is no JSON object");
   const Json type = config.value("peft_type", Json());
@@ -27,10 +25,10 @@ void check(const std::string& folder, const AdapterFiles& files) {
   if (!present(config, "target_modules") && !present(config, "target_parameters")) {
     throw IoError(path, "has neither target_modules nor target_parameters");
   }
-  if (files.tensors.empty()) throw IoError(folder + "/" + kWeights, "holds no tensor");
+  if (files.tensors.empty()) throw IoError(folder + "/" + kAdapterWeights, "holds no tensor");
   for (const auto& [name, tensor] : files.tensors) {
     if (!name.starts_with(kPrefix) || name.size() == kPrefix.size()) {
-      throw IoError(folder + "/" + kWeights, "tensor \"" + name + "\": PEFT's names begin with \"" +
+      throw IoError(folder + "/" + kAdapterWeights, "tensor \"" + name + "\": PEFT's names begin with \"" +
                                                  std::string(kPrefix) + "\"");
     }
   }
@@ -39,15 +37,20 @@ void check(const std::string& folder, const AdapterFiles& files) {
 }  // namespace
 
 AdapterFiles read_adapter(const std::string& folder) {
-  const std::string weights = folder + "/" + kWeights, pickle = folder + "/" + kPickle;
+  const std::string weights = folder + "/" + kAdapterWeights, pickle = folder + "/" + kPickle;
   if (!path_exists(weights) && path_exists(pickle)) {
     throw IoError(pickle,
                   "is a Python pickle, which can run any code when it is read; hone reads "
                   "safetensors only: save the adapter with a PEFT of 2023 or later");
   }
   AdapterFiles files;
-  files.config = read_json_file(folder + "/" + kConfig, {.max_bytes = size_t{16} << 20});
+  files.config = read_json_file(folder + "/" + kAdapterConfig, {.max_bytes = size_t{16} << 20});
   const Safetensors file(weights);
+  for (const TensorInfo& info : file.tensors()) {
+    if (!is_weight_dtype(info.dtype)) {
+      throw IoError(weights, "tensor \"" + info.name + "\" " + not_weights(info.dtype));
+    }
+  }
   for (const TensorInfo& info : file.tensors()) {
     files.tensors[info.name] = read_tensor(file, info.name);
   }
@@ -57,8 +60,8 @@ AdapterFiles read_adapter(const std::string& folder) {
 
 void write_adapter(const std::string& folder, const AdapterFiles& files) {
   check(folder, files);
-  write_file(folder + "/" + kConfig, files.config.dump(2) + "\n");
-  write_safetensors(folder + "/" + kWeights,
+  write_file(folder + "/" + kAdapterConfig, files.config.dump(2) + "\n");
+  write_safetensors(folder + "/" + kAdapterWeights,
                     NamedTensors(files.tensors.begin(), files.tensors.end()));
 }
 

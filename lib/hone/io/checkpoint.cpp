@@ -53,12 +53,12 @@ std::map<std::string, std::string> read_index(const std::string& folder) {
 }
 
 /// Consecutive tensors that share a file.
-std::vector<NamedTensors> split(const NamedTensors& tensors, int64_t max_bytes) {
+std::vector<NamedTensors> split(const NamedTensors& tensors, const CheckpointOptions& options) {
   std::vector<NamedTensors> shards(1);
   int64_t bytes = 0;
   for (const auto& named : tensors) {
-    const auto size = static_cast<int64_t>(named.second.nbytes());
-    if (!shards.back().empty() && bytes + size > max_bytes) {
+    const int64_t size = written_bytes(named.first, named.second, options.types);
+    if (!shards.back().empty() && bytes + size > options.max_shard_bytes) {
       shards.emplace_back();
       bytes = 0;
     }
@@ -68,9 +68,9 @@ std::vector<NamedTensors> split(const NamedTensors& tensors, int64_t max_bytes) 
   return shards;
 }
 
-int64_t total_bytes(const NamedTensors& tensors) {
+int64_t total_bytes(const NamedTensors& tensors, const TensorTypes& types) {
   int64_t bytes = 0;
-  for (const auto& [name, tensor] : tensors) bytes += static_cast<int64_t>(tensor.nbytes());
+  for (const auto& [name, tensor] : tensors) bytes += written_bytes(name, tensor, types);
   return bytes;
 }
 
@@ -81,14 +81,19 @@ std::string shard_name(size_t number, size_t count) {
   return name;
 }
 
-void write_shards(const std::string& folder, const std::vector<NamedTensors>& shards) {
+void write_shard(const std::string& path, const NamedTensors& tensors, const TensorTypes& types) {
+  write_safetensors(path, tensors, {{"format", "pt"}}, types);
+}
+
+void write_shards(const std::string& folder, const std::vector<NamedTensors>& shards,
+                  const TensorTypes& types) {
   Json index = {{"metadata", {{"total_size", 0}}}, {"weight_map", Json::object()}};
   std::map<std::string, std::string> weight_map;
   int64_t bytes = 0;
   for (size_t i = 0; i < shards.size(); ++i) {
     const std::string file = shard_name(i + 1, shards.size());
-    write_safetensors(folder + "/" + file, shards[i]);
-    bytes += total_bytes(shards[i]);
+    write_shard(folder + "/" + file, shards[i], types);
+    bytes += total_bytes(shards[i], types);
     for (const auto& [name, tensor] : shards[i]) {
       TORCH_CHECK_VALUE(weight_map.emplace(name, file).second,
                         "write_checkpoint: two tensors named ", name);
@@ -180,13 +185,13 @@ void copy_companion_files(const std::string& from, const std::string& to) {
 void write_checkpoint(const std::string& folder, const Json& config, const NamedTensors& tensors,
                       const CheckpointOptions& options) {
   TORCH_CHECK_VALUE(options.max_shard_bytes > 0, "write_checkpoint: max_shard_bytes must be > 0");
-  check_free_space(folder, total_bytes(tensors));
+  check_free_space(folder, total_bytes(tensors, options.types));
   write_file(folder + "/config.json", config.dump(2) + "\n");
-  const std::vector<NamedTensors> shards = split(tensors, options.max_shard_bytes);
+  const std::vector<NamedTensors> shards = split(tensors, options);
   if (shards.size() == 1) {
-    write_safetensors(folder + "/" + kSingle, shards[0]);
+    write_shard(folder + "/" + kSingle, shards[0], options.types);
   } else {
-    write_shards(folder, shards);
+    write_shards(folder, shards, options.types);
   }
   if (!options.source_folder.empty()) copy_companion_files(options.source_folder, folder);
 }

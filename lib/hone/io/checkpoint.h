@@ -56,6 +56,8 @@ struct CheckpointOptions {
   /// A checkpoint folder whose tokenizer, chat template and generation files are copied byte for
   /// byte; files that the target holds already stay. "" for none.
   std::string source_folder;
+  /// Types in which tensors are written; those of others stay.
+  TensorTypes types;
 };
 
 /// Writes config.json, the weights (with an index if they take several files) and the files of

@@ -230,6 +230,15 @@ void read_at(const Descriptor& file, void* out, size_t size, uint64_t offset,
 size_t dtype_size(Dtype dtype) { return entry(dtype).size; }
 const char* dtype_name(Dtype dtype) { return entry(dtype).name; }
 
+bool is_weight_dtype(Dtype dtype) {
+  return dtype == Dtype::F64 || dtype == Dtype::F32 || dtype == Dtype::F16 || dtype == Dtype::BF16;
+}
+
+std::string not_weights(Dtype dtype) {
+  return std::string("is ") + dtype_name(dtype) +
+         ", but weights must be F64, F32, F16 or BF16; dequantise the checkpoint first";
+}
+
 SafetensorsHeader parse_safetensors_header(std::string_view file, uint64_t file_size,
                                            const std::string& source) {
   const uint64_t size = header_size(file, file_size, source);

@@ -40,6 +40,11 @@ enum class Dtype {
 size_t dtype_size(Dtype dtype);
 /// "BF16".
 const char* dtype_name(Dtype dtype);
+/// Whether weights of that type are numbers as they stand: F64, F32, F16 and BF16. Integers and F8
+/// need scales, which no tensor of their own name says.
+bool is_weight_dtype(Dtype dtype);
+/// "is I8, but weights must be F64, F32, F16 or BF16; ..." for a tensor of another type.
+std::string not_weights(Dtype dtype);
 
 struct TensorInfo {
   std::string name;

@@ -37,7 +37,7 @@ struct Entry {
   Dtype dtype;
 };
 
-std::vector<Entry> in_file_order(const NamedTensors& tensors) {
+std::vector<Entry> in_file_order(const NamedTensors& tensors, const TensorTypes& types) {
   std::set<std::string> seen;
   std::vector<Entry> entries;
   for (const auto& [name, tensor] : tensors) {
@@ -46,7 +46,7 @@ std::vector<Entry> in_file_order(const NamedTensors& tensors) {
     TORCH_CHECK_VALUE(seen.insert(name).second, "write_safetensors: two tensors named ", name);
     TORCH_CHECK_VALUE(tensor.defined() && tensor.layout() == at::kStrided,
                       "write_safetensors: ", name, " must be a dense tensor");
-    entries.push_back({&name, &tensor, to_dtype(tensor.scalar_type())});
+    entries.push_back({&name, &tensor, to_dtype(written_type(name, tensor, types))});
   }
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return a.dtype != b.dtype ? a.dtype > b.dtype : *a.name < *b.name;
@@ -64,7 +64,8 @@ std::string header_bytes(const std::vector<Entry>& entries,
       header.get_ref<Json::object_t&>());
   uint64_t at = 0;
   for (const Entry& entry : entries) {
-    const uint64_t end = at + entry.tensor->nbytes();
+    const uint64_t end =
+        at + static_cast<uint64_t>(entry.tensor->numel()) * dtype_size(entry.dtype);
     members.emplace_back(*entry.name, Json{{"dtype", dtype_name(entry.dtype)},
                                            {"shape", entry.tensor->sizes().vec()},
                                            {"data_offsets", {at, end}}});
@@ -75,6 +76,18 @@ std::string header_bytes(const std::vector<Entry>& entries,
   std::string bytes;
   for (int i = 0; i < 8; ++i) bytes += static_cast<char>(uint64_t{text.size()} >> (8 * i));
   return bytes + text;
+}
+
+/// A tensor in another type, a part at a time: a whole copy might not fit beside the model.
+void write_as(at::ScalarType type, const at::Tensor& tensor, const Descriptor& file,
+              const std::string& path) {
+  constexpr int64_t kPart = int64_t{1} << 20;
+  const at::Tensor flat = tensor.detach().reshape({-1});
+  for (int64_t at = 0; at < flat.numel(); at += kPart) {
+    const at::Tensor part =
+        flat.slice(0, at, std::min(at + kPart, flat.numel())).to(type).cpu().contiguous();
+    write_all(file, path, {static_cast<const char*>(part.const_data_ptr()), part.nbytes()});
+  }
 }
 
 }  // namespace
@@ -101,12 +114,28 @@ at::Tensor read_tensor(const Safetensors& file, const std::string& name) {
   return tensor;
 }
 
+at::ScalarType written_type(const std::string& name, const at::Tensor& tensor,
+                            const TensorTypes& types) {
+  const auto found = types.find(name);
+  return found == types.end() ? tensor.scalar_type() : found->second;
+}
+
+int64_t written_bytes(const std::string& name, const at::Tensor& tensor, const TensorTypes& types) {
+  return tensor.numel() * static_cast<int64_t>(c10::elementSize(written_type(name, tensor, types)));
+}
+
 void write_safetensors(const std::string& path, const NamedTensors& tensors,
-                       const std::map<std::string, std::string>& metadata) {
-  const std::vector<Entry> entries = in_file_order(tensors);
+                       const std::map<std::string, std::string>& metadata,
+                       const TensorTypes& types) {
+  const std::vector<Entry> entries = in_file_order(tensors, types);
   const Descriptor file(path, O_WRONLY | O_CREAT | O_TRUNC, "create");
   write_all(file, path, header_bytes(entries, metadata));
   for (const Entry& entry : entries) {
+    const at::ScalarType type = to_scalar_type(entry.dtype);
+    if (type != entry.tensor->scalar_type()) {
+      write_as(type, *entry.tensor, file, path);
+      continue;
+    }
     const at::Tensor tensor = entry.tensor->detach().cpu().contiguous();
     write_all(file, path, {static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes()});
   }

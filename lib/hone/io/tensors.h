@@ -23,13 +23,22 @@ at::Tensor read_tensor(const Safetensors& file, const std::string& name);
 /// Names in the order in which the caller wants them kept; files have an order of their own.
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
+/// Types in which tensors are written, by name; the others keep their own.
+using TensorTypes = std::map<std::string, at::ScalarType>;
+
+/// The type in which a tensor is written, and its bytes then.
+at::ScalarType written_type(const std::string& name, const at::Tensor& tensor,
+                            const TensorTypes& types);
+int64_t written_bytes(const std::string& name, const at::Tensor& tensor, const TensorTypes& types);
+
 /// Writes a file as the reference implementation does, to the byte (tests/interop/io_safetensors):
 /// tensors by descending Dtype, hence by descending size, then by name; header padded with spaces
 /// to 8 bytes; metadata {"format": "pt"} by default.
 /// Tensors may lie on any device and have any strides; each is written whole, even if two share
-/// storage. Not atomic by itself: write inside an AtomicFolder.
+/// storage; what `types` changes is rounded to nearest, a few MiB at a time. Not atomic by itself: write inside an AtomicFolder.
 /// Throws: c10::ValueError for duplicate or empty names and unnamed dtypes; IoError.
 void write_safetensors(const std::string& path, const NamedTensors& tensors,
-                       const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
+                       const std::map<std::string, std::string>& metadata = {{"format", "pt"}},
+                       const TensorTypes& types = {});
 
 }  // namespace hone::io

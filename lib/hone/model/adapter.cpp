@@ -6,6 +6,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <set>
 
 #include "hone/core/error.h"
@@ -167,6 +168,29 @@ io::AdapterFiles adapter_files(const Decoder& decoder, const std::string& base_n
     files.tensors[kPrefix + name] = tensor.detach();
   }
   return files;
+}
+
+AdapterShape adapter_shape(const Json& adapter_config) {
+  std::vector<std::string> problems;
+  AdapterShape shape{detail::lora_options(adapter_config, problems)};
+  if (!problems.empty()) throw Error("adapter_config.json: " + detail::join(problems));
+  const Json rows = adapter_config.value("trainable_token_indices", Json());
+  const auto count = [&](const Json& list) {
+    shape.token_rows = std::max(shape.token_rows, static_cast<int64_t>(list.size()));
+  };
+  if (rows.is_array()) count(rows);
+  if (rows.is_object()) std::for_each(rows.begin(), rows.end(), count);
+  return shape;
+}
+
+bool replaces_embeddings(const io::AdapterFiles& files) {
+  const auto& saved = adapter_shape(files.config).options.modules_to_save;
+  const auto whole = [&](const std::string& module) {
+    return files.tensors.contains(kPrefix + module + ".weight") &&
+           std::none_of(saved.begin(), saved.end(),
+                        [&](const std::string& name) { return module.ends_with(name); });
+  };
+  return whole("model.embed_tokens") || whole("lm_head");
 }
 
 void load_adapter(Decoder& decoder, const io::AdapterFiles& files) {

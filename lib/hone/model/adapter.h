@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "hone/core/json.h"
 #include "hone/model/decoder.h"
 #include "hone/nn/lora.h"
 
@@ -33,6 +34,19 @@ NamedTensors trainable_parameters(const Decoder& decoder);
 /// The adapter as PEFT writes it. `base_name` is its base_model_name_or_path.
 /// Throws: hone::Error if the decoder has none.
 io::AdapterFiles adapter_files(const Decoder& decoder, const std::string& base_name);
+
+/// What an adapter_config.json says of the adapter's size.
+struct AdapterShape {
+  nn::LoraOptions options;
+  int64_t token_rows = 0;  ///< rows of the embedding that it trains
+};
+
+/// Throws: hone::Error naming each option that is not supported, all at once.
+AdapterShape adapter_shape(const Json& adapter_config);
+
+/// Whether the files hold the base's embedding or head whole, which PEFT adds after a resize:
+/// load_adapter changes the base then.
+bool replaces_embeddings(const io::AdapterFiles& files);
 
 /// Puts an adapter that PEFT or adapter_files wrote on a plain decoder, ready to train on.
 /// Throws: hone::Error naming each option of adapter_config.json that is not supported and each

@@ -149,18 +149,19 @@ at::Tensor exported_tensor(const Layout& layout, const std::string& name,
   return tensor;
 }
 
-Json exported_config(const Decoder& decoder, const Layout& layout, const Json& config) {
-  Json json = decoder_config_json(decoder, config);
+Json exported_config(const Decoder& decoder, const Layout& layout, const Json& config,
+                     const io::TensorTypes& types) {
+  Json json = decoder_config_json(decoder, config, types);
   json.erase("hone_pruned");
   json["num_hidden_layers"] = layout.layers.size();
   json["num_attention_heads"] = layout.heads();
   json["num_key_value_heads"] = layout.kv_heads;
   json["head_dim"] = layout.head_dim;
   json["intermediate_size"] = layout.channels;
-  const Json types = json.value("layer_types", Json());
-  if (types.is_array() && std::ssize(types) == decoder->config().num_hidden_layers) {
+  const Json kinds = json.value("layer_types", Json());
+  if (kinds.is_array() && std::ssize(kinds) == decoder->config().num_hidden_layers) {
     Json left = Json::array();
-    for (const auto& [index, places] : layout.layers) left.push_back(types[index]);
+    for (const auto& [index, places] : layout.layers) left.push_back(kinds[index]);
     json["layer_types"] = left;
   }
   return json;
@@ -220,21 +221,22 @@ ExportForm export_form(const Decoder& decoder) {
 
 ExportForm export_pruned(const std::string& folder, const std::string& compact_folder,
                          const Decoder& decoder, const Json& config,
-                         const std::string& source_folder) {
+                         const std::string& source_folder, const io::TensorTypes& types) {
   const Layout layout = layout_of(decoder->config());
   const ExportForm form = export_form(decoder);
   if (layout.pads_heads && decoder->config().qk_norm && decoder->config().rms_norm_eps == 0) {
     throw Error("export_pruned: with rms_norm_eps 0 the norms of zero-filled heads are no number");
   }
-  const io::CheckpointOptions options{.source_folder = source_folder};
+  io::CheckpointOptions options{.source_folder = source_folder};
   NamedTensors tensors;
   for (const auto& [name, tensor] : decoder->hf_tensors()) {
     tensors.emplace_back(exported_name(layout, name), exported_tensor(layout, name, tensor));
+    options.types[tensors.back().first] = io::written_type(name, tensor, types);
   }
-  io::save_checkpoint(folder, exported_config(decoder, layout, config), tensors, options);
+  io::save_checkpoint(folder, exported_config(decoder, layout, config, types), tensors, options);
   if (form == ExportForm::kZeroFilled) {
-    io::save_checkpoint(compact_folder, decoder_config_json(decoder, config), decoder->hf_tensors(),
-                        options);
+    io::save_checkpoint(compact_folder, decoder_config_json(decoder, config, types),
+                        decoder->hf_tensors(), {.source_folder = source_folder, .types = types});
   }
   return form;
 }
