@@ -17,6 +17,11 @@ RECIPES = pathlib.Path(__file__).resolve().parents[2] / "recipes"
 ALL = {"config", "set", "out", "print-config", "schema", "help", "version", "resume", "plan", "dump-data"}
 FLAGS = {"hone-domain": ALL | {"force"}, "hone-static": ALL,
          "hone-dynamic": ALL | {"force", "dry-run", "replay", "serve"}}
+# What these apps do is said by flags, not by a recipe.
+FLAG_APPS = {
+    "hone-chat": {"model", "base", "prompt", "prompts", "out", "system", "max-new-tokens", "temperature", "top-p",
+                  "seed", "device", "threads", "help", "version"},
+    "hone-merge": {"adapter", "base", "out", "dtype", "max-shard-size", "help", "version"}}
 BINARIES = None
 
 
@@ -55,6 +60,15 @@ class Recipes(unittest.TestCase):
         for path in paths():
             shown = call(path, "--help").stdout
             self.assertEqual(set(re.findall(r"--([a-z][a-z-]*)", shown)), FLAGS[f"hone-{path}"], shown)
+
+    def test_flags_of_apps_without_recipes_are_frozen(self):
+        for app, flags in FLAG_APPS.items():
+            shown = subprocess.run([BINARIES / app, "--help"], capture_output=True, text=True, check=True).stdout
+            self.assertEqual(set(re.findall(r"--([a-z][a-z-]*)", shown)), flags, shown)
+            version = subprocess.run([BINARIES / app, "--version"], capture_output=True, text=True, check=True)
+            self.assertRegex(version.stdout, rf"^{app} \d+\.\d+")
+            wrong = subprocess.run([BINARIES / app, "--bad"], capture_output=True, text=True, check=False)
+            self.assertEqual((wrong.returncode, wrong.stdout), (2, ""))
 
     def test_a_wrong_recipe_is_refused(self):
         for path in paths():

@@ -53,6 +53,33 @@ TEST_CASE("generate: greedy ids equal passes without a cache, for every batch") 
   CHECK(run(decoder, {}, to_length(3)).empty());
 }
 
+TEST_CASE("generate: what a conversation keeps changes no answer and is not run again") {
+  model::Decoder decoder = small_decoder();
+  Kept kept(decoder);
+  std::vector<int64_t> prompt = {5, 6, 7};
+  const auto check = [&] {
+    const auto fresh = run(decoder, {prompt}, to_length(6));
+    const auto again = run(decoder, {prompt}, to_length(6), {.kept = &kept});
+    CHECK(again[0].ids == fresh[0].ids);
+    CHECK(again[0].text == fresh[0].text);
+    return again[0].ids;
+  };
+  for (int turn = 0; turn < 3; ++turn) {
+    const auto answer = check();
+    CHECK(kept.cache.rows() == 1);
+    CHECK(kept.cache.lengths()[0] == static_cast<int64_t>(kept.ids.size()) - 1);
+    prompt.insert(prompt.end(), answer.begin(), answer.end());
+    prompt.push_back(9);
+  }
+  check();                   // the same prompt again
+  prompt.resize(4);          // a beginning of it
+  check();
+  prompt = {30, 31, 32, 33};  // another one
+  check();
+  CHECK_THROWS_WITH(run(decoder, {{1}, {2}}, to_length(1), {.kept = &kept}),
+                    Catch::Contains("serves one prompt at a time, got 2"));
+}
+
 TEST_CASE("generate: the decoder's mode is restored, and dropout is off meanwhile") {
   model::Decoder decoder = small_decoder();
   decoder->train();

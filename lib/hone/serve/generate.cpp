@@ -42,8 +42,8 @@ class Generation {
         sampling_(sampling),
         options_(options),
         stop_strings_(tokenizer, sampling.stop_strings),
-        cache_(decoder->config(),
-               at::TensorOptions().dtype(decoder->dtype()).device(decoder->device())),
+        own_(decoder),
+        cache_(options.kept ? options.kept->cache : own_.cache),
         limit_(position_limit(decoder->config())),
         results_(prompts.size()) {
     check();
@@ -57,6 +57,7 @@ class Generation {
   std::vector<Generated> run() {
     const torch::NoGradGuard no_grad;
     const detail::EvalMode eval(decoder_);
+    if (options_.kept) reuse();
     if (!queue_.empty()) {
       const auto longest = static_cast<int64_t>(prompts_[queue_.front()].size());
       most_positions_ = std::min(limit_, longest + sampling_.max_new_tokens);
@@ -84,6 +85,10 @@ class Generation {
           std::to_string(options_.max_batch) + ", " + std::to_string(options_.prefill_tokens) +
           " and " + std::to_string(sampling_.max_new_tokens));
     }
+    if (options_.kept && prompts_.size() != 1) {
+      throw Error("generate: what is kept serves one prompt at a time, got " +
+                  std::to_string(prompts_.size()));
+    }
     for (size_t i = 0; i < prompts_.size(); ++i) {
       const std::string what = "generate: prompt " + std::to_string(i);
       detail::check_ids(prompts_[i], decoder_->config().vocab_size, what);
@@ -93,6 +98,19 @@ class Generation {
                     "; shorten it");
       }
     }
+  }
+
+  /// Forgets of the kept row what the prompt does not begin with; its last token runs at least.
+  void reuse() {
+    if (cache_.rows() == 0) return;
+    const std::vector<int64_t>& prompt = prompts_[0];
+    const std::vector<int64_t>& ids = options_.kept->ids;
+    const auto most = std::min(
+        {prompt.size() - 1, ids.size(), static_cast<size_t>(cache_.lengths().front())});
+    const auto same = std::mismatch(prompt.begin(), prompt.begin() + static_cast<ptrdiff_t>(most),
+                                    ids.begin());
+    reused_ = same.first - prompt.begin();
+    reused_ > 0 ? cache_.truncate(0, reused_) : cache_.drop(0);
   }
 
   /// Begins as many prompts as fit into the batch and prefill_tokens, and takes their first tokens.
@@ -105,7 +123,7 @@ class Generation {
       tokens += static_cast<int64_t>(prompts_[prompt].size());
       if (!documents.empty() && tokens > options_.prefill_tokens) break;
       queue_.pop_front();
-      documents.push_back(prompts_[prompt]);
+      documents.emplace_back(prompts_[prompt].begin() + reused_, prompts_[prompt].end());
       active_.push_back({prompt, prompts_[prompt],
                          Random(derive_seed(static_cast<uint64_t>(sampling_.seed),
                                             "generate/" + std::to_string(prompt)))});
@@ -193,7 +211,11 @@ class Generation {
     result.text.resize(result.text.size() - std::min(result.text.size(), ending.cut));
     result.finish = ending.reason;
     result.prompt_tokens = static_cast<int64_t>(begin);
-    cache_.drop(static_cast<int64_t>(row));
+    if (options_.kept) {
+      options_.kept->ids = sequence.ids;
+    } else {
+      cache_.drop(static_cast<int64_t>(row));
+    }
     if (row + 1 != active_.size()) sequence = std::move(active_.back());
     active_.pop_back();
   }
@@ -204,14 +226,20 @@ class Generation {
   const SamplingOptions& sampling_;
   const GenerateOptions& options_;
   detail::StopStrings stop_strings_;
-  model::KvCache cache_;
+  Kept own_;
+  model::KvCache& cache_;
   int64_t limit_, most_positions_ = 0;
+  int64_t reused_ = 0;  ///< positions of the prompt that the cache held before
   std::vector<Generated> results_;
   std::deque<size_t> queue_;  ///< prompts not begun
   std::vector<Sequence> active_;
 };
 
 }  // namespace
+
+Kept::Kept(const model::Decoder& decoder)
+    : cache(decoder->config(),
+            at::TensorOptions().dtype(decoder->dtype()).device(decoder->device())) {}
 
 std::vector<Generated> generate(model::Decoder& decoder, const text::Tokenizer& tokenizer,
                                 std::span<const std::vector<int64_t>> prompts,

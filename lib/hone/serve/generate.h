@@ -29,6 +29,15 @@ struct Generated {
   int64_t prompt_tokens = 0;
 };
 
+/// What a conversation keeps between calls of generate: what its prompts begin with alike is run
+/// once.
+struct Kept {
+  explicit Kept(const model::Decoder& decoder);
+
+  model::KvCache cache;      ///< at most one row
+  std::vector<int64_t> ids;  ///< of that row
+};
+
 struct GenerateOptions {
   int64_t max_batch = 8;  ///< sequences continued at once
   /// Prompt positions run at once, but at least one prompt; bounds the activations' memory.
@@ -36,6 +45,9 @@ struct GenerateOptions {
   /// Called with each new token of prompt number `prompt`, in the calling thread, before the next
   /// step; false ends that prompt. May be empty.
   std::function<bool(size_t prompt, int64_t id)> on_token;
+  /// For one prompt only: what it shares with an earlier one, and holds it afterwards. The same
+  /// decoder, its weights unchanged since. May be null.
+  Kept* kept = nullptr;
 };
 
 /// Continues each prompt, a non-empty list of token ids. Results are in the prompts' order.

@@ -1,0 +1,71 @@
+#include "hone/paths/merge.h"
+
+#include <fmt/format.h>
+#include <torch/types.h>
+
+#include <charconv>
+#include <cmath>
+#include <string_view>
+#include <utility>
+
+#include "hone/core/error.h"
+#include "hone/io/atomic.h"
+#include "hone/io/checkpoint.h"
+#include "hone/model/adapter.h"
+#include "hone/model/load.h"
+#include "hone/paths/model_folder.h"
+#include "hone/paths/saving.h"
+#include "hone/train/progress.h"
+
+namespace hone::paths {
+
+std::optional<int64_t> parse_bytes(const std::string& text) {
+  double number = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || !(number > 0)) return std::nullopt;
+  std::string_view unit(rest, static_cast<size_t>(end - rest));
+  while (unit.starts_with(' ')) unit.remove_prefix(1);
+  constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"", 1}, {"B", 1}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"KiB", 0x1p10},
+      {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+  for (const auto& [name, factor] : kUnits) {
+    const double bytes = number * factor;
+    if (name == unit && bytes >= 1 && bytes < 0x1p62) return static_cast<int64_t>(bytes);
+  }
+  return std::nullopt;
+}
+
+void MergeOptions::validate(Validation& v) const {
+  if (!parse_bytes(max_shard_size)) {
+    v.problem("max_shard_size", "expected a size such as 5GB or 500MiB, got \"" + max_shard_size +
+                                    "\"");
+  }
+}
+
+std::string merge_adapter(const MergeOptions& options) {
+  const ModelFolders folders = ModelFolders::find(options.adapter, options.base);
+  if (!folders.adapter) {
+    throw IoError(options.adapter, std::string("is no adapter: it has no ") + io::kAdapterConfig);
+  }
+  io::AtomicFolder folder(options.out, io::AtomicFolder::Existing::kReplace);
+  OpenModel open = open_model(folders, at::kCPU, at::kFloat);
+  model::merge_lora(open.decoder);
+  Base base;
+  base.decoder = open.decoder;
+  base.types = std::move(open.types);
+  const model::NamedTensors tensors = open.decoder->hf_tensors();
+  const io::TensorTypes types = save_types(base, options.dtype);
+  // The adapter's tokenizer, where it has one, before the base's.
+  io::copy_companion_files(*folders.adapter, folder.path());
+  io::write_checkpoint(folder.path(), model::decoder_config_json(open.decoder, open.config, types),
+                       tensors,
+                       {.max_shard_bytes = *parse_bytes(options.max_shard_size),
+                        .source_folder = folders.model,
+                        .types = types});
+  folder.commit();
+  return fmt::format("{} with {} is in {} ({})", folders.model, options.adapter, options.out,
+                     types_text(tensors, types));
+}
+
+}  // namespace hone::paths
