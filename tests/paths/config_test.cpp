@@ -3,6 +3,7 @@
 #include "hone/paths/architecture.h"
 #include "hone/paths/domain_config.h"
 #include "hone/paths/domain_data.h"
+#include "hone/paths/dynamic_config.h"
 #include "support/catch.h"
 
 using namespace hone;
@@ -77,6 +78,41 @@ TEST_CASE("Keys that only training uses are refused where nothing is trained") {
   INFO(text);
   CHECK(text.find("/vocabulary: has no effect with train.steps 0") != std::string::npos);
   CHECK(text.find("/train/lr: has no effect with steps 0") != std::string::npos);
+}
+
+TEST_CASE("An adapter to begin with brings its own options, or is merged first") {
+  const auto found = [](const std::string& rest) {
+    return problems((R"({"about": "x", "model": "m", "data": {"train": [{"files": ["a.jsonl"]}]}, )" +
+                     rest + "}").c_str());
+  };
+  CHECK(found(R"("tuning": "lora", "lora": {"from": "a"})").empty());
+  CHECK(found(R"("tuning": "lora", "lora": {"from": "a", "merge_first": true, "rank": 4})").empty());
+  CHECK(found(R"("lora": {"from": "a", "merge_first": true})").empty());
+  CHECK(found(R"("tuning": "lora", "lora": {"from": "a", "rank": 4})") ==
+        "/lora/rank: has no effect with from, whose adapter has options of its own; remove it");
+  CHECK(found(R"("tuning": "lora", "lora": {"merge_first": true})") ==
+        "/lora/merge_first: has no effect without from; remove it");
+  CHECK(found(R"("lora": {"from": "a"})").starts_with("/lora/merge_first: must be true with tuning"));
+  CHECK(found(R"("lora": {"from": "a", "merge_first": true, "rank": 4})") ==
+        "/lora/rank: has no effect with tuning full; remove it");
+  CHECK(found(R"("tuning": "lora", "lora": {"from": "a"}, "vocabulary": {"new_tokens": 3})")
+            .starts_with("/lora/from: an adapter that is trained on has no rows for new tokens"));
+  const Json resolved = config::to_json(config::read_config<DomainConfig>(parse_json(
+      R"({"about": "x", "model": "m", "tuning": "lora", "lora": {"from": "a"},
+          "data": {"train": [{"files": ["a.jsonl"]}]}})", "recipe")));
+  CHECK(resolved.at("lora").at("from") == "a");
+  CHECK_FALSE(resolved.at("lora").contains("rank"));
+  CHECK(config::to_json(config::read_config<DomainConfig>(resolved)) == resolved);
+}
+
+TEST_CASE("The configuration of an older run gets the keys that came since at their defaults") {
+  const Json domain = config::to_json(config::read_config<DomainConfig>(parse_json(kSmall, "r")));
+  const Json dynamic = config::to_json(config::read_config<DynamicConfig>(parse_json(kSmall, "r")));
+  for (Json now : {domain, dynamic}) {
+    Json then = now;
+    for (const char* key : {"save", "prompts"}) then.erase(key);
+    CHECK(with_new_keys(then) == now);
+  }
 }
 
 TEST_CASE("Every file that is not there is named before anything runs") {

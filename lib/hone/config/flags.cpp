@@ -33,7 +33,7 @@ cxxopts::Options make_options(const AppInfo& info, const std::vector<Flag>& flag
   add("version", "Print the version, and leave");
   if (!positional.empty()) {
     options.parse_positional({flag_name(positional)});
-    options.positional_help("[" + positional + "]");
+    options.positional_help("[" + positional + "]").show_positional_help();
   }
   options.allow_unrecognised_options();  // collected, so that all of them are reported at once
   return options;

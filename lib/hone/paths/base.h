@@ -2,6 +2,8 @@
 #pragma once
 #include <string>
 
+#include "hone/io/tensors.h"
+#include "hone/model/adapter.h"
 #include "hone/model/decoder.h"
 #include "hone/paths/device.h"
 #include "hone/paths/domain_config.h"
@@ -15,15 +17,25 @@ struct Base {
   std::string name;          ///< the checkpoint folder, absolute; "" for an architecture
   std::string weights_hash;  ///< of the folder's weights; "" for an architecture
   bool shared = false;       ///< whether other runs of the process use the decoder too (RunCache)
+  io::TensorTypes types;     ///< of the folder's tensors; none for an architecture
+  /// Of the adapter's tensors that lora.from brought and that is trained on.
+  io::TensorTypes adapter_types;
+  bool changed = false;  ///< whether an adapter was worked into it: it is no longer the folder
 };
 
 /// The config.json of the base without loading it: the model folder's, or the architecture's over
 /// the tokenizer's vocabulary. Throws: IoError.
 Json base_config(const DomainConfig& config, const text::TokenizerFolder& text);
 
-/// Loads the checkpoint folder, or makes and initialises a model of the architecture.
-/// Throws: IoError; Error if the tokenizer has ids beyond the embedding.
+/// Loads the checkpoint folder, with the adapter of lora.from on it or worked into it; or makes and
+/// initialises a model of the architecture.
+/// Throws: IoError; Error if the tokenizer has ids beyond the embedding, or the adapter is one of
+///   another base.
 Base load_base(const DomainConfig& config, const text::TokenizerFolder& text,
                const DevicePlan& device);
+
+/// The adapter that a run with tuning lora trains: the recipe's, or the one of lora.from.
+/// Throws: IoError, Error.
+model::AdapterShape adapter_of(const DomainConfig& config);
 
 }  // namespace hone::paths

@@ -27,9 +27,12 @@
 #include "hone/paths/domain_report.h"
 #include "hone/paths/guard.h"
 #include "hone/paths/manifest.h"
+#include "hone/paths/prompt_answers.h"
 #include "hone/paths/resumption.h"
+#include "hone/paths/saving.h"
 #include "hone/paths/tokenizer_files.h"
 #include "hone/paths/vocabulary.h"
+#include "hone/serve/sampling.h"
 #include "hone/train/progress.h"
 #include "hone/train/resume.h"
 #include "hone/train/stop_signal.h"
@@ -64,7 +67,8 @@ class DomainRun {
         extension_(extension),
         folder_(io::RunFolder::create(context.out, context.resume)),
         device_(prepare_device(config.device, config.threads, derive_seed(config.seed, "torch"))),
-        guard_(config.guard) {}
+        guard_(config.guard),
+        answers_(config.prompts, context.out) {}
 
   ~DomainRun();
 
@@ -80,6 +84,8 @@ class DomainRun {
   void check_plan();
   void open_base();
   void score_base();
+  /// Lets the model answer the recipe's prompts as it is after `step`.
+  void ask(int64_t step);
   void grow_base();
   void open_training();
   void write_manifest();
@@ -104,7 +110,7 @@ class DomainRun {
   std::string tokenizer_folder() const { return folder_.file("tokenizer"); }
   bool pruned() const { return !base_.decoder->config().pruned.empty(); }
   /// Whether the adapter's base is no longer the recipe's model.
-  bool own_base() const { return growth_ || pruned(); }
+  bool own_base() const { return growth_ || pruned() || base_.changed; }
   /// What an adapter names as its base: the model, or its copy, grown or pruned.
   std::string adapter_base() const { return own_base() ? folder_.file("base") : base_.name; }
 
@@ -117,6 +123,7 @@ class DomainRun {
   io::RunFolder folder_;
   const DevicePlan device_;
   Guard guard_;
+  PromptAnswers answers_;
   std::optional<RunTokenizer> base_tokenizer_, tokenizer_;  // the same but for a grown vocabulary
   Base base_;
   std::vector<data::DatasetPtr> base_held_out_;  // under the base's tokenizer
@@ -129,6 +136,7 @@ class DomainRun {
   std::vector<train::Evaluation> evaluations_;
   std::optional<int64_t> returned_to_;  // step that a guard's stop went back to
   bool stopped_by_search_ = false;
+  std::string saved_as_;  // types of the saved model; "" while there is none
 };
 
 DomainRun::~DomainRun() {
@@ -169,10 +177,9 @@ void DomainRun::open_text() {
 }
 
 void DomainRun::check_plan() {
-  const int64_t vocabulary = tokenizer_->text.tokenizer.vocab_size();
   const int64_t added = growth_ ? std::ssize(growth_->added) : 0;
   const Json base = base_config(config_, base_tokenizer_->text);
-  DomainPlan plan = predict_run({config_, base, vocabulary, added, data_, device_,
+  DomainPlan plan = predict_run({config_, base, tokenizer_->text, added, data_, device_,
                                  extension_.changes()});
   extension_.plan(plan);
   if (!context_.force) return require_fit(plan);
@@ -199,6 +206,13 @@ void DomainRun::score_base() {
   guard_.set_reference(evaluations_[0].scores);
   log_info(train::describe(evaluations_[0]));
   folder_.metrics().write(train::evaluation_row(evaluations_[0]));
+  ask(evaluations_[0].step);
+}
+
+void DomainRun::ask(int64_t step) {
+  if (trial_) return;
+  const auto stops = config_.model ? serve::eos_ids(*config_.model) : std::vector<int64_t>();
+  answers_.ask(base_.decoder, tokenizer_->text, stops, step);
 }
 
 void DomainRun::grow_base() {
@@ -227,7 +241,7 @@ void DomainRun::open_loader() {
 void DomainRun::open_training() {
   if (!trial_ || trial_->save_model) write_tokenizer(*tokenizer_, tokenizer_folder());
   write_manifest();
-  if (config_.tuning == Tuning::kLora) {
+  if (config_.tuning == Tuning::kLora && !config_.lora.continues()) {
     std::vector<int64_t> token_rows;
     if (growth_) {
       for (const text::GrownToken& token : growth_->added) token_rows.push_back(token.id);
@@ -340,6 +354,11 @@ train::Outcome DomainRun::run_phase(const train::Phase& phase, const train::Trai
                                              .eps = options.eps,
                                              .weight_decay = options.weight_decay});
   if (!embeddings_only) extension_.attach(task, optimizer);
+  task.after_evaluation = [this, judge = std::move(task.after_evaluation)](
+                              const train::Evaluation& evaluation, auto... more) {
+    ask(evaluation.step);
+    return !judge || judge(evaluation, more...);
+  };
   train::Outcome outcome = train::run(options, optimizer, task, folder_, phase, evaluations_);
   for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(true);
   if (outcome.ending == train::Ending::kStopped && !trial_) {
@@ -376,8 +395,9 @@ void DomainRun::save_model() {
   model::Decoder& decoder = base_.decoder;
   if (config_.tuning == Tuning::kLora) {
     io::AtomicFolder adapter(folder_.file("adapter"), io::AtomicFolder::Existing::kReplace);
-    io::write_adapter(adapter.path(), pruned() ? model::exported_adapter(decoder, adapter_base())
-                                               : model::adapter_files(decoder, adapter_base()));
+    io::AdapterFiles files = pruned() ? model::exported_adapter(decoder, adapter_base())
+                                      : model::adapter_files(decoder, adapter_base());
+    io::write_adapter(adapter.path(), in_save_types(std::move(files), base_, config_.save.dtype));
     adapter.commit();
     if (own_base()) save_weights("base");
     model::merge_lora(decoder);
@@ -388,17 +408,21 @@ void DomainRun::save_model() {
 
 void DomainRun::save_weights(const std::string& name) {
   const std::string folder = folder_.file(name);
+  const model::NamedTensors tensors = base_.decoder->hf_tensors();
+  const io::TensorTypes types = save_types(base_, config_.save.dtype);
+  saved_as_ = types_text(tensors, types);
+  log_info(fmt::format("the {} is saved as {}", name, saved_as_));
   if (pruned()) {
     const model::ExportForm form = model::export_pruned(
-        folder, folder + "-compact", base_.decoder, base_.config, tokenizer_folder());
+        folder, folder + "-compact", base_.decoder, base_.config, tokenizer_folder(), types);
     log_info(fmt::format("the pruned {} is in {} ({} form{})", name, folder, enum_name(form),
                          form == model::ExportForm::kDirect
                              ? ""
                              : "; " + folder + "-compact is smaller and faster, for hone"));
     return;
   }
-  io::save_checkpoint(folder, model::decoder_config_json(base_.decoder, base_.config),
-                      base_.decoder->hf_tensors(), {.source_folder = tokenizer_folder()});
+  io::save_checkpoint(folder, model::decoder_config_json(base_.decoder, base_.config, types),
+                      tensors, {.source_folder = tokenizer_folder(), .types = types});
 }
 
 /// What stands against writing the model of a run that trained to its end.
@@ -424,6 +448,8 @@ RunReport DomainRun::finish(train::Outcome outcome) {
   if (saved && config_.train.steps > 0) save_model();
   report.json = domain_report({config_, outcome, evaluations_, growth_, base_held_out_, data_,
                                returned_to_, stopped_by_search_});
+  if (!saved_as_.empty()) report.json["saved_as"] = saved_as_;
+  if (Json answers = answers_.report(); !answers.is_null()) report.json["answers"] = answers;
   extension_.report(report.json);
   if (const std::string verdict = guard_verdict(report.json); !verdict.empty()) {
     report.json.at("guard").at("verdict") == "held" ? log_info(verdict) : log_warning(verdict);

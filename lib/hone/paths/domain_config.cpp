@@ -6,6 +6,27 @@
 namespace hone::paths {
 namespace {
 
+/// What makes a new adapter.
+constexpr const char* kLoraKeys[] = {"rank",   "alpha", "dropout",         "targets",      "target_regex",
+                                     "rslora", "dora",  "modules_to_save", "rank_pattern", "alpha_pattern"};
+
+/// What does not fit between lora.from and the rest.
+void check_first_adapter(const DomainConfig& config, Validation& v) {
+  if (config.architecture) v.problem("lora/from", "needs the base that it adapts: give a model");
+  if (config.tuning == Tuning::kFull && !config.lora.merge_first) {
+    v.problem("lora/merge_first",
+              "must be true with tuning full, which trains the base's weights; or set tuning lora "
+              "to train the adapter on");
+  } else if (config.tuning == Tuning::kFull) {
+    for (const char* key : kLoraKeys) v.no_effect("lora/" + std::string(key), "with tuning full");
+  }
+  if (config.lora.continues() && config.vocabulary.new_tokens > 0) {
+    v.problem("lora/from",
+              "an adapter that is trained on has no rows for new tokens: set lora.merge_first, or "
+              "vocabulary.new_tokens 0");
+  }
+}
+
 /// Problems of data sets that share a name, and the set of their domains.
 std::set<std::string> check_sets(const std::vector<data::DatasetOptions>& sets,
                                  const std::string& key, Validation& v) {
@@ -98,6 +119,24 @@ void GuardOptions::validate(Validation& v) const {
   }
 }
 
+void PromptOptions::validate(Validation& v) const {
+  if (texts.empty()) {
+    for (const char* key : {"system", "max_new_tokens"}) v.no_effect(key, "without texts");
+  }
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (texts[i].empty()) v.problem("texts/" + std::to_string(i), "is empty");
+  }
+}
+
+void LoraRecipe::validate(Validation& v) const {
+  nn::LoraOptions::validate(v);
+  if (!from) v.no_effect("merge_first", "without from");
+  if (!continues()) return;
+  for (const char* key : kLoraKeys) {
+    v.no_effect(key, "with from, whose adapter has options of its own");
+  }
+}
+
 void DataOptions::validate(Validation& v) const {
   if (train.size() < 2) v.no_effect("temperature", "with fewer than two training sets");
 }
@@ -110,16 +149,25 @@ void DomainConfig::validate(Validation& v) const {
   if (architecture && tuning == Tuning::kLora) {
     v.problem("tuning", "lora needs trained weights below it: give a model");
   }
-  if (tuning == Tuning::kFull) v.no_effect("lora", "with tuning full");
+  if (lora.from) {
+    check_first_adapter(*this, v);
+  } else if (tuning == Tuning::kFull) {
+    v.no_effect("lora", "with tuning full");
+  }
   if (train.steps > 0 && data.train.empty()) {
     v.problem("data/train", "needs at least one data set, unless train.steps is 0");
   }
   if (train.steps == 0) {
     if (data.held_out.empty()) v.problem("data/held_out", "needs a data set to score with steps 0");
     if (architecture) v.problem("architecture", "has nothing learnt to score: give a model");
-    for (const char* key :
-         {"data/train", "tuning", "lora", "vocabulary", "weights", "guard", "memory"}) {
+    const auto unused = [&v](const char* key) {
       v.no_effect(key, "with train.steps 0, which only evaluates");
+    };
+    for (const char* key : {"data/train", "vocabulary", "weights", "guard", "memory", "save"}) {
+      unused(key);
+    }
+    if (!lora.from) {  // an adapter may be scored
+      for (const char* key : {"tuning", "lora"}) unused(key);
     }
   }
   if (train.steps > 0) check_zero_weights(*this, v);

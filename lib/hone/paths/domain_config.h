@@ -11,8 +11,9 @@
 #include "hone/core/names.h"
 #include "hone/data/augmentation.h"
 #include "hone/data/options.h"
-#include "hone/nn/lora.h"
 #include "hone/paths/architecture.h"
+#include "hone/paths/lora_recipe.h"
+#include "hone/paths/save_options.h"
 #include "hone/text/bpe_trainer.h"
 #include "hone/train/options.h"
 
@@ -155,6 +156,24 @@ struct MemoryOptions {
   }
 };
 
+/// Prompts that show what the model says while it trains: answered, each time alike, by the likeliest
+/// tokens.
+struct PromptOptions {
+  std::vector<std::string> texts;
+  std::optional<std::string> system;
+  int64_t max_new_tokens = 64;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("texts", self.texts,
+      "Prompts answered at each evaluation: a user's turn where the tokenizer has a chat template, "
+      "else a text to go on with.");
+    v("system", self.system, "System turn before each; needs a chat template.");
+    v("max_new_tokens", self.max_new_tokens, "Tokens of an answer at most.", Range{1, 100000});
+  }
+  void validate(Validation& v) const;
+};
+
 struct DomainConfig {
   std::string about;
   std::optional<std::string> model;
@@ -164,12 +183,14 @@ struct DomainConfig {
   int64_t seed = 0;
   int64_t threads = 0;
   Tuning tuning = Tuning::kFull;
-  nn::LoraOptions lora;
+  LoraRecipe lora;
   DataOptions data;
   VocabularyOptions vocabulary;
   WeightOptions weights;
   GuardOptions guard;
   MemoryOptions memory;
+  PromptOptions prompts;
+  SaveOptions save;
   train::TrainOptions train;
 
   template <class Self, class Visitor>
@@ -188,6 +209,8 @@ struct DomainConfig {
     v("weights", self.weights, "Weights of domains and entities in the loss.");
     v("guard", self.guard, "Guard on general ability.");
     v("memory", self.memory, "Memory against time.");
+    v("prompts", self.prompts, "Prompts answered at each evaluation.");
+    v("save", self.save, "How the model is saved.");
     v("train", self.train, "Optimiser and schedule.");
   }
   void validate(Validation& v) const;

@@ -130,6 +130,7 @@ void check_files(const DomainConfig& config) {
     }
   };
   if (config.model) check("/model", *config.model + "/config.json");
+  if (config.lora.from) check("/lora/from", *config.lora.from + "/adapter_config.json");
   check_sets("train", config.data.train);
   check_sets("held_out", config.data.held_out);
   if (config.weights.entity_file) check("/weights/entity_file", *config.weights.entity_file);

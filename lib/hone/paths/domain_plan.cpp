@@ -11,6 +11,8 @@
 #include "hone/kernels/segments.h"
 #include "hone/paths/base.h"
 #include "hone/paths/domain_data.h"
+#include "hone/paths/prompt_answers.h"
+#include "hone/paths/saving.h"
 #include "hone/paths/tokenizer_files.h"
 #include "hone/paths/vocabulary.h"
 #include "hone/train/progress.h"
@@ -139,19 +141,20 @@ DomainPlan plan_domain(const DomainConfig& config, RunCache* shared, const PlanC
   RunCache own;
   const Prepared prepared = prepare(config, shared ? *shared : own);
   const DevicePlan device = prepare_device(config.device, config.threads, config.seed);
-  return predict_run({config, prepared.base_config, prepared.tokenizer.text.tokenizer.vocab_size(),
-                      prepared.new_tokens, prepared.data, device, changes});
+  return predict_run({config, prepared.base_config, prepared.tokenizer.text, prepared.new_tokens,
+                      prepared.data, device, changes});
 }
 
 DomainPlan predict_run(const ReadRun& run) {
   const DomainConfig& config = run.config;
   const DevicePlan& device = run.device;
   model::DecoderConfig decoder = model::DecoderConfig::from_json(run.base_config, "config.json");
-  decoder.vocab_size = std::max(decoder.vocab_size, run.vocabulary);
+  const int64_t vocabulary = run.text.tokenizer.vocab_size();
+  decoder.vocab_size = std::max(decoder.vocab_size, vocabulary);
   const bool lora = config.tuning == Tuning::kLora;
-  nn::LoraOptions adapter = config.lora;
-  if (run.changes.lora_dropout && adapter.dropout == 0) {
-    adapter.dropout = 0.1;  // any takes as much
+  model::AdapterShape adapter = lora ? adapter_of(config) : model::AdapterShape{};
+  if (run.changes.lora_dropout && adapter.options.dropout == 0) {
+    adapter.options.dropout = 0.1;  // any takes as much
   }
   const BatchShape batch = widest_batch(config, run.data);
   DomainPlan plan{.decoder = decoder, .data = run.data};
@@ -163,8 +166,8 @@ DomainPlan predict_run(const ReadRun& run) {
       .accumulation = config.train.accumulation + (run.changes.accumulates ? 1 : 0),
       .checkpoint_every = run.changes.keeps_all ? 0 : config.memory.checkpoint_every,
       .branch_dropout = run.changes.branch_dropout,
-      .lora = lora ? std::optional(adapter) : std::nullopt,
-      .token_rows = lora ? run.new_tokens : 0,
+      .lora = lora ? std::optional(adapter.options) : std::nullopt,
+      .token_rows = lora ? adapter.token_rows + run.new_tokens : 0,
       .device = device.device};
   plan.memory = model::predict_memory(decoder, request);
   if (config.train.steps == 0) {  // scoring keeps nothing for a backward pass
@@ -183,14 +186,22 @@ DomainPlan predict_run(const ReadRun& run) {
                                                       scoring.activations + scoring.loss);
   }
   plan.text = describe_data(config, run.data);
+  if (config.train.steps > 0) {
+    plan.text += fmt::format("{:<24}{}\n", "the model is saved as", describe_save(config));
+  }
   for (const auto& [name, bytes] : plan.memory.items()) {
     plan.text += fmt::format("{:<24}{:>12}\n", name, train::format_bytes(bytes));
   }
+  int64_t answering = prompt_bytes(config.prompts, decoder, run.text, device.weights);
+  if (answering > 0) {
+    plan.text += fmt::format("{:<24}{:>12}\n", "prompts", train::format_bytes(answering));
+    answering += plan.memory.weights + plan.memory.gradients + plan.memory.optimizer_states;
+  }
   plan.on_gpu = device.device.is_cuda();
   plan.process_bytes =
-      plan.memory.peak +
+      std::max(plan.memory.peak, answering) +
       (plan.on_gpu ? kContextBytes
-                   : kProcessBytes + data_bytes(run.data) + kVocabularyEntryBytes * run.vocabulary);
+                   : kProcessBytes + data_bytes(run.data) + kVocabularyEntryBytes * vocabulary);
   plan.device_bytes = device_memory_bytes(device.device);
   plan.fits = plan.process_bytes <= plan.device_bytes;
   plan.text += fmt::format("{:<24}{:>12}\n", "process", train::format_bytes(plan.process_bytes));

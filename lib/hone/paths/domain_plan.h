@@ -11,9 +11,9 @@ namespace hone::paths {
 /// A run whose text has been read and whose weights have not.
 struct ReadRun {
   const DomainConfig& config;
-  const Json& base_config;  ///< of base_config()
-  int64_t vocabulary = 0;   ///< entries of the tokenizer, grown ones included
-  int64_t new_tokens = 0;   ///< those of them that growth added
+  const Json& base_config;            ///< of base_config()
+  const text::TokenizerFolder& text;  ///< grown, if the vocabulary grows
+  int64_t new_tokens = 0;             ///< entries that growth added
   const DomainData& data;
   const DevicePlan& device;
   PlanChanges changes;

@@ -9,6 +9,8 @@
 #include <string>
 #include <utility>
 
+#include "hone/config/reader.h"
+#include "hone/config/writer.h"
 #include "hone/core/error.h"
 #include "hone/data/dataset.h"
 #include "hone/model/pruned_layers.h"
@@ -374,6 +376,13 @@ train::Controllers make_controllers(const DynamicConfig& config, model::Decoder*
     list.push_back(std::make_unique<train::EarlyStopping>(options.early_stopping));
   }
   return list;
+}
+
+Json with_new_keys(const Json& config) {
+  if (config.contains("controllers")) {
+    return config::to_json(config::read_config<DynamicConfig>(config));
+  }
+  return config::to_json(config::read_config<DomainConfig>(config));
 }
 
 }  // namespace hone::paths

@@ -73,4 +73,8 @@ struct DynamicConfig {
 train::Controllers make_controllers(const DynamicConfig& config,
                                     model::Decoder* decoder = nullptr);
 
+/// The resolved configuration of an older run of hone-domain or hone-dynamic, with the keys that
+/// came since at their defaults. Throws: ConfigError for what can no longer be read.
+Json with_new_keys(const Json& config);
+
 }  // namespace hone::paths

@@ -12,6 +12,7 @@
 #include "hone/core/error.h"
 #include "hone/core/log.h"
 #include "hone/paths/domain_report.h"
+#include "hone/paths/dynamic_config.h"
 #include "hone/paths/manifest.h"
 #include "hone/train/resume.h"
 
@@ -95,7 +96,7 @@ void remember(const io::RunFolder& folder, const Lengthening& longer, int64_t st
 
 void reopen(io::RunFolder& folder, const Json& config) {
   if (!folder.resumed() || !std::filesystem::exists(folder.file(io::kConfigFile))) return;
-  const Json then = read_json_file(folder.file(io::kConfigFile));
+  const Json then = with_new_keys(read_json_file(folder.file(io::kConfigFile)));
   const auto longer = compare(then, config);
   if (!longer) return;
   const bool ended = std::filesystem::exists(folder.file(io::kReportFile));

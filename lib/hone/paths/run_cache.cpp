@@ -22,6 +22,7 @@ std::string tokenizer_key(const DomainConfig& config) {
 /// Whether a run leaves its base's weights as they were.
 bool freezes_base(const DomainConfig& config) {
   return config.model && config.tuning == Tuning::kLora && config.vocabulary.new_tokens == 0 &&
+         !config.lora.from &&
          config.lora.modules_to_save.empty();
 }
 
@@ -85,6 +86,7 @@ train::Evaluation RunCache::base_scores(const DomainConfig& config,
               whole.at("data").at("held_out"), config.data.tokens_per_batch,
               whole.at("data").value("eval_length", Json()), whole.at("device")};
   if (config.architecture) key.push_back(config.seed);
+  if (config.lora.from) key.push_back({*config.lora.from, config.lora.merge_first});
   const auto [entry, missing] = scores_.try_emplace(key.dump());
   if (missing) {
     try {

@@ -23,7 +23,7 @@ class RunCache {
   /// The tokenizer of make_tokenizer(config).
   RunTokenizer tokenizer(const DomainConfig& config);
 
-  /// The base of load_base(). Where the run freezes it (tuning lora, no growth) runs share one
+  /// The base of load_base(). Where the run freezes it (tuning lora, a new adapter, no growth) runs share one
   /// decoder, without adapter: give it back by release(), or it is loaded anew next time.
   Base base(const DomainConfig& config, const text::TokenizerFolder& text,
             const DevicePlan& device);

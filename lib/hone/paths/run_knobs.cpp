@@ -52,7 +52,7 @@ RunKnobs::RunKnobs(RunParts& parts, kernels::FusedAdamW& optimizer, train::Knobs
     : parts_(parts),
       optimizer_(optimizer),
       knobs_(knobs),
-      dropout_(lora() ? parts.config.lora.dropout : 0) {
+      dropout_(parts.decoder->adapter() ? parts.decoder->adapter()->dropout : 0) {
   knobs_.add("dropout", {[this] { return dropout_; }, [this](const Json& v) { set_dropout(v); }});
   knobs_.add("domain_weights",
              {[this] { return by_name(parts_.data.domains, parts_.step.weights()); },
