@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "hone/core/error.h"
+#include "hone/core/utf8.h"
 #include "support/temporary_folder.h"
 
 namespace hone {
@@ -49,7 +50,7 @@ TEST_CASE("parse_json refuses broken text") {
     CHECK(reason(text).find("surrogate") != std::string::npos);
   }
   for (const char* text : {"[1e999]", "[-1e999]"}) {
-    CHECK(reason(text).starts_with("file.json: line 1: column "));
+    CHECK(reason(text).starts_with("file.json: line 1, column "));
   }
   for (const char* text :
        {"",       " ",       "{} {}",   "[NaN]", "Infinity", "[1,]", "{\"a\":1,}",
@@ -58,7 +59,7 @@ TEST_CASE("parse_json refuses broken text") {
     INFO(text);
     CHECK(reason(text).starts_with("file.json: line "));
   }
-  CHECK(reason(std::string("\"a\0b\"", 5)).starts_with("file.json: line 1: "));
+  CHECK(reason(std::string("\"a\0b\"", 5)).starts_with("file.json: line 1, column 3: "));
 }
 
 TEST_CASE("parse_json takes what is strange but right") {
@@ -77,13 +78,21 @@ TEST_CASE("parse_json names line and column, counted in characters") {
     const size_t end = said.find(": ", said.find("column"));
     return said.substr(11, end - 11);
   };
-  CHECK(place("{\"a\": 1,}") == "line 1: column 9");
-  CHECK(place("{\n  \"a\": 1\n  \"b\": 2\n}") == "line 3: column 5");
-  CHECK(place("{\"\xc3\xa9\xc3\xa9\": x}") == "line 1: column 8");
-  CHECK(place("{\"a\": \"b\n\"}") == "line 1: column 9");  // the line's end itself
-  CHECK(place("") == "line 1: column 1");
-  CHECK(place("[1,\n") == "line 2: column 1");
-  CHECK(reason("{\n\"a\": 1,\n\"b\": }").find("file.json: line 3: ") == 0);
+  CHECK(place("{\"a\": 1,}") == "line 1, column 9");
+  CHECK(place("{\n  \"a\": 1\n  \"b\": 2\n}") == "line 3, column 5");
+  CHECK(place("{\"\xc3\xa9\xc3\xa9\": x}") == "line 1, column 8");
+  CHECK(place("{\"é心\": }") == "line 1, column 8");
+  CHECK(place("{\"a\": \"b\n\"}") == "line 1, column 9");  // the line's end itself
+  CHECK(place("") == "line 1, column 1");
+  CHECK(place("[1,\n") == "line 2, column 1");
+  CHECK(reason("{\n\"a\": 1,\n\"b\": }").find("file.json: line 3, column 6: ") == 0);
+}
+
+TEST_CASE("what parse_json quotes of a file is short and steers no terminal") {
+  const std::string shown = reason("\"" + std::string(100'000, 'a') + "\x1b[31m\xff\"");
+  CHECK(shown.size() < 400);
+  CHECK(shown.find('\x1b') == std::string::npos);
+  CHECK(shown.find('\xff') == std::string::npos);
 }
 
 TEST_CASE("parse_json keeps to its limits") {
@@ -104,6 +113,27 @@ TEST_CASE("large objects parse in linear time and know their duplicates") {
   CHECK(reason(text + "\"key7\":0}") == "file.json: /key7: duplicate key");
 }
 
+TEST_CASE("a file that is no JSON text is called what it is") {
+  const TemporaryFolder folder;
+  const std::string path = folder.path + "/a.json";
+  const std::pair<std::string, const char*> files[] = {{std::string("\x1f\x8b\x08\0", 4), "gzip"},
+                                                       {std::string("\xff\xfe{\0}\0", 6), "UTF-16"},
+                                                       {std::string("{\0\"\0a\0", 6), "UTF-16"},
+                                                       {std::string("PAR1\x15\0", 6), "Parquet"},
+                                                       {std::string("PK\x03\x04", 4), "zip"}};
+  for (const auto& [bytes, kind] : files) {
+    std::ofstream(path, std::ios::binary) << bytes;
+    CHECK_THROWS_WITH(read_json_file(path), Catch::Contains(std::string("is a ") + kind));
+  }
+}
+
+TEST_CASE("printable text keeps characters and shows what is none") {
+  CHECK(printable("é\tb\n") == "é\tb\n");
+  CHECK(printable("a\xff\x1b[0m\x7f\xc2\x9b") == "a\\xFF\\x1B[0m\\x7F\\x9B");
+  CHECK(shortened("abc", 3) == "abc");
+  CHECK(shortened("ab心", 3) == "ab...");
+}
+
 TEST_CASE("is_utf8") {
   for (const char* text : {"", "plain", "h\xc3\xa9", "\xf0\x9f\x98\x80"}) CHECK(is_utf8(text));
   for (const char* text : {"\xc3", "a\xa9", "\xc0\xaf", "\xed\xa0\x80"}) CHECK_FALSE(is_utf8(text));
@@ -118,7 +148,7 @@ TEST_CASE("read_json_file names the file") {
   CHECK_THROWS_WITH(read_json_file(path, {.max_bytes = 5}),
                     path + ": holds 6 bytes; the limit is 5");
   std::ofstream(path) << "[1,\n2";
-  CHECK_THROWS_WITH(read_json_file(path), Catch::StartsWith(path + ": line 2: "));
+  CHECK_THROWS_WITH(read_json_file(path), Catch::StartsWith(path + ": line 2, column "));
 }
 
 }  // namespace

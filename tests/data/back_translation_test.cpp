@@ -75,7 +75,8 @@ TEST_CASE("a command that fails is named, with the line of its output") {
   CHECK_THAT(failure({"sed", "s/text/txt/"}, two),
              Contains("line 1: must be {\"text\": \"...\"}, got"));
   CHECK_THAT(failure({"sed", "2s/.*/{\"text\": 5}/"}, two), Contains("line 2: must be"));
-  CHECK_THAT(failure({"sed", "2s/.*/so sorry/"}, two), Contains("line 2: not valid JSON: column 1: syntax"));
+  CHECK_THAT(failure({"sed", "2s/.*/so sorry/"}, two),
+             Contains("line 2: not valid JSON: column 1: syntax"));
   CHECK_THAT(failure(shell("printf '{\"text\": \"\\377\"}\\n'"), two),
              Contains("line 1") && Contains("UTF-8"));
   CHECK_THAT(failure(shell("head -c 300000 /dev/zero | tr '\\0' a"), two),

@@ -175,7 +175,8 @@ TEST_CASE("Files of evaluation rows are refused as a whole where they must be") 
   CHECK(message("nowhere.jsonl") == "nowhere.jsonl: cannot open: No such file or directory");
   const TempFile text("evaluation_rows_test.txt", "x");
   CHECK(message(text.path()) ==
-        "evaluation_rows_test.txt: expected a file of rows ending in .jsonl or .json");
+        "evaluation_rows_test.txt: expected a file of rows ending in .jsonl, .json, .csv, .tsv "
+        "(each also .gz) or .parquet");
   const TempFile empty("evaluation_rows_test.json", "\n \n");
   CHECK(message(empty.path()) == "evaluation_rows_test.json: holds no row");
   const std::string row = R"({"prompt": "p", "choices": ["x", "y"], "answer": 0})";

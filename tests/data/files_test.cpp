@@ -53,13 +53,15 @@ TEST_CASE("files that are no data are refused by name") {
     return std::string();
   };
   std::filesystem::create_directory("data_dir.jsonl");
-  CHECK(refusal("data_dir.jsonl") == "data_dir.jsonl: is not a regular file");
+  CHECK_THAT(refusal("data_dir.jsonl"), Contains("data_dir.jsonl: the folder holds no file"));
   std::filesystem::remove("data_dir.jsonl");
   CHECK(refusal("data_absent.jsonl") ==
         "data_absent.jsonl: cannot open: No such file or directory");
   CHECK_THAT(refusal("data_absent.txt"), Contains("cannot open"));
   CHECK_THAT(refusal("data_absent.json"), Contains("cannot open"));
-  CHECK(refusal("rows.csv") == "rows.csv: expected a file ending in .jsonl, .json or .txt");
+  CHECK(refusal("rows.xlsx") ==
+        "rows.xlsx: expected a file ending in .jsonl, .json, .csv, .tsv, .txt (each also .gz) or "
+        ".parquet");
   const TempFile text("data_x.txt", "a");
   CHECK(refusal(text.path(), Format::kAlpaca) ==
         "data_x.txt: a .txt file has format text, not alpaca");

@@ -10,6 +10,7 @@
 #define CXXOPTS_VECTOR_DELIMITER '\0'
 #include <cxxopts.hpp>
 
+#include "hone/core/utf8.h"
 #include "hone/core/version.h"
 
 namespace hone::config {
@@ -104,7 +105,7 @@ std::string without_stack(const std::string& what) {
 }
 
 void report(const AppInfo& info, std::ostream& err, const std::string& text) {
-  err << info.name << ": " << text << std::endl;
+  err << info.name << ": " << printable(text) << std::endl;
 }
 
 }  // namespace

@@ -5,7 +5,9 @@
 
 #include "hone/core/error.h"
 #include "hone/core/file.h"
+#include "hone/core/file_kind.h"
 #include "hone/core/names.h"
+#include "hone/core/utf8.h"
 
 namespace hone {
 namespace {
@@ -49,7 +51,7 @@ class Builder : public nlohmann::json_sax<Json> {
     std::string_view text = error.what();
     text.remove_prefix(text.find("] ") + 2);
     if (text.starts_with("parse error")) text.remove_prefix(text.find(": ") + 2);
-    return fail(std::string(text));
+    return fail(readable(text));
   }
 
  private:
@@ -58,6 +60,23 @@ class Builder : public nlohmann::json_sax<Json> {
     std::string key;
     std::unordered_set<std::string> keys;
   };
+
+  /// The parser quotes all of the token that it was reading, as it lies in the file.
+  static std::string readable(std::string_view reason) {
+    constexpr size_t kMost = 80;
+    const std::string_view mark = "last read: \'";
+    const size_t at = reason.find(mark);
+    if (at == std::string_view::npos || reason.size() < at + mark.size() + kMost) {
+      return printable(reason);
+    }
+    const size_t token = at + mark.size();
+    const size_t end = reason.rfind('\'');
+    const size_t length = end > token ? end - token : reason.size() - token;
+    std::string shown(reason.substr(0, token));
+    shown += length > kMost ? "..." + std::string(reason.substr(token + length - kMost, kMost))
+                            : std::string(reason.substr(token, length));
+    return printable(shown + "'" + std::string(end > token ? reason.substr(end + 1) : ""));
+  }
 
   bool fail(std::string reason) {
     reason_ = std::move(reason);
@@ -121,15 +140,19 @@ class Builder : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
-bool is_utf8(const std::string& text) {
-  if (std::none_of(text.begin(), text.end(), [](char c) { return c & 0x80; })) return true;
-  try {
-    Json(text).dump();
-    return true;
-  } catch (const Json::exception&) {
-    return false;
-  }
+std::string place_in(std::string_view text, size_t position) {
+  // The parser counts the byte that it stumbled over as read.
+  const std::string_view before = text.substr(0, position > 0 ? position - 1 : 0);
+  const size_t newline = before.rfind('\n');
+  const std::string_view line =
+      before.substr(newline == std::string_view::npos ? 0 : newline + 1);
+  size_t column = 1;
+  for (const char c : line) column += (static_cast<uint8_t>(c) & 0xc0U) != 0x80;
+  return "line " + std::to_string(1 + std::count(before.begin(), before.end(), '\n')) +
+         ", column " + std::to_string(column);
 }
+
+bool is_utf8(const std::string& text) { return find_invalid_utf8(text) == std::string::npos; }
 
 Json parse_json(std::string_view text, const std::string& source, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes) {
@@ -139,19 +162,14 @@ Json parse_json(std::string_view text, const std::string& source, const JsonLimi
   Builder builder(limits);
   if (Json::sax_parse(text.begin(), text.end(), &builder)) return builder.take();
   if (builder.position() == 0) throw IoError(source, builder.reason());
-  // The position is behind the sign that is wrong, which may be the end of a line itself.
-  const std::string_view before = text.substr(0, std::min(builder.position() - 1, text.size()));
-  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
-  const std::string_view begin = before.substr(before.rfind('\n') + 1);  // + 1: npos becomes 0
-  const auto column = 1 + std::count_if(begin.begin(), begin.end(), [](char c) {
-                        return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-                      });
-  throw IoError(source, "line " + std::to_string(line) + ": column " + std::to_string(column) +
-                            ": " + builder.reason());
+  throw IoError(source, place_in(text, builder.position()) + ": " + builder.reason());
 }
 
 Json read_json_file(const std::string& path, const JsonLimits& limits) {
-  return parse_json(read_file(path, limits.max_bytes), path, limits);
+  const std::string text = read_file(path, limits.max_bytes);
+  const std::string kind = binary_kind(text);
+  if (!kind.empty()) throw IoError(path, "is a " + kind + " file, not JSON in UTF-8");
+  return parse_json(text, path, limits);
 }
 
 }  // namespace hone

@@ -23,9 +23,12 @@ bool is_utf8(const std::string& text);
 
 /// Parses one JSON text. Differs from Json::parse: duplicate keys, numbers outside 64 bits or
 /// double, invalid UTF-8, and anything over `limits` are errors.
-/// Throws: IoError(source, reason); the reason begins with "line L: " for bad syntax and with the
-///   JSON pointer of a duplicate key or a number out of range.
+/// Throws: IoError(source, reason); the reason begins with "line L, column C: " for bad syntax and
+///   with the JSON pointer of a duplicate key or a number out of range.
 Json parse_json(std::string_view text, const std::string& source, const JsonLimits& limits = {});
+
+/// "line L, column C" of the byte before `position`, columns in characters, both from 1.
+std::string place_in(std::string_view text, size_t position);
 
 /// parse_json of a whole file. Throws: IoError.
 Json read_json_file(const std::string& path, const JsonLimits& limits = {});

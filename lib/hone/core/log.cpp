@@ -2,6 +2,8 @@
 
 #include <mutex>
 
+#include "hone/core/utf8.h"
+
 namespace hone {
 namespace {
 
@@ -10,7 +12,7 @@ LogSink current_sink;
 
 void log(LogLevel level, std::string_view message) {
   const std::lock_guard lock(mutex);
-  if (current_sink) current_sink(level, message);
+  if (current_sink) current_sink(level, printable(message));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "hone/core/log.h"
 #include "hone/data/detail/cut_text.h"
 #include "hone/data/detail/encoder.h"
+#include "hone/data/detail/portion.h"
 #include "hone/data/detail/row_source.h"
 #include "hone/data/detail/sample.h"
 
@@ -26,7 +27,7 @@ std::string name_of(const DatasetOptions& options) {
 }
 
 /// Rows handed to the threads together; bounds the memory of what is read but not yet encoded.
-std::vector<detail::RawRow> read_chunk(detail::RowSource& source) {
+std::vector<detail::RawRow> read_chunk(detail::PortionRows& source) {
   std::vector<detail::RawRow> rows;
   size_t bytes = 0;
   detail::RawRow row;
@@ -83,7 +84,7 @@ DatasetCounts for_each_row(const DatasetOptions& options, int threads, const Wor
   };
   DatasetCounts counts;
   BadRows bad(options);
-  detail::RowSource source(options);
+  detail::PortionRows source(options);
   for (auto rows = read_chunk(source); !rows.empty(); rows = read_chunk(source)) {
     std::vector<Outcome> outcomes(rows.size());
     in_parallel(rows.size(), threads, [&](size_t i) {
@@ -108,6 +109,7 @@ DatasetCounts for_each_row(const DatasetOptions& options, int threads, const Wor
     }
   }
   bad.report();
+  source.check_columns();
   counts.bad_rows = bad.count();
   return counts;
 }

@@ -6,6 +6,7 @@
 #include "hone/core/error.h"
 #include "hone/data/detail/row_source.h"
 #include "hone/data/detail/sample.h"
+#include "hone/data/files.h"
 
 namespace hone::data {
 namespace {
@@ -137,9 +138,10 @@ ChoiceRow read_choice_row(const Json& row) {
 template <class Row>
 std::vector<Row> read_rows(const std::string& path, const EvaluationLimits& limits,
                            Row (*read)(const Json& row)) {
-  const std::string ending = std::filesystem::path(path).extension();
-  if (ending != ".jsonl" && ending != ".json") {
-    throw IoError(path, "expected a file of rows ending in .jsonl or .json");
+  const FileForm form = form_of(path);
+  if (form == FileForm::kUnknown || form == FileForm::kText) {
+    throw IoError(path, "expected a file of rows ending in .jsonl, .json, .csv, .tsv (each also "
+                        ".gz) or .parquet");
   }
   std::error_code unreadable;  // reported by RowSource
   const auto bytes = std::filesystem::file_size(path, unreadable);

@@ -91,6 +91,7 @@ struct Loader::Worker {
     Json mixture;
     int64_t index = 0;
     double augmentation_rate = 0;
+    int64_t pass_left = 0;  ///< tokens of the present pass not yet handed out, with whole_passes
   };
   struct Position {
     std::shared_ptr<const Window> window;
@@ -118,7 +119,8 @@ struct Loader::Worker {
                 {"seed", options.seed},
                 {"weights", mixture.weights()},
                 {"augmentation", augmenter ? Json(augmenter->fingerprint()) : Json()}};
-    position = {begin_window(0), 0, std::vector<int64_t>(sets.size(), 0)};
+    if (options.whole_passes) identity["whole_passes"] = true;
+    position = {begin_window(0, pass_tokens()), 0, std::vector<int64_t>(sets.size(), 0)};
   }
   ~Worker() { stop(); }
 
@@ -129,19 +131,48 @@ struct Loader::Worker {
     return make_mixture(sets, options);
   }
 
-  std::shared_ptr<const Window> begin_window(int64_t index) const {
-    return std::make_shared<Window>(Window{mixture.state(), index, rate});
+  std::shared_ptr<const Window> begin_window(int64_t index, int64_t pass_left) const {
+    return std::make_shared<Window>(Window{mixture.state(), index, rate, pass_left});
+  }
+
+  /// Tokens of the sets that are drawn.
+  int64_t pass_tokens() const {
+    int64_t tokens = 0;
+    for (size_t i = 0; i < sets.size(); ++i) {
+      if (mixture.shares()[i] <= 0) continue;
+      for (const Example& example : sets[i]->examples) tokens += example.length();
+    }
+    return tokens;
+  }
+
+  int64_t own_tokens(const Plan& plan) const {
+    int64_t tokens = 0;
+    for (const Piece& piece : plan) tokens += mixture.length(piece.draw);
+    return tokens;
+  }
+
+  /// Window::pass_left once the first `handed` of the window's plans are handed out.
+  int64_t pass_left_after(const Window& window, const std::vector<Plan>& plans,
+                          int64_t handed) const {
+    if (!options.whole_passes) return 0;
+    int64_t left = window.pass_left;
+    for (int64_t i = 0; i < handed; ++i) left -= own_tokens(plans[i]);
+    for (const int64_t whole = pass_tokens(); left <= 0;) left += whole;
+    return left;
   }
 
   /// Draws and packs the window that begins at the mixture's state: at least one batch, as it holds
-  /// two or more batches' worth. What is not in the plans is back in the mixture.
+  /// two or more batches' worth or ends a pass. What is not in the plans is back in the mixture.
   std::vector<Plan> draw_window(const Window& window) {
     std::vector<Piece> draws;
     std::vector<int64_t> lengths;
     const int64_t wanted = options.window_batches * options.tokens_per_batch;
-    for (int64_t total = 0; total < wanted; total += lengths.back()) {
+    int64_t own = 0;  // tokens, of which a pass has so many
+    const auto ends_pass = [&] { return options.whole_passes && own >= window.pass_left; };
+    for (int64_t total = 0; total < wanted && !ends_pass(); total += lengths.back()) {
       draws.push_back(make_piece(mixture.draw(), window.augmentation_rate));
       lengths.push_back(example_of(draws.back()).length());
+      own += mixture.length(draws.back().draw);
     }
     Bins bins = options.packing == Packing::kBestFit
                     ? pack_best_fit(lengths, options.tokens_per_batch)
@@ -155,7 +186,7 @@ struct Loader::Worker {
       for (const size_t i : bin) documents.push_back(draws[i]);
       return documents;
     };
-    const auto left = left_over(bins, draws, lengths);
+    const auto left = ends_pass() ? bins.end() : left_over(bins, draws, lengths);
     if (left != bins.end()) {
       mixture.put_back(draws_of(plan(*left)));
       bins.erase(left);
@@ -212,6 +243,14 @@ struct Loader::Worker {
     return item;
   }
 
+  /// The beginning of the window behind one of which all plans are handed out.
+  Position after_window(Position at, const std::vector<Plan>& plans) const {
+    at.window = begin_window(at.window->index + 1,
+                             pass_left_after(*at.window, plans, std::ssize(plans)));
+    at.batch = 0;
+    return at;
+  }
+
   // ---- the loader's thread -------------------------------------------------------------------
 
   void run(Position at) {
@@ -224,8 +263,7 @@ struct Loader::Worker {
           at = item.after;
           if (!offer(std::move(item))) return;
         }
-        at.window = begin_window(at.window->index + 1);
-        at.batch = 0;
+        at = after_window(at, plans);
       }
     } catch (...) {
       const std::lock_guard lock(mutex);
@@ -281,9 +319,32 @@ struct Loader::Worker {
     for (size_t i = plans.size(); i > static_cast<size_t>(position.batch); --i) {
       mixture.put_back(draws_of(plans[i - 1]));
     }
+    const int64_t pass_left = pass_left_after(*position.window, plans, position.batch);
     change();
-    position.window = begin_window(position.window->index + 1);
+    position.window = begin_window(position.window->index + 1, pass_left);
     position.batch = 0;
+  }
+
+  int64_t count_batches(double passes, int64_t skipped) {
+    stop();
+    const double wanted = passes * static_cast<double>(pass_tokens()) * (1 - 1e-12);
+    int64_t batches = 0;
+    double handed = 0;
+    mixture.restore(position.window->mixture);
+    for (Position at = position; batches == 0 || handed < wanted;) {
+      const std::vector<Plan> plans = draw_window(*at.window);
+      for (; at.batch < std::ssize(plans) && (batches == 0 || handed < wanted); ++at.batch) {
+        if (skipped > 0) {
+          --skipped;
+          continue;
+        }
+        ++batches;
+        handed += static_cast<double>(own_tokens(plans[at.batch]));
+      }
+      at = after_window(at, plans);
+    }
+    mixture.restore(position.window->mixture);
+    return batches;
   }
 
   void set_weights(const std::vector<double>& weights) {
@@ -301,12 +362,14 @@ struct Loader::Worker {
   }
 
   Json state() const {
-    return {{"identity", identity},
-            {"mixture", position.window->mixture},
-            {"window", position.window->index},
-            {"batch", position.batch},
-            {"augmentation_rate", position.window->augmentation_rate},
-            {"tokens", position.tokens}};
+    Json state = {{"identity", identity},
+                  {"mixture", position.window->mixture},
+                  {"window", position.window->index},
+                  {"batch", position.batch},
+                  {"augmentation_rate", position.window->augmentation_rate},
+                  {"tokens", position.tokens}};
+    if (options.whole_passes) state["pass_left"] = position.window->pass_left;
+    return state;
   }
 
   void restore(const Json& state) {
@@ -319,12 +382,14 @@ struct Loader::Worker {
     Position at;
     at.window =
         std::make_shared<Window>(Window{state.at("mixture"), state.at("window").get<int64_t>(),
-                                        state.at("augmentation_rate").get<double>()});
+                                        state.at("augmentation_rate").get<double>(),
+                                        state.value("pass_left", int64_t{0})});
     at.batch = state.at("batch").get<int64_t>();
     at.tokens = state.at("tokens").get<std::vector<int64_t>>();
     const double saved_rate = at.window->augmentation_rate;
     if (at.tokens.size() != sets.size() || at.batch < 0 || at.window->index < 0 ||
-        !(saved_rate >= 0 && saved_rate <= 1)) {
+        !(saved_rate >= 0 && saved_rate <= 1) ||
+        (options.whole_passes && at.window->pass_left < 1)) {
       throw Error("Loader: the saved position is broken");
     }
     stop();
@@ -370,6 +435,9 @@ void Loader::restore(const Json& state) {
 }
 
 void Loader::set_weights(const std::vector<double>& weights) { worker_->set_weights(weights); }
+int64_t Loader::count_batches(double passes, int64_t skipped) {
+  return worker_->count_batches(passes, skipped);
+}
 std::vector<double> Loader::weights() const { return worker_->mixture.weights(); }
 std::vector<double> Loader::shares() const { return worker_->mixture.shares(); }
 void Loader::set_augmentation_rate(double rate) { worker_->set_augmentation_rate(rate); }

@@ -21,6 +21,9 @@ struct LoaderOptions {
   int64_t prefetch = 4;         ///< batches prepared ahead, >= 1
   bool shuffle = true;
   uint64_t seed = 0;
+  /// Whether documents of two passes over the text are never packed into one batch: with equal
+  /// weights and temperature 1 every document is then in exactly one batch of each pass.
+  bool whole_passes = false;
 };
 
 /// An endless stream of packed batches from a mix of data sets.
@@ -63,6 +66,11 @@ class Loader {
   void set_augmentation_rate(double rate);
   /// 0 without an Augmenter.
   double augmentation_rate() const;
+
+  /// Batches, from the beginning and after the first `skipped`, until `passes` times the text of
+  /// the sets with a weight has been handed out, found by drawing and packing them; at least 1.
+  /// Not after next().
+  int64_t count_batches(double passes, int64_t skipped = 0);
 
   /// Tokens of each data set handed out so far, resumed ones included.
   std::vector<int64_t> tokens_drawn() const;

@@ -1,6 +1,7 @@
 /// One data set of a recipe.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -56,12 +57,34 @@ enum class OnTooLong {
   kError,
 };
 
+/// Held-out rows that are split off a data set; of `share` and `rows` one is given.
+struct SplitOptions {
+  std::optional<double> share;
+  std::optional<int64_t> rows;
+  int64_t seed = 0;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("share", self.share, "Share of each training set's rows, e.g. 0.05.", Range{1e-6, 0.9});
+    v("rows", self.rows, "Rows of each training set.", Range{1, 1e9});
+    v("seed", self.seed, "Which rows they are; independent of the run's seed.", Range{0, 9e15});
+  }
+  void validate(Validation& v) const;
+};
+
+/// The side of a split that is read.
+struct Portion {
+  SplitOptions split;
+  bool held_out = false;
+};
+
 struct DatasetOptions {
   std::string name;
   std::string domain = "general";
   std::vector<std::string> files;
   Format format = Format::kAuto;
   std::optional<std::string> dataset_info;
+  std::map<std::string, std::string> columns;
   TextUnit text_unit = TextUnit::kParagraph;
   ChatForm chat_form = ChatForm::kAuto;
   TrainOn train_on = TrainOn::kAssistant;
@@ -71,15 +94,22 @@ struct DatasetOptions {
   std::optional<int64_t> max_length;
   OnTooLong on_too_long = OnTooLong::kTruncate;
   std::optional<int64_t> max_rows;
+  std::optional<Portion> portion;  ///< set by who splits, no key: absent reads every row
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
     v("name", self.name, "Name in reports; the first file's stem when empty.");
     v("domain", self.domain, "Domain that its tokens count under.");
-    v("files", self.files, "Files read in this order: .jsonl, .json or .txt.", Required{});
+    v("files", self.files,
+      "Files read in this order, folders of them or patterns (data/*.jsonl): .jsonl, .json, .csv, "
+      ".tsv, .txt, each also .gz, or .parquet.",
+      Required{});
     v("format", self.format, "How rows are read; auto looks at endings and keys.");
     v("dataset_info", self.dataset_info,
       "Entry of the dataset_info.json given as the only file; with format llama_factory.");
+    v("columns", self.columns,
+      "Columns of the files by the names that the format knows, e.g. {\"prompt\": \"question\", "
+      "\"completion\": \"answer\"}.");
     v("text_unit", self.text_unit,
       "What one document of a .txt file is; in entries of LLaMA-Factory a line, as there, unless "
       "it is file.");
@@ -99,7 +129,7 @@ struct DatasetOptions {
 
   void validate(Validation& v) const;
 
-  /// `name`, or the first file's stem where it is empty.
+  /// `name`, or the first file's stem where it is empty; of a folder or pattern the folder's name.
   std::string label() const;
 };
 

@@ -1,14 +1,6 @@
 #include "hone/data/detail/line_reader.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-
-#include "hone/core/error.h"
 
 namespace hone::data::detail {
 namespace {
@@ -18,29 +10,11 @@ constexpr size_t kBufferBytes = size_t{1} << 18;
 }  // namespace
 
 LineReader::LineReader(const std::string& path, size_t max_line)
-    : path_(path),
-      max_line_(max_line),
-      fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-  if (fd_ < 0) throw IoError(path, std::string("cannot open: ") + std::strerror(errno));
-  struct stat info;
-  if (::fstat(fd_, &info) != 0 || !S_ISREG(info.st_mode)) {
-    ::close(fd_);
-    throw IoError(path, "is not a regular file");
-  }
-}
-
-LineReader::~LineReader() { ::close(fd_); }
+    : source_(path), max_line_(max_line) {}
 
 bool LineReader::fill() {
-  buffer_.resize(kBufferBytes);
   at_ = 0;
-  ssize_t got = 0;
-  do {
-    got = ::read(fd_, buffer_.data(), buffer_.size());
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) throw IoError(path_, std::string("cannot read: ") + std::strerror(errno));
-  buffer_.resize(static_cast<size_t>(got));
-  return got > 0;
+  return source_.read(buffer_, kBufferBytes);
 }
 
 LineReader::Got LineReader::next(std::string& line) {

@@ -4,17 +4,16 @@
 #include <cstdint>
 #include <string>
 
+#include "hone/data/detail/byte_source.h"
+
 namespace hone::data::detail {
 
-/// Reads a file line by line through a small buffer. Line ends "\n" and "\r\n" are left out, and so
-/// is a byte-order mark at the file's beginning.
+/// Reads a file line by line through a small buffer; a packed one (.gz) as what it unpacks to. Line
+/// ends "\n" and "\r\n" are left out, and so is a byte-order mark at the file's beginning.
 class LineReader {
  public:
   /// Throws: IoError if the file is no readable regular file.
   explicit LineReader(const std::string& path, size_t max_line = size_t{16} << 20);
-  LineReader(const LineReader&) = delete;
-  LineReader& operator=(const LineReader&) = delete;
-  ~LineReader();
 
   enum class Got { kLine, kTooLong, kEnd };
 
@@ -28,9 +27,8 @@ class LineReader {
  private:
   bool fill();
 
-  std::string path_;
+  ByteSource source_;
   size_t max_line_;
-  int fd_;
   int64_t line_ = 0;
   std::string buffer_;
   size_t at_ = 0;  ///< first byte of buffer_ that is not yet given out

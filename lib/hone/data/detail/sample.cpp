@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #include "hone/core/error.h"
 #include "hone/core/names.h"
@@ -23,9 +24,9 @@ std::string check_plain_text(std::string text) {
   return text;
 }
 
-/// The only format whose keys a row has.
-Format detect(const Json& row) {
-  const auto has = [&](const char* key) { return row.contains(key); };
+/// The formats whose keys are there.
+template <class Has>
+std::vector<Format> formats_with(const Has& has) {
   std::vector<Format> found;
   if (has("text")) found.push_back(Format::kText);
   if (has("messages")) found.push_back(Format::kMessages);
@@ -34,17 +35,20 @@ Format detect(const Json& row) {
   if (has("conversations")) found.push_back(Format::kShareGpt);
   if (has("segments")) found.push_back(Format::kSegments);
   if (has("input_ids")) found.push_back(Format::kTokens);
+  return found;
+}
+
+/// The only format whose keys a row has; the columns that the recipe names decide before others.
+Format detect(const Json& row, const ColumnMap* columns) {
+  std::vector<Format> found;
+  if (columns) found = formats_with([&](const char* key) { return columns->maps(key); });
+  if (found.empty()) found = formats_with([&](const char* key) { return row.contains(key); });
   if (found.size() == 1) return found.front();
   if (found.size() > 1) {
     throw Error("has the keys of format " + enum_name(found[0]) + " and of " + enum_name(found[1]) +
                 "; set the data set's format");
   }
-  std::string keys;
-  for (const auto& [key, value] : row.items()) {
-    if (keys.size() > 100) break;
-    keys += (keys.empty() ? "\"" : ", \"") + key.substr(0, 40) + "\"";
-  }
-  throw Error("its keys are of no known format: " + (keys.empty() ? "none" : keys));
+  throw Error("its keys are of no known format: " + shown_keys(row));
 }
 
 /// Stanford's two prompts, to the letter.
@@ -216,6 +220,21 @@ ChatSample read_sharegpt(const Json& row, const RowFormat& format) {
                               read_tools(row, format.tools));
 }
 
+/// A parser's "row: line L, column C: reason", counted from where the row begins in its file; the
+/// line is left out where it is the row's own.
+std::string placed_reason(const RawRow& raw, const std::string& what) {
+  size_t line = 0, column = 0;
+  int length = 0;
+  const std::string reason = what.substr(std::string("row: ").size());
+  if (std::sscanf(reason.c_str(), "line %zu, column %zu: %n", &line, &column, &length) != 2) {
+    return reason;
+  }
+  if (line == 1) column += static_cast<size_t>(raw.column);
+  const std::string place =
+      line == 1 ? "" : "line " + std::to_string(static_cast<size_t>(raw.line) + line - 1) + ", ";
+  return place + "column " + std::to_string(column) + ": " + reason.substr(length);
+}
+
 }  // namespace
 
 Json parse_object(const RawRow& raw) {
@@ -224,10 +243,7 @@ Json parse_object(const RawRow& raw) {
   try {
     row = parse_json(raw.bytes, "row", kRowLimits);
   } catch (const IoError& error) {
-    // "row: line 1: reason"; a row of one line needs no number of its own.
-    std::string reason = std::string(error.what()).substr(std::string("row: ").size());
-    if (reason.starts_with("line 1: ")) reason.erase(0, std::string("line 1: ").size());
-    throw Error("not valid JSON: " + reason);
+    throw Error("not valid JSON: " + placed_reason(raw, error.what()));
   }
   if (!row.is_object()) throw Error(std::string("expected an object, got ") + row.type_name());
   return row;
@@ -255,11 +271,13 @@ std::string text_or_empty(const Json& row, const Key& key) {
 Sample parse_row(const RawRow& row, bool plain_alpaca) {
   if (!row.bad_reason.empty()) throw Error(row.bad_reason);
   if (row.plain) return TextSample{check_plain_text(row.bytes)};
-  const Json json = parse_object(row);
+  const ColumnMap* columns = row.file->columns.get();
+  const Json json = columns ? columns->rename(parse_object(row)) : parse_object(row);
   const RowFormat& format = row.file->format;
-  if (!format.columns_given) check_no_preference(json, format.format);
-  const Format kind = format.format == Format::kAuto ? detect(json) : format.format;
-  if (!format.columns_given) check_trainable(json, kind);
+  const bool named = format.columns_given || columns;
+  if (!named) check_no_preference(json, format.format);
+  const Format kind = format.format == Format::kAuto ? detect(json, columns) : format.format;
+  if (!named) check_trainable(json, kind);
   switch (kind) {
     case Format::kText:
       return TextSample{need_text(json, *format.text)};

@@ -85,8 +85,8 @@ class TextCommand {
     try {
       json = parse_json(line_, where);
     } catch (const IoError& error) {
-      // "line N: line 1: reason": an answer is one line.
-      const std::string inner = where + ": line 1: ", reason = error.what();
+      // "line N: line 1, column C: reason": an answer is one line.
+      const std::string inner = where + ": line 1, ", reason = error.what();
       fail(where + ": not valid JSON: " +
            reason.substr(reason.starts_with(inner) ? inner.size() : where.size() + 2));
     }

@@ -1,6 +1,6 @@
-#include "hone/data/detail/utf8.h"
+#include "hone/core/utf8.h"
 
-namespace hone::data::detail {
+namespace hone {
 
 Character character_at(std::string_view text, size_t at) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
@@ -44,4 +44,30 @@ void append_utf8(std::string& out, uint32_t code) {
   for (int i = more - 1; i >= 0; --i) out += static_cast<char>(0x80U | (code >> (6 * i) & 0x3fU));
 }
 
-}  // namespace hone::data::detail
+std::string printable(std::string_view text) {
+  constexpr const char* kDigits = "0123456789ABCDEF";
+  std::string shown;
+  shown.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    const Character character = character_at(text, at);
+    const uint32_t code = character.code;
+    const bool control = code < 0x20 ? code != '\n' && code != '\t' : code >= 0x7f && code < 0xa0;
+    if (code != Character::kInvalid && !control) {
+      shown.append(text, at, character.length);
+    } else {
+      const uint8_t byte = code == Character::kInvalid ? static_cast<uint8_t>(text[at])
+                                                       : static_cast<uint8_t>(code);
+      shown += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
+    }
+    at += character.length;
+  }
+  return shown;
+}
+
+std::string shortened(std::string_view text, size_t most) {
+  if (text.size() <= most) return std::string(text);
+  while (most > 0 && (static_cast<uint8_t>(text[most]) & 0xc0U) == 0x80) --most;
+  return std::string(text.substr(0, most)) + "...";
+}
+
+}  // namespace hone
