@@ -164,3 +164,59 @@ TEST_CASE("Names of other trainers lead to ours") {
 TEST_CASE("A recipe needs no words about itself") {
   CHECK(problems(R"({"architecture": {}, "data": {"train": [{"files": ["a.jsonl"]}]}})").empty());
 }
+
+TEST_CASE("Epochs stand instead of steps, and the resolved recipe reads back") {
+  CHECK_THAT(problems(R"({"about": "x", "model": "m", "train": {"epochs": 2, "steps": 10},
+                          "data": {"train": [{"files": ["a.jsonl"]}]}})"),
+             Catch::Contains("/train/steps: has no effect with epochs, which decide them"));
+  CHECK_THAT(problems(R"({"about": "x", "model": "m", "train": {"epochs": 0},
+                          "data": {"train": [{"files": ["a.jsonl"]}]}})"),
+             Catch::Contains("/train/epochs: must be in"));
+  const auto config = config::read_config<DomainConfig>(parse_json(
+      R"({"about": "x", "model": "m", "train": {"epochs": 1.5},
+          "data": {"train": [{"files": ["a.jsonl"]}]}})", "recipe"));
+  const Json resolved = config::to_json(config);
+  CHECK_FALSE(resolved.at("train").contains("steps"));
+  CHECK(config::to_json(config::read_config<DomainConfig>(resolved)) == resolved);
+}
+
+TEST_CASE("Rows held out of the training sets are scored as sets of their domains") {
+  const auto config = config::read_config<DomainConfig>(parse_json(
+      R"({"about": "x", "model": "m", "guard": {"domain": "law"}, "train": {"eval_every": 5},
+          "data": {"validation": {"rows": 20}, "held_out": [{"files": ["h.jsonl"]}],
+                   "train": [{"files": ["a.jsonl"], "domain": "law"}, {"files": ["b.jsonl"]}]}})",
+      "recipe"));
+  const auto train = config.data.train_sets(), held_out = config.data.held_out_sets();
+  REQUIRE(train.size() == 2);
+  REQUIRE(held_out.size() == 3);
+  CHECK_FALSE(train[0].portion->held_out);
+  CHECK(held_out[1].portion->held_out);
+  CHECK(held_out[1].domain == "law");
+  CHECK(held_out[1].label() == "a");
+  const char* const base = R"({"about": "x", "model": "m", "data": {"validation": %s,
+                               "train": [{"files": ["a.jsonl"]}], "held_out": %s}})";
+  const auto with = [&](const char* validation, const char* sets) {
+    char text[512];
+    std::snprintf(text, sizeof text, base, validation, sets);
+    return problems(text);
+  };
+  CHECK_THAT(with(R"({"share": 0.1, "rows": 5})", "[]"),
+             Catch::Contains("/data/validation/rows: is given beside share; keep one of them"));
+  CHECK_THAT(with("{}", "[]"), Catch::Contains("/data/validation/share: or rows must be given"));
+  CHECK_THAT(with(R"({"share": 1})", "[]"), Catch::Contains("/data/validation/share: must be in"));
+  CHECK_THAT(with(R"({"rows": 5})", R"([{"files": ["a.jsonl"]}])"),
+             Catch::Contains("is used by two data sets: \"a\""));
+}
+
+TEST_CASE("Columns that no format knows are refused with the nearest name") {
+  const auto with = [](const std::string& set) {
+    return problems((R"({"about": "x", "model": "m", "data": {"train": [)" + set + "]}}").c_str());
+  };
+  CHECK_THAT(with(R"({"files": ["a.csv"], "columns": {"promt": "q"}})"),
+             Catch::Contains("/data/train/0/columns/promt: no format has this column; did you mean "
+                             "prompt?"));
+  CHECK_THAT(with(R"({"files": ["a.csv"], "format": "text", "columns": {"prompt": "q"}})"),
+             Catch::Contains("format text has no such column; known: text"));
+  CHECK_THAT(with(R"({"files": ["a.csv"], "columns": {"text": ""}})"),
+             Catch::Contains("/data/train/0/columns/text: must name a column"));
+}

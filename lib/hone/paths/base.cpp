@@ -11,6 +11,7 @@
 #include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
 #include "hone/model/load.h"
+#include "hone/paths/hub_cache.h"
 
 namespace hone::paths {
 namespace {
@@ -53,7 +54,7 @@ void begin_with_adapter(Base& base, const LoraRecipe& lora) {
 }  // namespace
 
 Json base_config(const DomainConfig& config, const text::TokenizerFolder& text) {
-  if (config.model) return read_json_file(*config.model + "/config.json");
+  if (config.model) return read_json_file(model_folder(*config.model) + "/config.json");
   return architecture_config(*config.architecture, text.tokenizer.vocab_size(), text.bos_id,
                              text.eos_id);
 }
@@ -62,10 +63,12 @@ Base load_base(const DomainConfig& config, const text::TokenizerFolder& text,
                const DevicePlan& device) {
   Base base;
   if (config.model) {
-    const io::Checkpoint checkpoint = io::Checkpoint::open(*config.model);
+    const std::string folder = model_folder(*config.model);
+    if (folder != *config.model) log_info(*config.model + " is in " + folder);
+    const io::Checkpoint checkpoint = io::Checkpoint::open(folder);
     base.decoder = model::load_decoder(checkpoint, device.device, device.weights);
     base.config = checkpoint.config();
-    base.name = std::filesystem::canonical(*config.model).string();
+    base.name = std::filesystem::canonical(folder).string();
     base.weights_hash = checkpoint.hash();
     base.types = model::tensor_types(checkpoint);
     if (config.lora.from) begin_with_adapter(base, config.lora);

@@ -25,6 +25,7 @@
 #include "hone/paths/domain_data.h"
 #include "hone/paths/domain_plan.h"
 #include "hone/paths/domain_report.h"
+#include "hone/paths/epochs.h"
 #include "hone/paths/guard.h"
 #include "hone/paths/manifest.h"
 #include "hone/paths/prompt_answers.h"
@@ -80,12 +81,11 @@ class DomainRun {
   /// All that needs no weights, so that what is wrong with it shows within seconds: tokenizer,
   /// vocabulary, data, and whether the run will fit.
   void open_text();
-  void open_loader();
   void check_plan();
   void open_base();
   void score_base();
-  /// Lets the model answer the recipe's prompts as it is after `step`.
-  void ask(int64_t step);
+  /// Lets the model, which reads by `tokenizer`, answer the recipe's prompts as it is after `step`.
+  void ask(const RunTokenizer& tokenizer, int64_t step);
   void grow_base();
   void open_training();
   void write_manifest();
@@ -115,7 +115,7 @@ class DomainRun {
   std::string adapter_base() const { return own_base() ? folder_.file("base") : base_.name; }
 
   const train::StopSignal stop_;  // of the whole run: no signal is lost between its parts
-  const DomainConfig& config_;
+  DomainConfig config_;  // train.epochs becomes train.steps once the data are loaded
   const RunContext& context_;
   RunCache& cache_;
   const TrialHooks* const trial_;  // null for a run of its own
@@ -167,11 +167,14 @@ void DomainRun::open_text() {
     log_info(fmt::format("vocabulary: {} new tokens", growth_->added.size()));
     train::StopSignal::check();
   }
-  if (config_.train.steps == 0) {
+  if (config_.train.only_evaluates()) {
     data_.held_out = base_held_out_;
   } else {
     data_ = load_domain_data(config_, *tokenizer_, cache_);
-    open_loader();
+    loader_ = make_loader(config_, *tokenizer_, data_.train);
+    config_.train.steps = planned_steps(config_, *loader_);
+    if (config_.train.epochs) log_info(describe_epochs(config_));
+    if (trial_ && trial_->planned) trial_->planned(config_.train.steps);
   }
   if (!trial_) check_plan();  // a search has judged its trials
 }
@@ -206,13 +209,13 @@ void DomainRun::score_base() {
   guard_.set_reference(evaluations_[0].scores);
   log_info(train::describe(evaluations_[0]));
   folder_.metrics().write(train::evaluation_row(evaluations_[0]));
-  ask(evaluations_[0].step);
+  ask(*base_tokenizer_, evaluations_[0].step);
 }
 
-void DomainRun::ask(int64_t step) {
+void DomainRun::ask(const RunTokenizer& tokenizer, int64_t step) {
   if (trial_) return;
   const auto stops = config_.model ? serve::eos_ids(*config_.model) : std::vector<int64_t>();
-  answers_.ask(base_.decoder, tokenizer_->text, stops, step);
+  answers_.ask(base_.decoder, tokenizer.text, stops, step);
 }
 
 void DomainRun::grow_base() {
@@ -222,20 +225,6 @@ void DomainRun::grow_base() {
   model::resize_vocabulary(
       base_.decoder, std::max(base_.decoder->config().vocab_size, growth_->tokenizer.vocab_size()),
       rows);
-}
-
-void DomainRun::open_loader() {
-  std::shared_ptr<const data::Augmenter> augmenter;
-  if (config_.data.augmentation.any()) {
-    augmenter = std::make_shared<data::Augmenter>(config_.data.augmentation, tokenizer_->text,
-                                                  data_.train, derive_seed(config_.seed, "augment"));
-  }
-  loader_ = std::make_unique<data::Loader>(
-      data_.train,
-      data::LoaderOptions{.tokens_per_batch = config_.data.tokens_per_batch,
-                          .temperature = config_.data.temperature,
-                          .seed = derive_seed(config_.seed, "loader")},
-      augmenter);
 }
 
 void DomainRun::open_training() {
@@ -356,7 +345,7 @@ train::Outcome DomainRun::run_phase(const train::Phase& phase, const train::Trai
   if (!embeddings_only) extension_.attach(task, optimizer);
   task.after_evaluation = [this, judge = std::move(task.after_evaluation)](
                               const train::Evaluation& evaluation, auto... more) {
-    ask(evaluation.step);
+    ask(*tokenizer_, evaluation.step);
     return !judge || judge(evaluation, more...);
   };
   train::Outcome outcome = train::run(options, optimizer, task, folder_, phase, evaluations_);
@@ -380,6 +369,7 @@ train::Outcome DomainRun::train_all() {
   if (embedding_steps > 0 && resumed != kMain) {
     train::TrainOptions options = config_.train;
     options.steps = embedding_steps;
+    options.epochs.reset();
     options.lr = config_.vocabulary.embedding_lr;
     options.weight_decay = 0;
     const train::Outcome outcome =
@@ -429,7 +419,7 @@ void DomainRun::save_weights(const std::string& name) {
 void DomainRun::check_model(train::Outcome& outcome) {
   const bool over =
       outcome.ending == train::Ending::kDone || outcome.ending == train::Ending::kStopped;
-  if (!over || config_.train.steps == 0) return;
+  if (!over || config_.train.only_evaluates()) return;
   if (const auto name = not_finite(base_.decoder)) {
     log_warning("no model is saved: its " + *name + " holds numbers that are not finite");
     outcome.ending = train::Ending::kDiverged;
@@ -445,7 +435,7 @@ RunReport DomainRun::finish(train::Outcome outcome) {
   if (trial_ && done) trial_->trained(base_.decoder, *tokenizer_);
   const bool saved =
       trial_ ? done && trial_->save_model : done || outcome.ending == train::Ending::kStopped;
-  if (saved && config_.train.steps > 0) save_model();
+  if (saved && !config_.train.only_evaluates()) save_model();
   report.json = domain_report({config_, outcome, evaluations_, growth_, base_held_out_, data_,
                                returned_to_, stopped_by_search_});
   if (!saved_as_.empty()) report.json["saved_as"] = saved_as_;
@@ -467,7 +457,7 @@ train::Outcome DomainRun::work() {
   open_text();
   open_base();
   if (!folder_.newest()) score_base();
-  if (config_.train.steps == 0) {
+  if (config_.train.only_evaluates()) {
     write_manifest();
     return {};
   }

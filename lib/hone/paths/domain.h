@@ -24,6 +24,8 @@ struct TrialHooks {
   /// The trained model, its adapter in place; not for a run that was stopped or diverged.
   std::function<void(model::Decoder&, const RunTokenizer&)> trained;
   bool save_model = false;
+  /// Told the steps of the main phase once the data, which with train.epochs decide them, are read.
+  std::function<void(int64_t steps)> planned;
 };
 
 /// Adapts a base to the domains of the recipe:
@@ -45,6 +47,7 @@ RunReport run_domain(const DomainConfig& config, const RunContext& context,
 struct DomainPlan {
   model::DecoderConfig decoder;  ///< the model that trains
   DomainData data;
+  int64_t steps = 0;  ///< of the main phase
   model::MemoryPlan memory;
   bool on_gpu = false;
   int64_t process_bytes = 0;  ///< predicted peak of the whole process, on the GPU where it is on one

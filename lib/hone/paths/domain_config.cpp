@@ -141,6 +141,23 @@ void DataOptions::validate(Validation& v) const {
   if (train.size() < 2) v.no_effect("temperature", "with fewer than two training sets");
 }
 
+std::vector<data::DatasetOptions> DataOptions::train_sets() const {
+  std::vector<data::DatasetOptions> sets = train;
+  if (!validation) return sets;
+  for (data::DatasetOptions& set : sets) set.portion = {*validation, /*held_out=*/false};
+  return sets;
+}
+
+std::vector<data::DatasetOptions> DataOptions::held_out_sets() const {
+  std::vector<data::DatasetOptions> sets = held_out;
+  if (!validation) return sets;
+  for (data::DatasetOptions set : train) {
+    set.portion = {*validation, /*held_out=*/true};
+    sets.push_back(std::move(set));
+  }
+  return sets;
+}
+
 void DomainConfig::validate(Validation& v) const {
   if (model.has_value() == architecture.has_value()) {
     v.problem("model", "give either a checkpoint folder or an architecture to start from");
@@ -154,11 +171,12 @@ void DomainConfig::validate(Validation& v) const {
   } else if (tuning == Tuning::kFull) {
     v.no_effect("lora", "with tuning full");
   }
-  if (train.steps > 0 && data.train.empty()) {
+  if (!train.only_evaluates() && data.train.empty()) {
     v.problem("data/train", "needs at least one data set, unless train.steps is 0");
   }
-  if (train.steps == 0) {
+  if (train.only_evaluates()) {
     if (data.held_out.empty()) v.problem("data/held_out", "needs a data set to score with steps 0");
+    v.no_effect("data/validation", "with train.steps 0, which trains on no set");
     if (architecture) v.problem("architecture", "has nothing learnt to score: give a model");
     const auto unused = [&v](const char* key) {
       v.no_effect(key, "with train.steps 0, which only evaluates");
@@ -170,9 +188,9 @@ void DomainConfig::validate(Validation& v) const {
       for (const char* key : {"tuning", "lora"}) unused(key);
     }
   }
-  if (train.steps > 0) check_zero_weights(*this, v);
+  if (!train.only_evaluates()) check_zero_weights(*this, v);
   const std::set<std::string> trained = check_sets(data.train, "train", v);
-  const std::set<std::string> scored = check_sets(data.held_out, "held_out", v);
+  const std::set<std::string> scored = check_sets(data.held_out_sets(), "held_out", v);
   for (const auto& [name, weight] : weights.domains) {
     check_domain(name, "weights/domains/" + pointer_step(name), trained, "data.train", v);
   }
@@ -180,7 +198,8 @@ void DomainConfig::validate(Validation& v) const {
     check_domain(name, "vocabulary/domains", trained, "data.train", v);
   }
   if (guard.domain) {
-    check_domain(*guard.domain, "guard/domain", scored, "data.held_out", v);
+    check_domain(*guard.domain, "guard/domain", scored,
+                 data.validation ? "data.held_out or data.train" : "data.held_out", v);
     if (guard.action == GuardAction::kRebalance) {
       check_domain(*guard.domain, "guard/domain", trained, "data.train", v);
     }

@@ -118,6 +118,7 @@ struct GuardOptions {
 struct DataOptions {
   std::vector<data::DatasetOptions> train;
   std::vector<data::DatasetOptions> held_out;
+  std::optional<data::SplitOptions> validation;
   int64_t tokens_per_batch = 1024;
   std::optional<int64_t> eval_length;
   bool beyond_positions = false;
@@ -128,6 +129,8 @@ struct DataOptions {
   static void visit(Self& self, Visitor& v) {
     v("train", self.train, "Data sets trained on.");
     v("held_out", self.held_out, "Data sets scored before, during and after.");
+    v("validation", self.validation,
+      "Rows of each training set that are not trained on but scored, beside those of held_out.");
     v("tokens_per_batch", self.tokens_per_batch, "Positions a batch holds at most.", Range{2, 1e9});
     v("eval_length", self.eval_length,
       "Most tokens of a held-out document that are scored, counted by the base's tokenizer; 2048, "
@@ -141,6 +144,11 @@ struct DataOptions {
     v("augmentation", self.augmentation, "Other versions of the training text, drawn anew.");
   }
   void validate(Validation& v) const;
+
+  /// The training sets, less what validation holds out of them.
+  std::vector<data::DatasetOptions> train_sets() const;
+  /// The sets that are scored: held_out, then what validation holds out of each training set.
+  std::vector<data::DatasetOptions> held_out_sets() const;
 };
 
 /// Memory against time.

@@ -11,9 +11,11 @@
 #include "hone/core/hardware.h"
 #include "hone/core/log.h"
 #include "hone/data/entities.h"
+#include "hone/data/files.h"
 #include "hone/data/packing.h"
 #include "hone/model/config.h"
 #include "hone/paths/held_out.h"
+#include "hone/paths/hub_cache.h"
 #include "hone/serve/generate.h"
 
 namespace hone::paths {
@@ -23,8 +25,9 @@ namespace {
 constexpr int64_t kEvalLength = 2048;
 
 std::vector<std::string> all_domains(const DataOptions& options) {
-  std::vector<data::DatasetOptions> sets = options.train;
-  sets.insert(sets.end(), options.held_out.begin(), options.held_out.end());
+  std::vector<data::DatasetOptions> sets = options.train_sets();
+  const std::vector<data::DatasetOptions> scored = options.held_out_sets();
+  sets.insert(sets.end(), scored.begin(), scored.end());
   return data::domain_names(sets);
 }
 
@@ -66,7 +69,7 @@ std::vector<data::DatasetPtr> load_train(const DomainConfig& config, const RunTo
   const std::vector<std::string> domains = all_domains(config.data);
   const int64_t positions = position_limit(config), batch = config.data.tokens_per_batch;
   std::vector<data::DatasetPtr> loaded;
-  for (data::DatasetOptions set : config.data.train) {
+  for (data::DatasetOptions set : config.data.train_sets()) {
     data::LoadContext context = context_of(config, set, domains);
     context.max_length = config.data.beyond_positions ? batch : std::min(batch, positions);
     context.entities = matcher ? &*matcher : nullptr;
@@ -117,22 +120,47 @@ Json sets_json(const std::vector<data::DatasetPtr>& sets) {
 
 }  // namespace
 
+void check_set_files(const std::string& path, const std::vector<data::DatasetOptions>& sets,
+                     std::vector<Problem>& problems) {
+  for (size_t i = 0; i < sets.size(); ++i) {
+    for (size_t j = 0; j < sets[i].files.size(); ++j) {
+      const std::string where = fmt::format("{}/{}/files/{}", path, i, j);
+      try {
+        for (const std::string& file : data::list_files({sets[i].files[j]})) {
+          if (!std::filesystem::exists(file)) {
+            problems.push_back({where, "there is no file " + file});
+          }
+        }
+      } catch (const IoError& error) {
+        problems.push_back({where, error.what()});
+      }
+    }
+  }
+}
+
 void check_files(const DomainConfig& config) {
   std::vector<Problem> problems;
   const auto check = [&](const std::string& path, const std::string& file) {
     if (!std::filesystem::exists(file)) problems.push_back({path, "there is no file " + file});
   };
-  const auto check_sets = [&](const char* key, const std::vector<data::DatasetOptions>& sets) {
-    for (size_t i = 0; i < sets.size(); ++i) {
-      for (size_t j = 0; j < sets[i].files.size(); ++j) {
-        check(fmt::format("/data/{}/{}/files/{}", key, i, j), sets[i].files[j]);
-      }
+  const auto check_model = [&](const std::string& path, const std::string& model) {
+    try {
+      check(path, model_folder(model) + "/config.json");
+    } catch (const IoError& error) {
+      problems.push_back({path, error.what()});
     }
   };
-  if (config.model) check("/model", *config.model + "/config.json");
+  if (config.model) check_model("/model", *config.model);
   if (config.lora.from) check("/lora/from", *config.lora.from + "/adapter_config.json");
-  check_sets("train", config.data.train);
-  check_sets("held_out", config.data.held_out);
+  if (config.tokenizer && config.tokenizer->folder) {
+    try {
+      model_folder(*config.tokenizer->folder);
+    } catch (const IoError& error) {
+      problems.push_back({"/tokenizer/folder", error.what()});
+    }
+  }
+  check_set_files("/data/train", config.data.train, problems);
+  check_set_files("/data/held_out", config.data.held_out, problems);
   if (config.weights.entity_file) check("/weights/entity_file", *config.weights.entity_file);
   if (config.vocabulary.terms_file) check("/vocabulary/terms_file", *config.vocabulary.terms_file);
   if (problems.empty()) check_lengths(config, problems);
@@ -142,7 +170,7 @@ void check_files(const DomainConfig& config) {
 
 int64_t position_limit(const DomainConfig& config) {
   if (!config.model) return config.architecture->max_position_embeddings;
-  const std::string path = *config.model + "/config.json";
+  const std::string path = model_folder(*config.model) + "/config.json";
   return serve::position_limit(model::DecoderConfig::from_json(read_json_file(path), path));
 }
 
@@ -172,11 +200,11 @@ std::vector<data::DatasetPtr> load_held_out(const DomainConfig& config,
   const std::vector<std::string> domains = all_domains(config.data);
   const int64_t positions = position_limit(config);
   std::vector<data::DatasetPtr> loaded;
-  for (const data::DatasetOptions& set : config.data.held_out) {
+  for (const data::DatasetOptions& set : config.data.held_out_sets()) {
     data::LoadContext context = context_of(config, set, domains);
     context.max_length = config.data.eval_length.value_or(std::min(kEvalLength, positions));
     context.own_length = context.whole_characters = true;
-    context.keep_cuts = config.vocabulary.new_tokens > 0 && config.train.steps > 0;
+    context.keep_cuts = config.vocabulary.new_tokens > 0 && !config.train.only_evaluates();
     const data::DatasetPtr whole = cache.dataset(set, base, context, Json(nullptr));
     loaded.push_back(tokenizer.grown ? std::make_shared<const data::Dataset>(data::retokenise(
                                            *whole, base.text, tokenizer.text))

@@ -20,6 +20,10 @@ struct DomainData {
   Json json() const;
 };
 
+/// Adds what is wrong with the files that data sets name, at `path` (a JSON pointer) in the recipe.
+void check_set_files(const std::string& path, const std::vector<data::DatasetOptions>& sets,
+                     std::vector<Problem>& problems);
+
 /// Throws: ConfigError naming every file of the recipe that does not exist, is trained on and held
 /// out, or would be read beyond the model's positions, before hours are spent on what comes ahead
 /// of reading it.

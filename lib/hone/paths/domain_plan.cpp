@@ -11,6 +11,7 @@
 #include "hone/kernels/segments.h"
 #include "hone/paths/base.h"
 #include "hone/paths/domain_data.h"
+#include "hone/paths/epochs.h"
 #include "hone/paths/prompt_answers.h"
 #include "hone/paths/saving.h"
 #include "hone/paths/tokenizer_files.h"
@@ -41,7 +42,7 @@ Prepared prepare(const DomainConfig& config, RunCache& cache) {
   check_files(config);
   Prepared prepared{cache.tokenizer(config)};
   prepared.base_config = base_config(config, prepared.tokenizer.text);
-  if (config.vocabulary.new_tokens > 0 && config.train.steps > 0) {
+  if (config.vocabulary.new_tokens > 0 && !config.train.only_evaluates()) {
     const auto growth = grow_vocabulary(config, prepared.tokenizer.text.tokenizer);
     prepared.new_tokens = static_cast<int64_t>(growth.added.size());
     prepared.tokenizer.text.tokenizer = growth.tokenizer;
@@ -65,6 +66,7 @@ std::string describe_data(const DomainConfig& config, const DomainData& data) {
     if (drawn) tokens += set->counts.tokens;
   }
   for (const data::DatasetPtr& set : data.held_out) add(*set, "  held out");
+  if (config.train.epochs) return text + describe_epochs(config) + "\n";
   const double total = static_cast<double>(config.train.steps * config.train.accumulation *
                                            config.data.tokens_per_batch);
   if (tokens > 0 && total > 0) {
@@ -137,9 +139,14 @@ int64_t data_bytes(const DomainData& data) {
 
 }  // namespace
 
-DomainPlan plan_domain(const DomainConfig& config, RunCache* shared, const PlanChanges& changes) {
+DomainPlan plan_domain(const DomainConfig& recipe, RunCache* shared, const PlanChanges& changes) {
   RunCache own;
-  const Prepared prepared = prepare(config, shared ? *shared : own);
+  const Prepared prepared = prepare(recipe, shared ? *shared : own);
+  DomainConfig config = recipe;
+  if (config.train.epochs) {
+    config.train.steps = planned_steps(
+        config, *make_loader(config, prepared.tokenizer, prepared.data.train));
+  }
   const DevicePlan device = prepare_device(config.device, config.threads, config.seed);
   return predict_run({config, prepared.base_config, prepared.tokenizer.text, prepared.new_tokens,
                       prepared.data, device, changes});
@@ -157,7 +164,7 @@ DomainPlan predict_run(const ReadRun& run) {
     adapter.options.dropout = 0.1;  // any takes as much
   }
   const BatchShape batch = widest_batch(config, run.data);
-  DomainPlan plan{.decoder = decoder, .data = run.data};
+  DomainPlan plan{.decoder = decoder, .data = run.data, .steps = config.train.steps};
   model::MemoryRequest request{
       .tokens_per_batch = config.data.tokens_per_batch,
       .documents = batch.documents,
@@ -170,7 +177,7 @@ DomainPlan predict_run(const ReadRun& run) {
       .token_rows = lora ? adapter.token_rows + run.new_tokens : 0,
       .device = device.device};
   plan.memory = model::predict_memory(decoder, request);
-  if (config.train.steps == 0) {  // scoring keeps nothing for a backward pass
+  if (config.train.only_evaluates()) {  // scoring keeps nothing for a backward pass
     const model::MemoryPlan& training = plan.memory;
     plan.memory = {.weights = training.weights,
                    .loss = training.loss,
@@ -186,7 +193,7 @@ DomainPlan predict_run(const ReadRun& run) {
                                                       scoring.activations + scoring.loss);
   }
   plan.text = describe_data(config, run.data);
-  if (config.train.steps > 0) {
+  if (!config.train.only_evaluates()) {
     plan.text += fmt::format("{:<24}{}\n", "the model is saved as", describe_save(config));
   }
   for (const auto& [name, bytes] : plan.memory.items()) {

@@ -44,7 +44,7 @@ const train::Evaluation* final_evaluation(const DomainOutcome& run) {
                                       [&](const auto& e) { return e.step == *run.returned_to; });
     return of_step == evaluations.rend() ? nullptr : &*of_step;
   }
-  const bool scored = run.config.train.steps == 0 || run.outcome.measured;
+  const bool scored = run.config.train.only_evaluates() || run.outcome.measured;
   return scored && run.outcome.ending != train::Ending::kDiverged ? &evaluations.back() : nullptr;
 }
 
@@ -112,8 +112,12 @@ Json domain_report(const DomainOutcome& run) {
   Json report = {{"path", "domain"},
                  {"about", run.config.about},
                  {"ending", run.pruned ? kPruned : ending_name(outcome.ending)}};
-  if (run.config.train.steps > 0) {
+  if (!run.config.train.only_evaluates()) {
     report["steps"] = outcome.steps;
+    if (run.config.train.epochs) {
+      report["epochs"] = *run.config.train.epochs;
+      report["planned_steps"] = run.config.train.steps;
+    }
     if (run.config.vocabulary.embedding_steps > 0) {
       report["embedding_steps"] = run.config.vocabulary.embedding_steps;
     }
@@ -151,7 +155,7 @@ std::string domain_summary(const DomainConfig& config, const train::Outcome& out
                            const Json& report, const std::string& folder) {
   const std::string memory = train::format_bytes(peak_resident_bytes());
   const bool signal = outcome.ending == train::Ending::kSignal;
-  if (config.train.steps == 0 && !signal) {
+  if (config.train.only_evaluates() && !signal) {
     return fmt::format("scored; peak memory {}; see {}", memory, folder);
   }
   if (outcome.steps == 0) {

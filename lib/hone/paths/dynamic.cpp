@@ -82,6 +82,12 @@ class Dynamics : public RunExtension {
 
 void Dynamics::open(RunParts& parts) {
   parts_ = &parts;
+  if (config_.run.train.epochs) {  // what depends on the steps can only be judged now
+    DynamicConfig resolved = config_;
+    resolved.run.train.steps = parts.config.train.steps;
+    resolved.run.train.epochs.reset();
+    config::validate(resolved);
+  }
   const Json run = identity(config_, parts.manifest);
   train::BoardOptions options{.dry_run = mode_.dry_run};
   if (mode_.replay) options.replay = train::read_decisions(*mode_.replay, run);

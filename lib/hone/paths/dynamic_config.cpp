@@ -54,7 +54,7 @@ struct SwitchCheck {
 /// Why a run makes no evaluations; "" if it does.
 std::string never_evaluated(const DynamicConfig& config) {
   if (config.run.train.eval_every == 0) return "train.eval_every is 0";
-  return config.run.data.held_out.empty() ? "data.held_out is empty" : "";
+  return config.run.data.held_out_sets().empty() ? "data.held_out is empty" : "";
 }
 
 /// Controllers that judge evaluations, where none are made.
@@ -87,7 +87,7 @@ std::string never_measured(const DynamicConfig& config, const std::string& signa
   const bool held_out = signal.starts_with("validation") || signal == "train_validation_gap";
   const std::string none = never_evaluated(config);
   if (held_out && !none.empty()) return "is measured by evaluations, and " + none;
-  if (signal.starts_with("validation/") && !has_domain(config.run.data.held_out, member)) {
+  if (signal.starts_with("validation/") && !has_domain(config.run.data.held_out_sets(), member)) {
     return "needs a set of that domain in data.held_out";
   }
   if (signal.starts_with("train/") && !has_domain(config.run.data.train, member)) {
@@ -286,7 +286,7 @@ void check_pruning(const DynamicConfig& config, Validation& v) {
   }
   if (!pruning.enabled) return;
   for (const auto& [kind, prune] : pruning.kinds()) {
-    if (prune.end <= config.run.train.steps) continue;
+    if (config.run.train.epochs || prune.end <= config.run.train.steps) continue;
     v.problem("controllers/pruning/" + enum_name(kind) + "/end",
               fmt::format("is after the last of train.steps, {}", config.run.train.steps));
   }
@@ -330,7 +330,7 @@ void ControllersOptions::validate(Validation& v) const {
 
 void DynamicConfig::validate(Validation& v) const {
   run.validate(v);
-  if (run.train.steps == 0) {
+  if (run.train.only_evaluates()) {
     v.problem("train/steps", "must be at least 1: a run of 0 adapts nothing");
   }
   if (controllers.batch.enabled && run.train.accumulation == 1) {

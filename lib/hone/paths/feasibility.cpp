@@ -75,7 +75,9 @@ TrialForecast forecast(const DomainConfig& config, RunCache& cache) {
   const DomainPlan plan = plan_domain(config, &cache);
   const double tokens =
       static_cast<double>(config.data.tokens_per_batch * config.train.accumulation);
-  const double steps = static_cast<double>(config.train.steps);
+  train::TrainOptions options = config.train;
+  options.steps = plan.steps;
+  const double steps = static_cast<double>(plan.steps);
   const double training = step_flops(plan.decoder, tokens, mean_length(plan.data.train),
                                      config.tuning == Tuning::kLora,
                                      config.memory.checkpoint_every);
@@ -88,7 +90,7 @@ TrialForecast forecast(const DomainConfig& config, RunCache& cache) {
           plan.process_bytes,
           plan.device_bytes,
           training * steps,
-          training * steps + scoring * evaluations(config.train)};
+          training * steps + scoring * evaluations(options)};
 }
 
 double measure_seconds_per_flop(
@@ -97,9 +99,11 @@ double measure_seconds_per_flop(
   constexpr int kSteps = 6;
   DomainConfig probe = config;
   probe.train.steps = kSteps;
+  probe.train.epochs.reset();
   probe.train.eval_every = 0;
   probe.train.save_every = 0;
   probe.data.held_out.clear();
+  probe.data.validation.reset();
   probe.guard = {};
   const std::string folder =
       io::temporary_name((std::filesystem::temp_directory_path() / "hone-step").string());

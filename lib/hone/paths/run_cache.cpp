@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "hone/config/writer.h"
+#include "hone/paths/hub_cache.h"
 
 namespace hone::paths {
 namespace {
@@ -15,7 +16,10 @@ std::string tokenizer_key(const DomainConfig& config) {
   if (config.model) return *config.model;
   const TokenizerOptions options = config.tokenizer.value_or(TokenizerOptions{});
   Json key = config::to_json(options);
-  if (!options.folder) key["train"] = config::to_json(config.data).at("train");
+  if (!options.folder) {
+    const Json data = config::to_json(config.data);
+    key["train"] = {data.at("train"), data.at("validation")};
+  }
   return key.dump();
 }
 
@@ -41,7 +45,8 @@ RunTokenizer RunCache::tokenizer(const DomainConfig& config) {
 Base RunCache::base(const DomainConfig& config, const text::TokenizerFolder& text,
                     const DevicePlan& device) {
   if (!freezes_base(config)) return load_base(config, text, device);
-  if (free_base_ && free_base_->name == std::filesystem::canonical(*config.model).string()) {
+  const std::string folder = std::filesystem::canonical(model_folder(*config.model)).string();
+  if (free_base_ && free_base_->name == folder) {
     return *std::exchange(free_base_, std::nullopt);
   }
   Base base = load_base(config, text, device);
@@ -60,10 +65,13 @@ data::DatasetPtr RunCache::dataset(const data::DatasetOptions& set, const RunTok
         data::load_dataset(set, tokenizer.text, context));
   };
   if (tokenizer.grown) return load();
-  const std::string key =
-      Json{config::to_json(set), tokenizer.key,         context.domain, context.keep_text,
-           context.keep_cuts,    context.own_length, entities}
-          .dump();
+  const Json portion = set.portion ? Json{config::to_json(set.portion->split),
+                                          set.portion->held_out}
+                                   : Json(nullptr);
+  const std::string key = Json{config::to_json(set), portion,           tokenizer.key,
+                               context.domain,       context.keep_text, context.keep_cuts,
+                               context.own_length,   entities}
+                              .dump();
   for (const Entry& entry : datasets_) {
     const bool whole = entry.longest < entry.max_length && entry.longest <= context.max_length;
     if (entry.key == key && (whole || entry.max_length == context.max_length)) return entry.set;
@@ -87,6 +95,9 @@ train::Evaluation RunCache::base_scores(const DomainConfig& config,
               whole.at("data").value("eval_length", Json()), whole.at("device")};
   if (config.architecture) key.push_back(config.seed);
   if (config.lora.from) key.push_back({*config.lora.from, config.lora.merge_first});
+  if (config.data.validation) {
+    key.push_back({whole.at("data").at("validation"), whole.at("data").at("train")});
+  }
   const auto [entry, missing] = scores_.try_emplace(key.dump());
   if (missing) {
     try {

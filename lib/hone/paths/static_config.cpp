@@ -14,7 +14,7 @@ namespace {
 /// Domains that objectives name must be held out, and there must be something to score.
 void check_objectives(const StaticConfig& config, Validation& v) {
   std::vector<std::string> known;
-  for (const auto& set : config.base.data.held_out) known.push_back(set.domain);
+  for (const auto& set : config.base.data.held_out_sets()) known.push_back(set.domain);
   for (size_t i = 0; i < config.objectives.size(); ++i) {
     const ObjectiveOptions& objective = config.objectives[i];
     const std::string at = "objectives/" + std::to_string(i);
@@ -56,7 +56,7 @@ void StaticConfig::validate(Validation& v) const {
   if (adapter && base.tuning != Tuning::kLora) {
     v.problem("presets", "adapter needs base.tuning lora");
   }
-  if (base.train.steps == 0) v.problem("base/train/steps", "must be above 0: a trial trains");
+  if (base.train.only_evaluates()) v.problem("base/train/steps", "must be above 0: a trial trains");
   if (objectives.empty()) v.problem("objectives", "must hold at least one objective");
   check_objectives(*this, v);
   const bool pruned = pruner.kind != tune::PrunerKind::kNone || pruner.patient;
@@ -96,12 +96,7 @@ void check_files(const StaticConfig& config) {
     const auto& file = config.objectives[i].file;
     if (file) check("/objectives/" + std::to_string(i) + "/file", *file);
   }
-  for (size_t i = 0; i < config.final.held_out.size(); ++i) {
-    const auto& files = config.final.held_out[i].files;
-    for (size_t j = 0; j < files.size(); ++j) {
-      check("/final/held_out/" + std::to_string(i) + "/files/" + std::to_string(j), files[j]);
-    }
-  }
+  check_set_files("/final/held_out", config.final.held_out, problems);
   if (problems.empty()) {
     check_held_out(config.base.data.train, config.final.held_out, "final", problems);
     for (size_t i = 0; i < config.objectives.size(); ++i) {

@@ -6,6 +6,7 @@
 #include "hone/io/atomic.h"
 #include "hone/io/checkpoint.h"
 #include "hone/paths/domain_data.h"
+#include "hone/paths/hub_cache.h"
 #include "hone/text/bpe_trainer.h"
 
 namespace hone::paths {
@@ -16,7 +17,7 @@ constexpr const char* kEos = "<｜end▁of▁sentence｜>";
 constexpr const char* kPad = "<｜▁pad▁｜>";
 
 RunTokenizer train_tokenizer(const DomainConfig& config, const TokenizerOptions& options) {
-  const std::vector<std::string> texts = read_texts(config.data.train);
+  const std::vector<std::string> texts = read_texts(config.data.train_sets());
   Json json = text::train_bpe(texts, {.vocab_size = options.vocab_size,
                                       .family = options.family,
                                       .special_tokens = {kBos, kEos, kPad}});
@@ -36,11 +37,12 @@ RunTokenizer train_tokenizer(const DomainConfig& config, const TokenizerOptions&
 
 RunTokenizer make_tokenizer(const DomainConfig& config) {
   const TokenizerOptions options = config.tokenizer.value_or(TokenizerOptions{});
-  const std::optional<std::string> folder = config.model ? config.model : options.folder;
-  if (folder) {
-    RunTokenizer tokenizer{text::TokenizerFolder::load(*folder), *folder};
+  const std::optional<std::string> name = config.model ? config.model : options.folder;
+  if (name) {
+    const std::string folder = model_folder(*name);
+    RunTokenizer tokenizer{text::TokenizerFolder::load(folder), folder};
     if (tokenizer.text.rewritten) {
-      log_info(*folder + ": texts " + (tokenizer.text.add_bos ? "begin" : "do not begin") +
+      log_info(folder + ": texts " + (tokenizer.text.add_bos ? "begin" : "do not begin") +
                " with bos, as transformers 4 reads add_bos_token; transformers 5 takes "
                "tokenizer.json as it is");
     }

@@ -35,8 +35,9 @@ TrialResult TrialRunner::run(const DomainConfig& config, const std::string& out,
                              const std::function<bool(int64_t, double)>& report) {
   DomainConfig trial = config;
   trial.train.save_every = 0;
-  const int64_t last_step =
-      trial.train.steps + (trial.vocabulary.new_tokens > 0 ? trial.vocabulary.embedding_steps : 0);
+  int64_t steps = trial.train.steps;
+  const int64_t embedding_steps =
+      trial.vocabulary.new_tokens > 0 ? trial.vocabulary.embedding_steps : 0;
   train::Evaluation last;
   measured_.clear();
   const auto evaluated = [&](const train::Evaluation& evaluation) {
@@ -44,7 +45,7 @@ TrialResult TrialRunner::run(const DomainConfig& config, const std::string& out,
     const auto value = evaluation_value(config_.objectives.front(), evaluation);
     if (!value) return true;
     const bool stop = report(evaluation.step, *value);
-    return !stop || evaluation.step >= last_step;
+    return !stop || evaluation.step >= steps + embedding_steps;
   };
   const auto trained = [&](model::Decoder& decoder, const RunTokenizer& tokenizer) {
     for (size_t i = 0; i < meters_.size(); ++i) {
@@ -52,7 +53,8 @@ TrialResult TrialRunner::run(const DomainConfig& config, const std::string& out,
       if (value) measured_[i] = *value;
     }
   };
-  const TrialHooks hooks{cache_, evaluated, trained, saves_model_};
+  const auto planned = [&](int64_t count) { steps = count; };
+  const TrialHooks hooks{cache_, evaluated, trained, saves_model_, planned};
   reset_peak();
   const RunReport done =
       run_domain(trial, {"hone-static", out, false, config::to_json(trial)}, &hooks);
@@ -60,7 +62,7 @@ TrialResult TrialRunner::run(const DomainConfig& config, const std::string& out,
   TrialResult result;
   const double seconds = done.json.at("seconds").get<double>();
   result.facts = {{kSeconds, seconds},
-                  {kStepSeconds, seconds / static_cast<double>(trial.train.steps)},
+                  {kStepSeconds, seconds / static_cast<double>(steps)},
                   {kPeak, peak_resident_bytes()}};
   switch (done.ending) {
     case train::Ending::kSignal:

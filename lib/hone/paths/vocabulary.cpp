@@ -18,7 +18,7 @@ bool is_mined(const DomainConfig& config, const std::string& domain) {
 }
 
 std::vector<std::string> mined_terms(const DomainConfig& config, const text::Tokenizer& tokenizer) {
-  std::vector<data::DatasetOptions> sets = config.data.train;
+  std::vector<data::DatasetOptions> sets = config.data.train_sets();
   std::erase_if(sets, [&](const auto& set) { return !is_mined(config, set.domain); });
   const std::vector<std::string> texts = read_texts(sets);
   const VocabularyOptions& options = config.vocabulary;

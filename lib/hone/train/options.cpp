@@ -3,7 +3,8 @@
 namespace hone::train {
 
 void TrainOptions::validate(Validation& v) const {
-  if (steps == 0) {
+  if (epochs) v.no_effect("steps", "with epochs, which decide them");
+  if (only_evaluates()) {
     for (const char* key :
          {"accumulation", "lr", "min_lr_ratio", "decay", "warmup_ratio", "restarts", "one_cycle",
           "wsd", "weight_decay", "beta1", "beta2", "eps", "clip_norm", "log_every", "eval_every",

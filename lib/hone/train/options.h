@@ -1,6 +1,7 @@
 /// Hyperparameters of the training loop that every path shares.
 #pragma once
 #include <cstdint>
+#include <optional>
 
 #include "hone/core/field.h"
 #include "hone/train/schedule.h"
@@ -8,7 +9,8 @@
 namespace hone::train {
 
 struct TrainOptions {
-  int64_t steps = 100;
+  int64_t steps = 100;  ///< once the data are loaded also where `epochs` is given
+  std::optional<double> epochs;
   int64_t accumulation = 1;
   double lr = 1e-4;
   double min_lr_ratio = 0.0;
@@ -31,6 +33,10 @@ struct TrainOptions {
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
     v("steps", self.steps, "Optimiser steps; 0 only evaluates.", Range{0, 1e12});
+    v("epochs", self.epochs,
+      "Passes over the training text instead of steps; with several data sets as many tokens as "
+      "they have together.",
+      Range{1e-6, 10000});
     v("accumulation", self.accumulation, "Batches whose gradients one step sums.", Range{1, 1e6});
     v("lr", self.lr, "Peak learning rate.", Range{0, 10});
     v("min_lr_ratio", self.min_lr_ratio, "Last learning rate as a share of the peak.", Range{0, 1});
@@ -58,6 +64,9 @@ struct TrainOptions {
   }
 
   void validate(Validation& v) const;
+
+  /// Whether nothing is trained.
+  bool only_evaluates() const { return steps == 0 && !epochs; }
 };
 
 }  // namespace hone::train
