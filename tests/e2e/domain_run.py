@@ -5,16 +5,18 @@
 2. That base is adapted in full with a grown vocabulary: the same equality, fewer tokens for the same
    text, rows of old tokens untouched in meaning (the tokenizer of the folder is the one scored with).
 3. The base is adapted by LoRA with a grown vocabulary: PEFT loads adapter/ onto base/, and its nll
-   equals that of the merged model/ and report.json's.
+   equals that of the merged model/ and report.json's; so does that of the adapter alone, loaded from
+   another folder than the run was begun in.
 4. steps 0 scores the saved model: the same figures as the run's own last evaluation.
 """
 import math
+import os
 import pathlib
 import sys
 import tempfile
 
 import torch
-from peft import PeftModel
+from peft import AutoPeftModelForCausalLM, PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from support import check_close, data_sets, small_base, run
@@ -32,7 +34,7 @@ def summed_nll(model, tokenizer, texts):
 
 
 def main():
-    hone = sys.argv[1]
+    hone = os.path.abspath(sys.argv[1])
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
         data, texts = data_sets(work)
@@ -57,21 +59,28 @@ def main():
         check_close(before["medicine"]["nll"], base["after"]["sets"][1]["nll"], "the base scored again")
         assert after["medicine"]["perplexity"] < before["medicine"]["perplexity"]
         assert after["medicine"]["tokens"] < before["medicine"]["tokens"] == after["medicine"]["base_tokens"]
-        assert 0 < full["vocabulary"]["added"] <= 60
+        grown = full["vocabulary"]
+        assert 0 < grown["terms"] == len(grown["tokens"]) < grown["new_ids"] <= 60
+        assert grown["terms"] + grown["intermediate_ids"] == grown["new_ids"]
         folder = str(work / "full/model")
         model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
         assert model.config.vocab_size == model.get_input_embeddings().num_embeddings >= len(tokenizer)
         check(full, model, tokenizer, "full tuning")
 
+        os.chdir(work)
         lora = run(hone, {
             "about": "lora", "model": base_folder, "data": data, "vocabulary": vocabulary, "tuning": "lora",
             "lora": {"rank": 8, "rslora": True, "dropout": 0.1},
-            "train": {"steps": 30, "lr": 5e-3}}, work / "lora")
+            "train": {"steps": 30, "lr": 5e-3}}, pathlib.Path("lora"))
         tokenizer = AutoTokenizer.from_pretrained(str(work / "lora/model"))
         check(lora, AutoModelForCausalLM.from_pretrained(str(work / "lora/model")), tokenizer, "merged adapter")
         adapted = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(str(work / "lora/base")),
                                             str(work / "lora/adapter")).eval()
         check(lora, adapted, tokenizer, "adapter in PEFT")
+        # From any folder: the adapter's configuration names its base by its whole path.
+        os.chdir("/")
+        check(lora, AutoPeftModelForCausalLM.from_pretrained(str(work / "lora/adapter")).eval(), tokenizer,
+              "adapter by itself in PEFT")
 
         scored = run(hone, {"about": "score", "model": folder, "data": {"held_out": data["held_out"]},
                             "train": {"steps": 0}}, work / "scored")

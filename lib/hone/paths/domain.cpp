@@ -111,8 +111,11 @@ class DomainRun {
   bool pruned() const { return !base_.decoder->config().pruned.empty(); }
   /// Whether the adapter's base is no longer the recipe's model.
   bool own_base() const { return growth_ || pruned() || base_.changed; }
-  /// What an adapter names as its base: the model, or its copy, grown or pruned.
-  std::string adapter_base() const { return own_base() ? folder_.file("base") : base_.name; }
+  /// What an adapter names as its base, from any folder: the model, or its copy, grown or pruned.
+  std::string adapter_base() const {
+    return own_base() ? std::filesystem::weakly_canonical(folder_.file("base")).string()
+                      : base_.name;
+  }
 
   const train::StopSignal stop_;  // of the whole run: no signal is lost between its parts
   DomainConfig config_;  // train.epochs becomes train.steps once the data are loaded
@@ -160,11 +163,11 @@ void DomainRun::open_text() {
   train::StopSignal::check();
   base_held_out_ = load_held_out(config_, *tokenizer_, cache_);
   train::StopSignal::check();
-  if (config_.vocabulary.new_tokens > 0) {
-    growth_ = grow_vocabulary(config_, tokenizer_->text.tokenizer);
+  if (config_.vocabulary.grows()) {
+    const auto folder = trial_ ? std::nullopt : std::optional(folder_.path());
+    growth_ = grow_vocabulary(config_, tokenizer_->text.tokenizer, folder);
     tokenizer_->text.tokenizer = growth_->tokenizer;
     tokenizer_->grown = true;
-    log_info(fmt::format("vocabulary: {} new tokens", growth_->added.size()));
     train::StopSignal::check();
   }
   if (config_.train.only_evaluates()) {

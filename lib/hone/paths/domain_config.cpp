@@ -20,7 +20,7 @@ void check_first_adapter(const DomainConfig& config, Validation& v) {
   } else if (config.tuning == Tuning::kFull) {
     for (const char* key : kLoraKeys) v.no_effect("lora/" + std::string(key), "with tuning full");
   }
-  if (config.lora.continues() && config.vocabulary.new_tokens > 0) {
+  if (config.lora.continues() && config.vocabulary.grows()) {
     v.problem("lora/from",
               "an adapter that is trained on has no rows for new tokens: set lora.merge_first, or "
               "vocabulary.new_tokens 0");
@@ -80,10 +80,10 @@ void TokenizerOptions::validate(Validation& v) const {
 }
 
 void VocabularyOptions::validate(Validation& v) const {
-  if (new_tokens == 0) {
-    for (const char* key :
-         {"domains", "terms_file", "min_pieces", "min_count", "embedding_steps", "embedding_lr"}) {
-      v.no_effect(key, "with new_tokens 0");
+  if (!grows()) {
+    for (const char* key : {"mode", "domains", "terms_file", "min_pieces", "min_count",
+                            "embedding_steps", "embedding_lr"}) {
+      v.no_effect(key, "with new_tokens 0 and new_terms 0");
     }
   } else {
     if (terms_file) {
@@ -196,6 +196,13 @@ void DomainConfig::validate(Validation& v) const {
   }
   for (const std::string& name : vocabulary.domains) {
     check_domain(name, "vocabulary/domains", trained, "data.train", v);
+  }
+  const bool weighted = std::any_of(weights.domains.begin(), weights.domains.end(),
+                                    [](const auto& domain) { return domain.second > 0; });
+  if (vocabulary.grows() && !vocabulary.terms_file && vocabulary.domains.empty() && !weighted) {
+    v.problem("vocabulary/domains",
+              "names no domain whose text is mined for terms, and weights.domains gives none a "
+              "weight; name domains of data.train here, or give a terms_file");
   }
   if (guard.domain) {
     check_domain(*guard.domain, "guard/domain", scored,

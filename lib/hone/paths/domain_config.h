@@ -15,6 +15,7 @@
 #include "hone/paths/lora_recipe.h"
 #include "hone/paths/save_options.h"
 #include "hone/text/bpe_trainer.h"
+#include "hone/text/growth.h"
 #include "hone/train/options.h"
 
 namespace hone::paths {
@@ -41,27 +42,42 @@ struct TokenizerOptions {
 /// Vocabulary growth: terms of the domains that fragment badly become tokens.
 struct VocabularyOptions {
   int64_t new_tokens = 0;
+  int64_t new_terms = 0;
+  text::GrowthMode mode = text::GrowthMode::kAuto;
   std::vector<std::string> domains;
   std::optional<std::string> terms_file;
-  int64_t min_pieces = 3;
+  std::optional<int64_t> min_pieces;
   int64_t min_count = 5;
   int64_t embedding_steps = 0;
   double embedding_lr = 1e-3;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
-    v("new_tokens", self.new_tokens, "Most tokens added; 0 leaves the vocabulary alone.",
+    v("new_tokens", self.new_tokens,
+      "Most new ids, and so rows of the embedding, those of intermediate merges included; 0: no "
+      "limit beside new_terms. Without either the vocabulary stays as it is.",
       Range{0, 1000000});
+    v("new_terms", self.new_terms,
+      "Most terms that become tokens, however many ids they need; 0: no limit beside new_tokens.",
+      Range{0, 1000000});
+    v("mode", self.mode,
+      "How terms enter: as merges, whose intermediate tokens need ids too; as added_tokens, of one "
+      "id each, found anywhere; auto: merges where they can be.");
     v("domains", self.domains,
-      "Domains whose training text is mined for terms; empty: those with a weight.");
+      "Domains whose training text is mined for terms; empty: those with a weight above 0.");
     v("terms_file", self.terms_file, "File of terms, one a line, taken instead of mining.");
-    v("min_pieces", self.min_pieces, "Fewest tokens that a mined term now takes.", Range{2, 64});
+    v("min_pieces", self.min_pieces,
+      "Fewest tokens that a mined term now takes; null: 3, and 2 inside text without spaces.",
+      Range{2, 64});
     v("min_count", self.min_count, "Fewest times that a mined term occurs.", Range{1, 1e9});
     v("embedding_steps", self.embedding_steps,
       "Steps that train only the embeddings first, with the body frozen.", Range{0, 1e9});
     v("embedding_lr", self.embedding_lr, "Peak learning rate of those steps.", Range{0, 10});
   }
   void validate(Validation& v) const;
+
+  /// Whether the vocabulary is to grow.
+  bool grows() const { return new_tokens > 0 || new_terms > 0; }
 };
 
 /// Weights of the loss.

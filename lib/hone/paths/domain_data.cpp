@@ -204,7 +204,7 @@ std::vector<data::DatasetPtr> load_held_out(const DomainConfig& config,
     data::LoadContext context = context_of(config, set, domains);
     context.max_length = config.data.eval_length.value_or(std::min(kEvalLength, positions));
     context.own_length = context.whole_characters = true;
-    context.keep_cuts = config.vocabulary.new_tokens > 0 && !config.train.only_evaluates();
+    context.keep_cuts = config.vocabulary.grows() && !config.train.only_evaluates();
     const data::DatasetPtr whole = cache.dataset(set, base, context, Json(nullptr));
     loaded.push_back(tokenizer.grown ? std::make_shared<const data::Dataset>(data::retokenise(
                                            *whole, base.text, tokenizer.text))

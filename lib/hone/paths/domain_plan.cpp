@@ -42,8 +42,8 @@ Prepared prepare(const DomainConfig& config, RunCache& cache) {
   check_files(config);
   Prepared prepared{cache.tokenizer(config)};
   prepared.base_config = base_config(config, prepared.tokenizer.text);
-  if (config.vocabulary.new_tokens > 0 && !config.train.only_evaluates()) {
-    const auto growth = grow_vocabulary(config, prepared.tokenizer.text.tokenizer);
+  if (config.vocabulary.grows() && !config.train.only_evaluates()) {
+    const auto growth = grow_vocabulary(config, prepared.tokenizer.text.tokenizer, {});
     prepared.new_tokens = static_cast<int64_t>(growth.added.size());
     prepared.tokenizer.text.tokenizer = growth.tokenizer;
     prepared.tokenizer.grown = true;

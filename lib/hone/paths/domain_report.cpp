@@ -90,9 +90,14 @@ Json vocabulary_json(const DomainOutcome& run) {
                        {"tokens_per_document_before", per_document(before)},
                        {"tokens_per_document_after", per_document(after)}});
   }
-  return {{"added", run.growth->added.size()},
+  const int64_t ids = std::ssize(run.growth->added), terms = run.growth->terms();
+  return {{"terms", terms},
+          {"new_ids", ids},
+          {"intermediate_ids", ids - terms},
+          {"mode", enum_name(run.config.vocabulary.mode)},
           {"tokens", std::move(tokens)},
           {"unchanged", run.growth->unchanged.size()},
+          {"left_out", run.growth->left_out.size()},
           {"held_out", std::move(lengths)}};
 }
 
@@ -190,6 +195,12 @@ std::string domain_table(const Json& report) {
     }
   }
   if (report.contains("vocabulary")) {
+    const Json& grown = report.at("vocabulary");
+    if (grown.contains("new_ids")) {
+      table += fmt::format("vocabulary: {} terms in {} new ids, {} of intermediate merges\n",
+                           grown.at("terms").get<int64_t>(), grown.at("new_ids").get<int64_t>(),
+                           grown.at("intermediate_ids").get<int64_t>());
+    }
     for (const Json& set : report.at("vocabulary").at("held_out")) {
       table += fmt::format("tokens per text of {}: {:.2f} before, {:.2f} after\n",
                            set.at("name").get<std::string>(),

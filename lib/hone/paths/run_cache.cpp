@@ -25,7 +25,7 @@ std::string tokenizer_key(const DomainConfig& config) {
 
 /// Whether a run leaves its base's weights as they were.
 bool freezes_base(const DomainConfig& config) {
-  return config.model && config.tuning == Tuning::kLora && config.vocabulary.new_tokens == 0 &&
+  return config.model && config.tuning == Tuning::kLora && !config.vocabulary.grows() &&
          !config.lora.from &&
          config.lora.modules_to_save.empty();
 }

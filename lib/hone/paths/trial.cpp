@@ -37,7 +37,7 @@ TrialResult TrialRunner::run(const DomainConfig& config, const std::string& out,
   trial.train.save_every = 0;
   int64_t steps = trial.train.steps;
   const int64_t embedding_steps =
-      trial.vocabulary.new_tokens > 0 ? trial.vocabulary.embedding_steps : 0;
+      trial.vocabulary.grows() ? trial.vocabulary.embedding_steps : 0;
   train::Evaluation last;
   measured_.clear();
   const auto evaluated = [&](const train::Evaluation& evaluation) {

@@ -25,6 +25,8 @@ class TermContext {
   /// The tokens of `term`. If it cannot be told from the line feed, they are those of the term as a
   /// text of its own, and one_piece is false.
   TermTokens look(std::string_view term) const;
+  /// The same tokens with the bytes of `term` that each covers.
+  Encoding encode(std::string_view term) const;
   /// What one token decodes to inside a text.
   std::string decode(int64_t id) const;
   /// Whether a text starts as if a space stood before it (Llama-2).
@@ -33,6 +35,9 @@ class TermContext {
   bool splits_words() const { return tokenizer_.pieces("a b").size() > 1; }
 
  private:
+  /// Whether `ids`, of a text behind a line feed, begin with the line feed's and go on.
+  bool stands_apart(const std::vector<int64_t>& ids) const;
+
   const Tokenizer& tokenizer_;
   std::vector<int64_t> before_;  ///< ids of the line feed
 };
