@@ -17,7 +17,7 @@ import tiny_run  # noqa: E402
 
 ANSWER = " the river stone of a writ"
 # Metric: options, least value of the learned model, greatest of the other.
-TEXT = {"exact_match": ({}, 1, 0), "token_f1": ({}, 1, 0.5), "bleu": ({}, 99.99, 20), "chrf": ({}, 99.99, 40),
+TEXT = {"exact_match": ({"extract": r"\b(the .* writ)\b"}, 1, 0), "token_f1": ({}, 1, 0.5), "bleu": ({}, 99.99, 20), "chrf": ({}, 99.99, 40),
         "rouge1": ({}, 1, 0.5), "rouge2": ({}, 1, 0.5), "rougeL": ({"rouge_stemmer": True}, 1, 0.5),
         "rougeLsum": ({}, 1, 0.5)}
 
@@ -86,7 +86,10 @@ def main():
             work, trials=4, base=base, objectives=[asked[0]], sampler={"kind": "random", "seed": 3},
             space={"/train/lr": {"type": "categorical", "choices": [1e-9, 0.03]}}), work / "exact")
         assert sweep.finish().returncode == 0, sweep.log()
-        assert sweep.report()["best"]["values"] == [1.0]
+        report = sweep.report()
+        assert report["best"]["values"] == [1.0] and report["best"]["standard_errors"] == [0.0]
+        learned = [row["number"] for row in sweep.trials() if row["values"][0] == 1]
+        assert [report["best"]["number"], *report["ties"]["equal"]] == learned, report["ties"]
         best = json.loads((sweep.out / "best.json").read_text())
         assert best["train"]["lr"] == 0.03
         support.run(domain, best, work / "best")

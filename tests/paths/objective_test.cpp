@@ -4,6 +4,7 @@
 
 #include "hone/config/reader.h"
 #include "hone/core/error.h"
+#include "hone/paths/objective_score.h"
 #include "support/catch.h"
 
 using namespace hone;
@@ -75,4 +76,45 @@ TEST_CASE("A command that takes too long, or that is asked to stop, is ended") {
   CHECK_FALSE(endless.command_value("m", [] { return true; }));
   CHECK_THAT(refusal({{"metric", "loss"}, {"timeout_seconds", 5}}),
              Catch::Contains("/timeout_seconds: has no effect with metric loss"));
+}
+
+TEST_CASE("The answer's mark and pattern are for text metrics, and must compile") {
+  const Json rows = {{"metric", "exact_match"}, {"file", "x"}};
+  Json json = rows;
+  json.update({{"after", "</think>"}, {"extract", R"(#### (\d+))"}});
+  CHECK(refusal(json).empty());
+  json["extract"] = "(";
+  CHECK_THAT(refusal(json), Catch::Contains("/extract: the pattern \"(\" does not compile"));
+  json["after"] = "";
+  CHECK_THAT(refusal(json), Catch::Contains("/after: must not be empty"));
+  CHECK_THAT(refusal({{"metric", "loss"}, {"extract", "x"}}),
+             Catch::Contains("/extract: has no effect with metric loss"));
+}
+
+TEST_CASE("A mean comes with the standard error of its rows") {
+  const Measurement mean = mean_of({1, 0, 0, 1, 1});
+  CHECK(mean.value == Approx(0.6));
+  CHECK(*mean.standard_error == Approx(std::sqrt(0.3 / 5)));
+  CHECK_FALSE(mean_of({1}).standard_error);
+}
+
+TEST_CASE("Text metrics come with a standard error, by rows or by the jackknife") {
+  const text::Hypotheses texts = {"the cat sat on the mat", "a dog", "four birds sing a song now",
+                                  "nothing of it here at all"};
+  const text::References right = {{"the cat sat on the mat"}, {"a dog"}, {"four birds sing songs"},
+                                  {"another line that differs much"}};
+  const Measurement exact = text_score({.metric = Metric::kExactMatch}, texts, right);
+  CHECK(exact.value == 0.5);
+  CHECK(*exact.standard_error == Approx(std::sqrt(0.25 / 3)));
+  for (const Metric metric : {Metric::kBleu, Metric::kChrf, Metric::kRougeL, Metric::kTokenF1}) {
+    const Measurement score = text_score({.metric = metric}, texts, right);
+    INFO(enum_name(metric));
+    REQUIRE(score.standard_error);
+    CHECK(*score.standard_error > 0.05 * score.value);
+    CHECK(*score.standard_error < score.value);
+  }
+  // Of equal rows chance has nothing to choose from.
+  CHECK(*text_score({.metric = Metric::kBleu}, {texts[0], texts[0]}, {right[0], right[0]})
+             .standard_error == 0);
+  CHECK_FALSE(text_score({.metric = Metric::kBleu}, {texts[0]}, {right[0]}).standard_error);
 }

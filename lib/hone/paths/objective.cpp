@@ -13,11 +13,12 @@
 #include "hone/core/log.h"
 #include "hone/core/process.h"
 #include "hone/model/pruning.h"
+#include "hone/paths/objective_score.h"
 #include "hone/serve/generate.h"
 #include "hone/serve/log_likelihood.h"
+#include "hone/text/answer.h"
 #include "hone/text/chat_template.h"
 #include "hone/text/chat_tools.h"
-#include "hone/text/rouge.h"
 
 namespace hone::paths {
 namespace {
@@ -59,28 +60,6 @@ std::vector<int64_t> prompt_ids(const data::GenerationRow& row, const text::Toke
   return ids;
 }
 
-double score(const ObjectiveOptions& options, const text::Hypotheses& texts,
-             const text::References& references) {
-  switch (options.metric) {
-    case Metric::kBleu:
-      return text::corpus_bleu(texts, references, options.bleu).score;
-    case Metric::kChrf:
-      return text::corpus_chrf(texts, references, options.chrf).score;
-    case Metric::kExactMatch:
-      return text::mean_answer_score(texts, references, options.answers).exact_match;
-    case Metric::kTokenF1:
-      return text::mean_answer_score(texts, references, options.answers).f1;
-    default: {
-      constexpr std::array kTypes{text::RougeType::k1, text::RougeType::k2, text::RougeType::kL,
-                                  text::RougeType::kLsum};
-      const auto index = static_cast<size_t>(options.metric) - static_cast<size_t>(Metric::kRouge1);
-      text::RougeOptions rouge{.use_stemmer = options.rouge_stemmer};
-      rouge.types = {kTypes.at(index)};
-      return text::mean_rouge(texts, references, rouge).front().fmeasure;
-    }
-  }
-}
-
 /// Milliseconds a token; see ObjectiveMeter::model_value.
 double latency(const TrainedTrial& trial) {
   constexpr int64_t kTokens = 32;
@@ -118,7 +97,15 @@ void ObjectiveOptions::validate(Validation& v) const {
     v.no_effect("file", with);
     v.no_effect("max_rows", with);
   }
-  if (!is_text(metric)) v.no_effect("generation", with);
+  if (!is_text(metric)) {
+    for (const char* key : {"generation", "after", "extract"}) v.no_effect(key, with);
+  }
+  if (after && after->empty()) v.problem("after", "must not be empty; leave it out");
+  try {
+    text::AnswerReader(after, extract);
+  } catch (const Error& error) {
+    v.problem("extract", error.what());
+  }
   if (metric != Metric::kBleu) v.no_effect("bleu", with);
   if (metric != Metric::kChrf) v.no_effect("chrf", with);
   if (metric != Metric::kExactMatch && metric != Metric::kTokenF1) v.no_effect("answers", with);
@@ -162,17 +149,29 @@ ObjectiveMeter::ObjectiveMeter(ObjectiveOptions options) : options_(std::move(op
   keep_first(choices_, options_.max_rows);
 }
 
-std::optional<double> ObjectiveMeter::model_value(const TrainedTrial& trial) const {
+std::string ObjectiveMeter::precision() const {
+  const size_t rows = std::max(texts_.size(), choices_.size());
+  if (rows == 0) return "";
+  const std::string text = fmt::format("{} over {} rows: ", enum_name(options_.metric), rows);
+  if (options_.metric == Metric::kBleu || options_.metric == Metric::kChrf) {
+    return text + "each trial comes with its standard error";
+  }
+  // Of values in [0, 1] none spread wider than half zeros and half ones.
+  return text + fmt::format("standard error at most {:.2g}", 0.5 / std::sqrt(rows));
+}
+
+std::optional<Measurement> ObjectiveMeter::model_value(const TrainedTrial& trial) const {
   if (is_text(options_.metric)) return text_value(trial);
   if (options_.metric == Metric::kAccuracy) return accuracy(trial);
-  if (options_.metric == Metric::kLatency) return latency(trial);
+  if (options_.metric == Metric::kLatency) return Measurement{latency(trial), {}};
   if (options_.metric == Metric::kParameters) {
-    return static_cast<double>(model::model_size(trial.decoder->config()).parameters);
+    const auto parameters = model::model_size(trial.decoder->config()).parameters;
+    return Measurement{static_cast<double>(parameters), {}};
   }
   return std::nullopt;
 }
 
-double ObjectiveMeter::text_value(const TrainedTrial& trial) const {
+Measurement ObjectiveMeter::text_value(const TrainedTrial& trial) const {
   const text::TokenizerFolder& text = trial.tokenizer.text;
   std::optional<text::ChatTemplate> chat;
   if (text.chat_template) chat.emplace(*text.chat_template, text.chat_template_source);
@@ -186,16 +185,29 @@ double ObjectiveMeter::text_value(const TrainedTrial& trial) const {
   if (!sampling.stop_ids) {
     sampling.stop_ids = text.eos_id ? std::vector<int64_t>{*text.eos_id} : std::vector<int64_t>{};
   }
+  const text::AnswerReader reader(options_.after, options_.extract);
   text::Hypotheses texts;
+  size_t without = 0;
   for (serve::Generated& generated :
        serve::generate(trial.decoder, text.tokenizer, prompts, sampling)) {
+    if (options_.after || options_.extract) {
+      std::optional<std::string> answer = reader.read(generated.text);
+      without += !answer.has_value();
+      texts.push_back(std::move(answer).value_or(""));
+      continue;
+    }
     const size_t begin = generated.text.find_first_not_of(" \n\t");
     texts.push_back(begin == std::string::npos ? "" : generated.text.substr(begin));
   }
-  return score(options_, texts, references);
+  if (without > 0) {
+    log_info(fmt::format("{}: {} of {} texts have no answer by after and extract, and score as "
+                         "empty ones",
+                         enum_name(options_.metric), without, texts.size()));
+  }
+  return text_score(options_, texts, references);
 }
 
-double ObjectiveMeter::accuracy(const TrainedTrial& trial) const {
+Measurement ObjectiveMeter::accuracy(const TrainedTrial& trial) const {
   const text::TokenizerFolder& text = trial.tokenizer.text;
   std::vector<int64_t> prefix;
   if (text.bos_id) prefix.push_back(*text.bos_id);
@@ -208,7 +220,7 @@ double ObjectiveMeter::accuracy(const TrainedTrial& trial) const {
   }
   const auto likelihoods = serve::log_likelihood(trial.decoder, requests);
   size_t next = 0;
-  double right = 0;
+  std::vector<double> right;
   for (const data::ChoiceRow& row : choices_) {
     size_t best = 0;
     double highest = -INFINITY;
@@ -220,9 +232,9 @@ double ObjectiveMeter::accuracy(const TrainedTrial& trial) const {
         best = i;
       }
     }
-    right += best == row.answer;
+    right.push_back(best == row.answer);
   }
-  return right / static_cast<double>(choices_.size());
+  return mean_of(right);
 }
 
 std::optional<double> ObjectiveMeter::command_value(const std::string& model_folder,

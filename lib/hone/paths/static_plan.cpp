@@ -13,6 +13,7 @@
 #include "hone/core/hardware.h"
 #include "hone/core/page.h"
 #include "hone/paths/feasibility.h"
+#include "hone/paths/objective.h"
 #include "hone/paths/static.h"
 #include "hone/paths/static_worker.h"
 #include "hone/paths/trial_config.h"
@@ -215,6 +216,10 @@ StaticPlan plan_static(const StaticConfig& recipe) {
     plan.text += fmt::format("  {:.0f} % refused: {}\n", 100.0 * count / kSamples, reason);
   }
   if (!points.example.empty()) plan.text += "  for example: " + points.example + "\n";
+  for (const ObjectiveOptions& objective : config.objectives) {
+    const std::string precision = ObjectiveMeter(objective).precision();
+    if (!precision.empty()) plan.text += "objective " + precision + "\n";
+  }
   if (points.feasible == 0) return plan;
   const int64_t have = forecast(config.base, cache).device_bytes;
   const double share = trial_limits(config.budget).memory_share;

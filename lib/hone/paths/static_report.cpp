@@ -24,6 +24,7 @@
 #include "hone/tune/report.h"
 #include "hone/tune/samplers.h"
 #include "hone/tune/search.h"
+#include "hone/tune/standard_error.h"
 
 namespace hone::paths {
 namespace {
@@ -43,9 +44,15 @@ Json counts_json(const std::vector<tune::TrialPtr>& trials) {
   return counts;
 }
 
-std::string values_text(const std::vector<double>& values) {
+/// "0.62 +- 0.035, 12": values, with standard errors where they have one.
+std::string values_text(const std::vector<double>& values, const Json& errors = Json::array()) {
   std::string text;
-  for (const double value : values) text += fmt::format("{}{:.6g}", text.empty() ? "" : ", ", value);
+  for (size_t i = 0; i < values.size(); ++i) {
+    text += fmt::format("{}{:.6g}", i == 0 ? "" : ", ", values[i]);
+    if (i < errors.size() && errors[i].is_number()) {
+      text += fmt::format(" +- {:.2g}", errors[i].get<double>());
+    }
+  }
   return text;
 }
 
@@ -58,7 +65,10 @@ Json params_json(const tune::Trial& trial) {
 }
 
 Json trial_json(const tune::Trial& trial) {
-  return {{"number", trial.number}, {"values", trial.values}, {"params", params_json(trial)}};
+  Json json = {{"number", trial.number}, {"values", trial.values}, {"params", params_json(trial)}};
+  const auto errors = trial.user_attrs.find(tune::kStandardErrors);
+  if (errors != trial.user_attrs.end()) json["standard_errors"] = errors->second;
+  return json;
 }
 
 /// Writes the trial's recipe; what that lacks of the trial, "" if nothing. A trial of another program
@@ -159,7 +169,11 @@ std::string trial_line(const tune::Trial& trial, const std::map<int64_t, int64_t
     text += ": " +
             (found->second.is_string() ? found->second.get<std::string>() : found->second.dump());
   }
-  if (!trial.values.empty()) text += ": " + values_text(trial.values);
+  const auto errors = trial.user_attrs.find(tune::kStandardErrors);
+  if (!trial.values.empty()) {
+    text += ": " + values_text(trial.values, errors == trial.user_attrs.end() ? Json::array()
+                                                                              : errors->second);
+  }
   return text;
 }
 
@@ -188,6 +202,8 @@ Json write_static_report(const StaticConfig& config, const tune::Study& study,
   };
   if (const tune::TrialPtr best = tune::best_trial(view)) {
     report["best"] = trial_json(*best);
+    const tune::Ties ties = tune::ties(view, *best);
+    report["ties"] = {{"equal", ties.equal}, {"within_standard_error", ties.within}};
     recipe(*best, kBest);
   }
   if (study.directions.size() > 1) {
@@ -251,6 +267,19 @@ int run_final_seeds(const StaticConfig& config, const DomainConfig& best, const 
   return 0;
 }
 
+namespace {
+
+/// Reports of before 2026-12 have no ties.
+std::string ties_text(const Json& report) {
+  const Json ties = report.value("ties", Json::object());
+  const auto numbers = [&ties](const char* key) {
+    return ties.value(key, Json::array()).get<std::vector<int64_t>>();
+  };
+  return tune::ties_text({numbers("equal"), numbers("within_standard_error")});
+}
+
+}  // namespace
+
 std::string static_summary(const Json& report, const std::string& folder) {
   const Json& counts = report.at("trials");
   std::string text = fmt::format("{} trials complete, {} pruned, {} failed, {} refused",
@@ -262,8 +291,10 @@ std::string static_summary(const Json& report, const std::string& folder) {
   if (counts.at("waiting") != 0) text += fmt::format(", {} left", counts.at("waiting").dump());
   text += "\n";
   if (const Json& best = report.at("best"); !best.is_null()) {
-    text += fmt::format("best: trial {}, {}\n", best.at("number").dump(),
-                        values_text(best.at("values").get<std::vector<double>>()));
+    text += fmt::format("best: trial {}, {}\n", best.at("number").dump(), values_text(best.at("values").get<std::vector<double>>(),
+                                    best.value("standard_errors", Json::array())));
+    const std::string tied = ties_text(report);
+    if (!tied.empty()) text += "  " + tied + "\n";
     for (const auto& [name, value] : best.at("params").items()) {
       text += fmt::format("  {:<32} {}\n", name, value.dump());
     }

@@ -21,9 +21,10 @@ std::string trial_line(const tune::Trial& trial, const std::map<int64_t, int64_t
 std::string search_table(const StaticConfig& config, const tune::StudyView& study, tune::Time now);
 
 /// Writes the best recipes, trials.csv, trials.jsonl, report.json and report.html; returns the
-/// report: {"path", "about", "study", "sampler", "trials": counts, "best": trial or null, "notes"?,
-/// "pareto"?, "importance"?, "final"?}. Notes say where a recipe lacks what its trial had: a study
-/// that another program began may hold parameters that are none of the recipe's.
+/// report: {"path", "about", "study", "sampler", "trials": counts, "best": trial or null, "ties"?:
+/// trials that tie with it, or that its standard error does not tell from it, "notes"?, "pareto"?,
+/// "importance"?, "final"?}. Notes say where a recipe lacks what its trial had: a study that another
+/// program began may hold parameters that are none of the recipe's.
 Json write_static_report(const StaticConfig& config, const tune::Study& study,
                          const std::vector<tune::TrialPtr>& trials, const std::string& folder);
 

@@ -10,6 +10,7 @@
 #include "hone/core/hardware.h"
 #include "hone/kernels/memory.h"
 #include "hone/train/stop_signal.h"
+#include "hone/tune/standard_error.h"
 
 namespace hone::paths {
 namespace {
@@ -80,6 +81,9 @@ TrialResult TrialRunner::run(const DomainConfig& config, const std::string& out,
       break;
   }
   result.values = values(last, out, result.facts);
+  if (Json errors = standard_errors(); !errors.empty()) {
+    result.facts[tune::kStandardErrors] = std::move(errors);
+  }
   if (saves_model_) std::filesystem::remove_all(out + "/model");
   if (result.values.size() < meters_.size()) {
     result.values.clear();
@@ -99,13 +103,25 @@ TrialResult TrialRunner::run(const DomainConfig& config, const std::string& out,
   return result;
 }
 
+Json TrialRunner::standard_errors() const {
+  Json errors = Json::array();
+  bool any = false;
+  for (size_t i = 0; i < meters_.size(); ++i) {
+    const auto measured = measured_.find(i);
+    const bool known = measured != measured_.end() && measured->second.standard_error;
+    errors.push_back(known ? Json(*measured->second.standard_error) : Json(nullptr));
+    any = any || known;
+  }
+  return any ? errors : Json::array();
+}
+
 std::vector<double> TrialRunner::values(const train::Evaluation& last, const std::string& out,
                                         const tune::Attributes& facts) const {
   std::vector<double> all;
   for (size_t i = 0; i < meters_.size(); ++i) {
     const ObjectiveOptions& options = meters_[i].options();
     if (const auto measured = measured_.find(i); measured != measured_.end()) {
-      all.push_back(measured->second);
+      all.push_back(measured->second.value);
     } else if (options.metric == Metric::kStepTime) {
       all.push_back(facts.at(kStepSeconds).get<double>());
     } else if (options.metric == Metric::kCommand) {

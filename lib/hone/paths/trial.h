@@ -40,12 +40,14 @@ class TrialRunner {
   /// One an objective; fewer where a signal came while a command ran.
   std::vector<double> values(const train::Evaluation& last, const std::string& out,
                              const tune::Attributes& facts) const;
+  /// One an objective, null where there is none; empty if none has one.
+  Json standard_errors() const;
 
   const StaticConfig& config_;
   RunCache& cache_;
   std::vector<ObjectiveMeter> meters_;
   bool saves_model_ = false;
-  std::map<size_t, double> measured_;  // objectives of the model itself, by index
+  std::map<size_t, Measurement> measured_;  // objectives of the model itself, by index
 };
 
 /// User attributes of a trial's measured figures.

@@ -12,6 +12,7 @@
 #include "hone/core/page.h"
 #include "hone/tune/detail/format.h"
 #include "hone/tune/pareto.h"
+#include "hone/tune/standard_error.h"
 #include "hone/tune/search.h"
 
 namespace hone::tune {
@@ -83,7 +84,7 @@ std::string values_text(const Trial& trial, const LiveTableOptions& options) {
   for (size_t i = 0; i < trial.values.size(); ++i) {
     const std::string name =
         i < options.objectives.size() ? options.objectives[i] : std::string("value");
-    text += fmt::format("{}{} {}", i ? ", " : "", name, format_number(trial.values[i]));
+    text += fmt::format("{}{} {}", i ? ", " : "", name, value_with_error(trial, i));
   }
   return text;
 }

@@ -13,6 +13,7 @@
 #include "hone/tune/importance.h"
 #include "hone/tune/pareto.h"
 #include "hone/tune/search.h"
+#include "hone/tune/standard_error.h"
 
 namespace hone::tune {
 namespace {
@@ -154,7 +155,7 @@ std::string row(const ReportData& data, const Trial& trial, const std::vector<st
                         standing(trial, data.again));
   }
   for (size_t i = 0; i < data.objectives.size(); ++i) {
-    html += i < trial.values.size() ? number_cell(trial.values[i], format_number(trial.values[i]))
+    html += i < trial.values.size() ? number_cell(trial.values[i], value_with_error(trial, i))
                                     : "<td></td>";
   }
   for (const std::string& name : names) {
@@ -198,9 +199,11 @@ std::string render_best(const ReportData& data) {
       trials.size() > kMostFront
           ? fmt::format(" <small>the first {} of {}</small>", kMostFront, trials.size())
           : "";
+  const std::string tied = several ? "" : ties_text(ties(data.study, *data.best));
   return fmt::format(
-      "<h2>{}{}</h2><div class=\"card short\"><table>{}<tbody>{}</tbody></table></div>\n",
-      several ? "The Pareto front" : "The best trial", cut, header(data, names, false), html);
+      "<h2>{}{}</h2><div class=\"card short\"><table>{}<tbody>{}</tbody></table>{}</div>\n",
+      several ? "The Pareto front" : "The best trial", cut, header(data, names, false), html,
+      tied.empty() ? "" : "<p>It is " + tied + ".</p>");
 }
 
 std::string render_table(const ReportData& data, const ReportOptions& options) {
