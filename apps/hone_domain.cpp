@@ -30,8 +30,8 @@ int run(const DomainConfig& config, const AppArguments& arguments) {
   return hone::paths::exit_code(report);
 }
 
-int plan(const DomainConfig& config, const AppArguments&) {
-  const hone::paths::DomainPlan plan = hone::paths::plan_domain(config);
+int plan(const DomainConfig& config, const AppArguments& arguments) {
+  const hone::paths::DomainPlan plan = hone::paths::plan_domain(config, nullptr, arguments.out);
   std::cout << plan.text;
   return plan.fits ? hone::config::kDone : hone::config::kFailure;
 }

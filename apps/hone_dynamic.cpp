@@ -29,8 +29,8 @@ int run(const DynamicConfig& config, const AppArguments& arguments) {
   return hone::paths::exit_code(report);
 }
 
-int plan(const DynamicConfig& config, const AppArguments&) {
-  const hone::paths::DomainPlan plan = hone::paths::plan_dynamic(config);
+int plan(const DynamicConfig& config, const AppArguments& arguments) {
+  const hone::paths::DomainPlan plan = hone::paths::plan_dynamic(config, arguments.out);
   std::cout << plan.text;
   return plan.fits ? hone::config::kDone : hone::config::kFailure;
 }

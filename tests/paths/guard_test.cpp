@@ -70,10 +70,12 @@ TEST_CASE("The guarded share rises faster the longer the limit is not held, and 
   };
   CHECK(share_after(20.5, 0.02) == 0.02);             // two such steps are within
   CHECK(share_after(21.4, 0.02) == Approx(0.04));     // within, and the next would not be
-  CHECK(share_after(24, 0.04) == Approx(0.08));       // past it
-  CHECK(share_after(24.5, 0.08) == Approx(0.32));     // still
-  CHECK(share_after(23, 0.32) == 0.32);               // the next will be within
-  CHECK(share_after(24, 0.32) == Approx(0.95));       // it was not; others keep their part
+  const double past = std::log(1.2) / std::log(1.1);  // limits that 24 is
+  CHECK(share_after(24, 0.04) == Approx(0.04 * std::pow(2, past)));
+  CHECK(share_after(22.5, 0.1) == Approx(0.4));   // hardly past it, but again
+  CHECK(share_after(22.2, 0.1) == Approx(0.8));   // and again
+  CHECK(share_after(30, 0.32) == Approx(0.95));   // others keep their part
+  CHECK(share_after(21.9, 0.95) == 0.95);         // within, and falling
   CHECK(share_after(20.5, 0.95) == Approx(0.95 / std::sqrt(2.0)));
   CHECK(share_after(20, 0.025) == Approx(0.02));      // never under what it was at first
   CHECK(share_after(20, 0.02) == 0.02);

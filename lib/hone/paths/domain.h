@@ -52,11 +52,13 @@ struct DomainPlan {
   bool on_gpu = false;
   int64_t process_bytes = 0;  ///< predicted peak of the whole process, on the GPU where it is on one
   int64_t device_bytes = 0;   ///< what there is
-  bool fits = true;
+  int64_t disk_bytes = 0;     ///< that the run writes: checkpoints kept at once, and the result
+  bool fits = true;           ///< in memory, and on the disk of the run's folder
   std::string text;
 };
+/// `out` is the run's folder, the current one if "": its disk is asked.
 DomainPlan plan_domain(const DomainConfig& config, RunCache* cache = nullptr,
-                       const PlanChanges& changes = {});
+                       const std::string& out = "", const PlanChanges& changes = {});
 
 /// Every training document with its tokens, labels and weights, as JSONL into `path`; the first
 /// few as text for people on `out`.

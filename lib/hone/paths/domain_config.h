@@ -125,7 +125,9 @@ struct GuardOptions {
     v("action", self.action,
       "What happens past it: stop the run, or rebalance the mix towards the guarded domain.");
     v("rebalance_factor", self.rebalance_factor,
-      "Factor on the guarded domain's share of the mix at each rebalancing.", Range{1, 1000});
+      "Factor on the guarded domain's share of the mix at each rebalancing, more of it past the "
+      "limit.",
+      Range{1, 1000});
   }
   void validate(Validation& v) const;
 };

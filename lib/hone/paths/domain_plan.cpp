@@ -10,6 +10,7 @@
 #include "hone/data/dump.h"
 #include "hone/kernels/segments.h"
 #include "hone/paths/base.h"
+#include "hone/paths/disk.h"
 #include "hone/paths/domain_data.h"
 #include "hone/paths/epochs.h"
 #include "hone/paths/prompt_answers.h"
@@ -137,9 +138,49 @@ int64_t data_bytes(const DomainData& data) {
   return bytes;
 }
 
+/// `own_base`: whether an adapter's base is written too.
+DiskSizes disk_sizes(const DomainPlan& plan, bool lora, int64_t snapshots, at::ScalarType weights,
+                     bool own_base) {
+  const model::MemoryPlan& memory = plan.memory;
+  const auto element = static_cast<int64_t>(c10::elementSize(weights));
+  // Two float32 moments a trained number, and a float32 master of half types.
+  const int64_t trained = memory.optimizer_states / (element == 4 ? 8 : 12) * element;
+  const int64_t written = lora ? trained : memory.weights;
+  return {.weights = written,
+          .states = memory.optimizer_states,
+          .snapshots = snapshots * (trained + memory.optimizer_states),
+          .model = lora ? trained + (own_base ? 2 : 1) * (memory.weights - trained)
+                        : memory.weights};
+}
+
+void add_disk(const DomainConfig& config, const DiskSizes& sizes, const std::string& folder,
+              DomainPlan& plan) {
+  const DiskNeed need = disk_need(config, sizes);
+  if (need.bytes == 0) return;
+  const int64_t free = free_disk_bytes(folder);
+  plan.disk_bytes = need.bytes;
+  const bool fits = need.bytes <= free;
+  plan.fits = plan.fits && fits;
+  plan.text +=
+      fmt::format("{:<24}{:>12}  {}\n", "disk", train::format_bytes(need.bytes), need.text);
+  plan.text += fmt::format("the disk of {} has {} free: the run {}\n", folder,
+                           train::format_bytes(free), fits ? "fits" : "does not fit");
+}
+
+/// Adds memory that the run holds beside its own, as a line that begins with `what`.
+void add_to_plan(DomainPlan& plan, int64_t bytes, const std::string& what) {
+  if (bytes == 0) return;
+  plan.memory.peak += bytes;
+  plan.process_bytes += bytes;
+  plan.fits = plan.process_bytes <= plan.device_bytes;
+  plan.text += fmt::format("{} {} more: the run {}\n", what, train::format_bytes(bytes),
+                           plan.fits ? "fits" : "does not fit");
+}
+
 }  // namespace
 
-DomainPlan plan_domain(const DomainConfig& recipe, RunCache* shared, const PlanChanges& changes) {
+DomainPlan plan_domain(const DomainConfig& recipe, RunCache* shared, const std::string& out,
+                       const PlanChanges& changes) {
   RunCache own;
   const Prepared prepared = prepare(recipe, shared ? *shared : own);
   DomainConfig config = recipe;
@@ -148,8 +189,13 @@ DomainPlan plan_domain(const DomainConfig& recipe, RunCache* shared, const PlanC
         config, *make_loader(config, prepared.tokenizer, prepared.data.train));
   }
   const DevicePlan device = prepare_device(config.device, config.threads, config.seed);
-  return predict_run({config, prepared.base_config, prepared.tokenizer.text, prepared.new_tokens,
-                      prepared.data, device, changes});
+  DomainPlan plan = predict_run({config, prepared.base_config, prepared.tokenizer.text,
+                                 prepared.new_tokens, prepared.data, device, changes});
+  add_disk(config,
+           disk_sizes(plan, config.tuning == Tuning::kLora, changes.snapshots, device.weights,
+                      prepared.new_tokens > 0),
+           out.empty() ? "." : out, plan);
+  return plan;
 }
 
 DomainPlan predict_run(const ReadRun& run) {
@@ -216,16 +262,11 @@ DomainPlan predict_run(const ReadRun& run) {
                            train::format_bytes(plan.device_bytes),
                            plan.fits ? "fits" : "does not fit");
   plan.text += thread_count(config.threads).text() + "\n";
+  // A snapshot is the trained parameters and the optimiser's state of them.
+  const int64_t snapshots = run.changes.snapshots;
+  add_to_plan(plan, snapshots * (plan.memory.gradients + plan.memory.optimizer_states),
+              fmt::format("{} snapshots of the controllers take", snapshots));
   return plan;
-}
-
-void add_to_plan(DomainPlan& plan, int64_t bytes, const std::string& what) {
-  if (bytes == 0) return;
-  plan.memory.peak += bytes;
-  plan.process_bytes += bytes;
-  plan.fits = plan.process_bytes <= plan.device_bytes;
-  plan.text += fmt::format("{} {} more: the run {}\n", what, train::format_bytes(bytes),
-                           plan.fits ? "fits" : "does not fit");
 }
 
 void require_fit(const DomainPlan& plan) {

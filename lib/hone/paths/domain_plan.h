@@ -22,9 +22,6 @@ struct ReadRun {
 /// Throws: Error for adapter targets that the model lacks.
 DomainPlan predict_run(const ReadRun& run);
 
-/// Adds what a path holds beside the run of another, as a line that begins with `what`.
-void add_to_plan(DomainPlan& plan, int64_t bytes, const std::string& what);
-
 /// Throws: Error with the plan's text if it does not fit.
 void require_fit(const DomainPlan& plan);
 

@@ -57,7 +57,6 @@ class Dynamics : public RunExtension {
 
   void opened(const io::RunFolder& folder) override { mode_ = settle_mode(folder, mode_); }
   PlanChanges changes() const override;
-  void plan(DomainPlan& plan) const override;
   void open(RunParts& parts) override;
   void attach(train::Task& task, kernels::FusedAdamW& optimizer) override;
   void close() override;
@@ -152,6 +151,16 @@ void Dynamics::report(Json& report) {
   report["decisions"] = decisions_;
 }
 
+/// Snapshots that the controllers keep at once.
+int64_t snapshots_of(const ControllersOptions& c) {
+  std::set<std::string> named;
+  for (const train::RuleOptions& rule : c.rules) {
+    if (rule.set == "snapshot" && rule.to) named.insert(rule.to->get<std::string>());
+  }
+  return std::ssize(named) + (c.spike.enabled ? 2 : 0) +
+         (c.early_stopping.enabled && c.early_stopping.restore_best ? 1 : 0);
+}
+
 /// What the controllers may turn on that takes memory.
 PlanChanges Dynamics::changes() const {
   const ControllersOptions& c = config_.controllers;
@@ -165,24 +174,8 @@ PlanChanges Dynamics::changes() const {
   return {.branch_dropout = drops && !lora,
           .lora_dropout = drops && lora,
           .accumulates = ruled("accumulation"),
-          .keeps_all = ruled("checkpoint_every")};
-}
-
-/// Snapshots that the controllers keep at once.
-int64_t snapshots_of(const ControllersOptions& c) {
-  std::set<std::string> named;
-  for (const train::RuleOptions& rule : c.rules) {
-    if (rule.set == "snapshot" && rule.to) named.insert(rule.to->get<std::string>());
-  }
-  return std::ssize(named) + (c.spike.enabled ? 2 : 0) +
-         (c.early_stopping.enabled && c.early_stopping.restore_best ? 1 : 0);
-}
-
-void Dynamics::plan(DomainPlan& plan) const {
-  const int64_t snapshots = snapshots_of(config_.controllers);
-  // Each the trained parameters and the optimiser's state of them.
-  add_to_plan(plan, snapshots * (plan.memory.gradients + plan.memory.optimizer_states),
-              fmt::format("{} snapshots of the controllers take", snapshots));
+          .keeps_all = ruled("checkpoint_every"),
+          .snapshots = snapshots_of(c)};
 }
 
 }  // namespace
@@ -198,10 +191,8 @@ RunReport run_dynamic(const DynamicConfig& config, const RunContext& context,
   return run_domain(config.run, context, nullptr, &dynamics);
 }
 
-DomainPlan plan_dynamic(const DynamicConfig& config) {
-  const Dynamics dynamics(config, {});
-  DomainPlan plan = plan_domain(config.run, nullptr, dynamics.changes());
-  dynamics.plan(plan);
+DomainPlan plan_dynamic(const DynamicConfig& config, const std::string& out) {
+  DomainPlan plan = plan_domain(config.run, nullptr, out, Dynamics(config, {}).changes());
   plan.text += "controllers, in this order:";
   for (const auto& controller : make_controllers(config)) plan.text += " " + controller->name();
   plan.text += "\n";

@@ -15,6 +15,6 @@ RunReport run_dynamic(const DynamicConfig& config, const RunContext& context,
                       const DynamicMode& mode = {});
 
 /// plan_domain of the run, and the controllers in the order in which they are asked.
-DomainPlan plan_dynamic(const DynamicConfig& config);
+DomainPlan plan_dynamic(const DynamicConfig& config, const std::string& out = "");
 
 }  // namespace hone::paths

@@ -10,6 +10,9 @@ namespace {
 /// The other domains keep a part of the mix: more would bring the guarded one back no faster.
 constexpr double kMostShare = 0.95;
 
+/// In logarithms: a limit of next to nothing must not make every excess a huge one.
+constexpr double kLeastLimit = 0.05;
+
 Json number(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 
 std::optional<double> number(const Json& state, const char* key) {
@@ -58,11 +61,13 @@ std::optional<double> Guard::next_share(double share) {
   const double limit = std::log(options_.max_ratio), now = std::log(*ratio_);
   const double expected = 2 * now - std::log(before_.value_or(1));
   double wanted = share;
-  if (!(expected <= limit)) {
-    raises_ = now <= limit ? 0 : raises_ + 1;
-    wanted = share * std::pow(options_.rebalance_factor, std::max(1.0, raises_));
+  raises_ = now <= limit ? 0 : raises_ + 1;
+  if (!(now <= limit)) {
+    const double limits = std::isfinite(now) ? now / std::max(limit, kLeastLimit) : 0;
+    wanted = share * std::pow(options_.rebalance_factor, std::max(raises_, limits));
+  } else if (!(expected <= limit)) {
+    wanted = share * options_.rebalance_factor;
   } else if (std::max(now, expected) <= limit / 2) {
-    raises_ = 0;
     wanted = std::max(std::min(share, *first_share_), share / std::sqrt(options_.rebalance_factor));
   }
   wanted = std::min(wanted, std::max(share, kMostShare));

@@ -33,10 +33,11 @@ class Guard {
   /// The share of the mix that the guarded domain should have from here on, where it has `share`;
   /// nullopt to leave it. To be asked once after each evaluation but the last.
   ///
-  /// With x the logarithm of the ratio, the next evaluation is expected at x + (x - x before). Past
-  /// the limit the share is multiplied by rebalance_factor, and by one more of them at each further
-  /// such evaluation in a row that is itself past it; within half the limit it goes back by the
-  /// factor's root, as far as to what it was at first. Source: ours.
+  /// Let x be the logarithm of the ratio, l that of max_ratio. Past the limit the share is
+  /// multiplied by rebalance_factor to the power of x / l, but at least of the number of evaluations
+  /// in a row that were past it; by the factor alone where the next one, expected at x + (x - x
+  /// before), would be. Within half of l, now and then, it goes back by the factor's root, as far as
+  /// to what it was at first. Source: ours.
   std::optional<double> next_share(double share);
 
   /// Perplexity of the last judged evaluation over the reference.

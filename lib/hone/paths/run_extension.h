@@ -13,14 +13,13 @@
 
 namespace hone::paths {
 
-struct DomainPlan;
-
 /// What may happen to a run beyond its recipe, for its plan: what controllers can turn on.
 struct PlanChanges {
   bool branch_dropout = false;  ///< dropout of the blocks' branches
   bool lora_dropout = false;    ///< dropout on the adapter's input
   bool accumulates = false;     ///< more than one batch a step
   bool keeps_all = false;       ///< no block is recomputed
+  int64_t snapshots = 0;        ///< of what is trained and its optimiser's state; kept by checkpoints too
 };
 
 /// A run that is ready to train, its adapter in place. Lives as long as the run.
@@ -43,8 +42,6 @@ class RunExtension {
   virtual void opened(const io::RunFolder& folder) {}
   /// What the run's plan must count beyond its recipe.
   virtual PlanChanges changes() const { return {}; }
-  /// Adds to the plan what the extension will hold beside the run.
-  virtual void plan(DomainPlan& plan) const {}
   /// Before the optimiser is made.
   virtual void open(RunParts& parts) {}
   /// Before the main phase; `optimizer` lives until close().

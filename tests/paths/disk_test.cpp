@@ -1,0 +1,62 @@
+#include "hone/paths/disk.h"
+
+#include "hone/core/error.h"
+#include "support/catch.h"
+#include "support/temporary_folder.h"
+
+using namespace hone;
+using namespace hone::paths;
+
+namespace {
+
+constexpr DiskSizes kSizes{.weights = 100, .states = 200, .snapshots = 50, .model = 100};
+
+DomainConfig recipe(int64_t save_every) {
+  DomainConfig config;
+  config.train.steps = 100;
+  config.train.save_every = save_every;
+  config.train.keep_checkpoints = 2;
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("A run needs room for its kept checkpoints, one in the making, and the model") {
+  CHECK(disk_need(recipe(10), kSizes).checkpoints == 3);
+  CHECK(disk_need(recipe(10), kSizes).bytes == 3 * 350 + 100);
+  CHECK(disk_need(recipe(10), kSizes).text == "3 checkpoints of 0 MiB and the model of 0 MiB");
+  CHECK(disk_need(recipe(10), kSizes, 2).bytes == 350 + 100);  // gone on with
+  CHECK(disk_need(recipe(10), kSizes, 9).bytes == 100);
+  CHECK(disk_need(recipe(0), kSizes).bytes == 100);
+  CHECK(disk_need(recipe(0), kSizes).text == "the model of 0 MiB");
+  CHECK(disk_need(recipe(1000), kSizes).checkpoints == 2);  // fewer will ever be written
+}
+
+TEST_CASE("A guard that goes back keeps one more checkpoint, and its own without save_every") {
+  DomainConfig config = recipe(10);
+  config.train.eval_every = 20;
+  config.guard.domain = "general";
+  CHECK(disk_need(config, kSizes).checkpoints == 4);
+  config.train.save_every = 0;
+  CHECK(disk_need(config, kSizes).checkpoints == 4);
+  config.guard.action = GuardAction::kRebalance;
+  CHECK(disk_need(config, kSizes).checkpoints == 0);
+}
+
+TEST_CASE("Scoring writes no model") {
+  DomainConfig config = recipe(0);
+  config.train.steps = 0;
+  CHECK(disk_need(config, kSizes).bytes == 0);
+}
+
+TEST_CASE("A disk that is too small is an error that names the bytes") {
+  const TemporaryFolder folder;
+  const int64_t free = free_disk_bytes(folder.path + "/not/there/yet");
+  CHECK(free > 0);
+  CHECK_NOTHROW(check_disk(folder.path, {.bytes = 1}));
+  CHECK_THROWS_WITH(
+      check_disk(folder.path, {.bytes = int64_t{1} << 60, .text = "3 checkpoints of much"}),
+      Catch::Contains("needs 1152921504606846976 bytes") &&
+          Catch::Contains("for 3 checkpoints of much; the disk has ") &&
+          Catch::Contains(" bytes (") && Catch::Contains("train.keep_checkpoints"));
+}
