@@ -139,37 +139,81 @@ class Faults(tiny_run.DataTest):
         self.assertIn(newest.name, errors)
         self.assert_same(run, self.reference)
 
-    def test_a_full_disk_stops_the_run_and_loses_nothing(self):
-        """On a small tmpfs of its own mount namespace; then the disk grows and the run goes on."""
-        probe = subprocess.run(["unshare", "--map-root-user", "--mount", "true"], capture_output=True, check=False)
+    def in_namespace(self, code):
+        """Runs Python code that may mount; its output."""
+        unshare = ["unshare", "--map-root-user", "--mount"]
+        probe = subprocess.run([*unshare, "true"], capture_output=True, check=False)
         if probe.returncode != 0:
             self.skipTest("no mount namespaces here: " + probe.stderr.decode())
-        one = sum(path.stat().st_size for path in self.reference.newest_checkpoint().iterdir())
-        disk = self.folder / "disk"
+        result = subprocess.run([*unshare, sys.executable, "-c", code], capture_output=True, text=True,
+                                timeout=tiny_run.DEADLINE, check=False)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout
+
+    def run_on(self, disk, recipe):
+        """A run whose folder lies on the disk, its recipe elsewhere."""
         disk.mkdir()
-        run = tiny_run.Run(APP, self.recipe, disk / "run")
-        recipe = self.folder / "disk.json"
-        shutil.move(run.recipe, recipe)
-        run.recipe = recipe
-        script = f"""
-          set -u
-          mount -t tmpfs -o size={int(2.5 * one)} tmpfs {disk}
-          {' '.join(run.command())} 2>{self.folder}/full.log; echo "full $?"
-          mount -o remount,size=1g {disk}
-          ls {disk}/run/checkpoints
-          {' '.join(run.command(resume=True))} 2>{self.folder}/grown.log; echo "grown $?"
-          cp -r {disk}/run {self.folder}/after
-        """
-        result = subprocess.run(["unshare", "--map-root-user", "--mount", "bash", "-c", script],
-                                capture_output=True, text=True, timeout=tiny_run.DEADLINE, check=False)
-        full = (self.folder / "full.log").read_text()
-        self.assertIn("full 1\n", result.stdout, full)
-        self.assertIn(str(disk), full.splitlines()[-1])
-        self.assertRegex(full.splitlines()[-1], "[Nn]o space|free|bytes")
-        self.assertNotIn(".tmp-", result.stdout, "what was half written is removed")
-        self.assertIn("grown 0\n", result.stdout, (self.folder / "grown.log").read_text())
+        run = tiny_run.Run(APP, recipe, self.folder / disk.name / "run")
+        shutil.move(run.recipe, self.folder / f"{disk.name}.json")
+        run.recipe = self.folder / f"{disk.name}.json"
+        return run
+
+    def test_a_full_disk_stops_the_run_and_loses_nothing(self):
+        """On a small tmpfs of its own mount namespace; then there is room again and the run goes on."""
+        # It says more than a pipe of 4096 bytes holds, so that it cannot come to its end unread.
+        recipe = tiny_run.base_recipe(self.folder, steps=200)
+        recipe["train"]["log_every"] = 1
+        reference = self.run_in("log-reference", recipe)
+        self.assertEqual(reference.finish()[0], 0)
+        disk = self.folder / "disk"
+        run = self.run_on(disk, recipe)
+        out = self.in_namespace(f"""
+import errno, fcntl, os, subprocess
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", "{disk}"], check=True)
+process = subprocess.Popen({run.command()!r}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 4096)
+assert any(line.startswith("step 9/") for line in process.stderr)
+filler = os.open("{disk}/filler", os.O_WRONLY | os.O_CREAT)
+try:
+    while True:
+        os.write(filler, bytes(4096))
+except OSError as error:
+    assert error.errno == errno.ENOSPC
+rest = process.stderr.read()
+print("full", process.wait(), rest.splitlines()[-1])
+print(os.listdir("{disk}/run/checkpoints"))
+os.unlink("{disk}/filler")
+done = subprocess.run({run.command(resume=True)!r}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+print("with room", done.returncode, done.stderr)
+subprocess.run(["cp", "-r", "{disk}/run", "{self.folder}/after"], check=True)
+""")
+        self.assertRegex(out, f"^full 1 .*{disk}.*([Nn]o space|free|bytes)")
+        self.assertNotIn(".tmp-", out, "what was half written is removed")
+        self.assertIn("with room 0", out)
         run.out = self.folder / "after"
-        self.assert_same(run, self.reference)
+        self.assert_same(run, reference)
+
+    def test_a_disk_too_small_for_the_run_is_found_before_training(self):
+        disk = self.folder / "small-disk"
+        run = self.run_on(disk, self.recipe)
+        checkpoint = sum(path.stat().st_size for path in self.reference.newest_checkpoint().iterdir())
+        out = self.in_namespace(f"""
+import subprocess
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size={2 * checkpoint}", "tmpfs", "{disk}"], check=True)
+for flags in ([], ["--plan"]):
+    done = subprocess.run({run.command()!r} + flags, capture_output=True, text=True)
+    print(done.returncode, done.stdout, done.stderr)
+subprocess.run(["mount", "-o", "remount,size=64m", "{disk}"], check=True)
+done = subprocess.run({run.command()!r}, capture_output=True, text=True)
+print(done.stderr)
+print("with room", done.returncode)
+""")
+        refused, plan, room = out.split("\n1 ")[0], out.split("\n1 ")[1], out.splitlines()[-1]
+        self.assertRegex(refused, r"the run needs \d+ bytes .* for 3 checkpoints of .* and the model of .*; the disk has \d+ bytes")
+        self.assertNotIn("step 1/", refused)
+        self.assertRegex(plan, r"(?m)^disk +\S+ \S+  3 checkpoints of .* and the model of")
+        self.assertRegex(plan, r"the disk of .* has .* free: the run does not fit")
+        self.assertEqual(room, "with room 0", out)
 
 
 if __name__ == "__main__":

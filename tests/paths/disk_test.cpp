@@ -43,6 +43,26 @@ TEST_CASE("A guard that goes back keeps one more checkpoint, and its own without
   CHECK(disk_need(config, kSizes).checkpoints == 0);
 }
 
+TEST_CASE("What is written follows from what trains") {
+  const model::MemoryPlan full{.weights = 400, .optimizer_states = 800};
+  DomainConfig config = recipe(10);
+  const DiskSizes all = disk_sizes(config, full, at::kFloat, 1);
+  CHECK(all.weights == 400);
+  CHECK(all.states == 800);
+  CHECK(all.snapshots == 1200);
+  CHECK(all.model == 400);
+  const model::MemoryPlan half{.weights = 200, .optimizer_states = 1200};
+  CHECK(disk_sizes(config, half, at::kBFloat16, 2).snapshots ==
+        2 * (200 + 1200));
+  config.tuning = Tuning::kLora;
+  const model::MemoryPlan part{.weights = 440, .optimizer_states = 80};
+  const DiskSizes adapter = disk_sizes(config, part, at::kFloat, 0);
+  CHECK(adapter.weights == 40);
+  CHECK(adapter.model == 40 + 400);
+  config.vocabulary.new_tokens = 5;  // then its base is written too
+  CHECK(disk_sizes(config, part, at::kFloat, 0).model == 840);
+}
+
 TEST_CASE("Scoring writes no model") {
   DomainConfig config = recipe(0);
   config.train.steps = 0;

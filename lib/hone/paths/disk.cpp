@@ -26,6 +26,19 @@ int64_t checkpoints_at_once(const DomainConfig& config) {
 
 }  // namespace
 
+DiskSizes disk_sizes(const DomainConfig& config, const model::MemoryPlan& memory,
+                     at::ScalarType weights, int64_t snapshots) {
+  const bool lora = config.tuning == Tuning::kLora, grown = config.vocabulary.new_tokens > 0;
+  const auto element = static_cast<int64_t>(c10::elementSize(weights));
+  // Two float32 moments a trained number, and a float32 master of half types.
+  const int64_t trained = memory.optimizer_states / (element == 4 ? 8 : 12) * element;
+  const int64_t merged = memory.weights - trained;
+  return {.weights = lora ? trained : memory.weights,
+          .states = memory.optimizer_states,
+          .snapshots = snapshots * (trained + memory.optimizer_states),
+          .model = lora ? trained + (grown ? 2 : 1) * merged : memory.weights};
+}
+
 DiskNeed disk_need(const DomainConfig& config, const DiskSizes& sizes, int64_t there) {
   if (config.train.steps == 0) return {};
   DiskNeed need{.checkpoints = std::max<int64_t>(0, checkpoints_at_once(config) - there)};

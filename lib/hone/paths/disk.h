@@ -1,8 +1,11 @@
 /// Whether the disk has room for what a run will write.
 #pragma once
+#include <c10/core/ScalarType.h>
+
 #include <cstdint>
 #include <string>
 
+#include "hone/model/memory.h"
 #include "hone/paths/domain_config.h"
 
 namespace hone::paths {
@@ -16,6 +19,10 @@ struct DiskSizes {
 
   int64_t checkpoint() const { return weights + states + snapshots; }
 };
+
+/// By what training needs of memory. `snapshots`: see RunExtension.
+DiskSizes disk_sizes(const DomainConfig& config, const model::MemoryPlan& memory,
+                     at::ScalarType weights, int64_t snapshots);
 
 struct DiskNeed {
   int64_t checkpoints = 0;  ///< that lie there at once, the one in the making among them

@@ -90,8 +90,6 @@ class DomainRun {
   void grow_base();
   void open_training();
   void write_manifest();
-  /// Throws: IoError if the disk has no room for what the run will write.
-  void check_disk_room() const;
   train::Task make_task();
   /// Whether the run goes on after an evaluation: what the guard and the search say. Nothing
   /// follows the `last`.
@@ -190,8 +188,15 @@ void DomainRun::check_plan() {
   const Json base = base_config(config_, base_tokenizer_->text);
   const DomainPlan plan = predict_run({config_, base, tokenizer_->text, added, data_, device_,
                                  extension_.changes()});
-  if (!context_.force) return require_fit(plan);
-  if (!plan.fits) log_warning("--force: the run begins although it does not fit:\n" + plan.text);
+  if (!context_.force) {
+    require_fit(plan);
+  } else if (!plan.fits) {
+    log_warning("--force: the run begins although it does not fit:\n" + plan.text);
+  }
+  if (config_.train.only_evaluates()) return;
+  const DiskSizes sizes =
+      disk_sizes(config_, plan.memory, device_.weights, extension_.changes().snapshots);
+  check_disk(folder_.path(), disk_need(config_, sizes, std::ssize(folder_.checkpoints())));
 }
 
 void DomainRun::open_base() {
@@ -245,33 +250,8 @@ void DomainRun::open_training() {
   base_.decoder->set_checkpointing(config_.memory.checkpoint_every);
   step_ =
       std::make_unique<DecoderStep>(base_.decoder, domain_weights(config_.weights, data_.domains));
-  check_disk_room();
   parts_.emplace(RunParts{config_, base_.decoder, *loader_, *step_, data_, folder_, manifest_});
   extension_.open(*parts_);
-}
-
-void DomainRun::check_disk_room() const {
-  if (trial_) return;  // keeps no checkpoints
-  const auto total = [](const auto& tensors) {
-    int64_t bytes = 0;
-    for (const auto& [name, tensor] : tensors) bytes += static_cast<int64_t>(tensor.nbytes());
-    return bytes;
-  };
-  const auto trainable = model::trainable_parameters(base_.decoder);
-  int64_t states = 0;
-  for (const auto& [name, parameter] : trainable) {
-    const bool master = parameter.scalar_type() != at::kFloat;
-    states += parameter.numel() * static_cast<int64_t>(sizeof(float)) * (master ? 3 : 2);
-  }
-  const int64_t trained = total(trainable), whole = total(base_.decoder->hf_tensors());
-  const bool lora = config_.tuning == Tuning::kLora;
-  check_disk(folder_.path(),
-             disk_need(config_,
-                       {.weights = lora ? trained : whole,
-                        .states = states,
-                        .snapshots = extension_.changes().snapshots * (trained + states),
-                        .model = lora ? trained + (growth_ ? 2 : 1) * whole : whole},
-                       std::ssize(folder_.checkpoints())));
 }
 
 void DomainRun::write_manifest() {

@@ -138,21 +138,6 @@ int64_t data_bytes(const DomainData& data) {
   return bytes;
 }
 
-/// `own_base`: whether an adapter's base is written too.
-DiskSizes disk_sizes(const DomainPlan& plan, bool lora, int64_t snapshots, at::ScalarType weights,
-                     bool own_base) {
-  const model::MemoryPlan& memory = plan.memory;
-  const auto element = static_cast<int64_t>(c10::elementSize(weights));
-  // Two float32 moments a trained number, and a float32 master of half types.
-  const int64_t trained = memory.optimizer_states / (element == 4 ? 8 : 12) * element;
-  const int64_t written = lora ? trained : memory.weights;
-  return {.weights = written,
-          .states = memory.optimizer_states,
-          .snapshots = snapshots * (trained + memory.optimizer_states),
-          .model = lora ? trained + (own_base ? 2 : 1) * (memory.weights - trained)
-                        : memory.weights};
-}
-
 void add_disk(const DomainConfig& config, const DiskSizes& sizes, const std::string& folder,
               DomainPlan& plan) {
   const DiskNeed need = disk_need(config, sizes);
@@ -191,9 +176,7 @@ DomainPlan plan_domain(const DomainConfig& recipe, RunCache* shared, const std::
   const DevicePlan device = prepare_device(config.device, config.threads, config.seed);
   DomainPlan plan = predict_run({config, prepared.base_config, prepared.tokenizer.text,
                                  prepared.new_tokens, prepared.data, device, changes});
-  add_disk(config,
-           disk_sizes(plan, config.tuning == Tuning::kLora, changes.snapshots, device.weights,
-                      prepared.new_tokens > 0),
+  add_disk(config, disk_sizes(config, plan.memory, device.weights, changes.snapshots),
            out.empty() ? "." : out, plan);
   return plan;
 }

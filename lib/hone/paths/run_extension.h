@@ -1,5 +1,6 @@
 /// What a path adds to the run of another.
 #pragma once
+#include <cstdint>
 #include <string>
 
 #include "hone/core/json.h"
