@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""What is scored and what is drawn: held_out.py HONE_DOMAIN.
+"""What is scored and what is drawn: held_out.py HONE_DOMAIN HONE_DYNAMIC.
 
 1. Identical models score the same text, whatever tokens_per_batch, documents over a batch included.
 2. After growth the same text is scored: perplexities and their ratio equal transformers' on texts that
    this script cuts by the base's tokenizer, whether long documents are truncated or left out.
-3. Of a domain of weight 0 nothing is drawn, and the run ends as others do.
+3. Of a domain of weight 0 nothing is drawn, and the run ends as others do; a rule that gives it a weight
+   has its text drawn, and one that takes every weight of a batch passes that batch over.
 4. A file both trained on and held out, and documents beyond the model's positions, are refused.
 """
 import json
@@ -81,7 +82,7 @@ def refused(hone, recipe, work, *expected):
 
 
 def main():
-    hone = sys.argv[1]
+    hone, dynamic = sys.argv[1:]
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
         write(work / "general.jsonl", 1, 150, (4, 12))
@@ -128,6 +129,18 @@ def main():
         assert left_out["ending"] == "done" and left_out["skipped_steps"] == 0
         rows = [json.loads(line) for line in (work / "zero/metrics.jsonl").read_text().splitlines()]
         assert all(row["shares"]["medicine"] == 0 for row in rows if "shares" in row)
+
+        rules = [{"when": "loss > 0", "for": 5, "set": "domain_weights", "to": {"medicine": 1}},
+                 {"when": "loss > 0", "for": 12, "set": "domain_weights", "to": {"general": 0}}]
+        recipe = {"about": "rules", "run": {"about": "x", "model": model, "device": "cpu",
+                                            "data": sets | {"tokens_per_batch": 64},
+                                            "weights": {"domains": {"medicine": 0}},
+                                            "train": {"steps": 20, "lr": 1e-3}}, "controllers": {"rules": rules}}
+        ruled = run(dynamic, recipe, work / "ruled")
+        assert ruled["ending"] == "done" and ruled["skipped_steps"] == 0
+        rows = [json.loads(line) for line in (work / "ruled/metrics.jsonl").read_text().splitlines()]
+        shares = [row["shares"]["medicine"] for row in rows if "shares" in row]
+        assert shares[0] == 0 and shares[-1] > 0, shares
 
         recipe = {"about": "x", "model": model, "train": {"steps": 2}}
         refused(hone, recipe | {"data": {"train": sets["train"], "held_out": sets["train"][:1]}}, work,

@@ -128,7 +128,7 @@ void add_counts(DatasetCounts& counts, const DatasetCounts& row) {
   counts.entity_tokens += row.entity_tokens;
 }
 
-void report_lengths(const DatasetOptions& options, const DatasetCounts& counts) {
+void report_lengths(const DatasetOptions& options, int64_t bound, const DatasetCounts& counts) {
   std::string what;
   const auto add = [&](int64_t count, const char* done) {
     if (count == 0) return;
@@ -142,7 +142,8 @@ void report_lengths(const DatasetOptions& options, const DatasetCounts& counts) 
     what += "; " + std::to_string(counts.lost_tokens) + " of " +
             std::to_string(counts.lost_tokens + counts.tokens) + " tokens are lost";
   }
-  log_warning(name_of(options) + ": documents over max_length: " + what);
+  log_warning(name_of(options) + ": documents over " +
+              std::to_string(options.max_length.value_or(bound)) + " tokens: " + what);
 }
 
 /// Refuses what the chat template would leave out of rows with tools, or says what was left out.
@@ -212,7 +213,7 @@ Dataset load_dataset(const DatasetOptions& options, const text::TokenizerFolder&
     throw Error(name_of(options) + ": " + error.what());
   }
   report_tools(options, set.counts, text.chat_template_source);
-  report_lengths(options, set.counts);
+  report_lengths(options, context.max_length, set.counts);
   check_not_empty(options, set.counts);
   if (context.entities && set.counts.entity_tokens == 0) {
     log_warning(name_of(options) + ": no key entity occurs in what is trained of it");

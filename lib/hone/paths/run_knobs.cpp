@@ -59,6 +59,7 @@ RunKnobs::RunKnobs(RunParts& parts, kernels::FusedAdamW& optimizer, train::Knobs
               [this](const Json& v) {
                 parts_.step.set_weights(replaced(parts_.step.weights(), parts_.data.domains, v,
                                                  "domain_weights"));
+                draw_weighted_domains();
               }});
   knobs_.add("mix_weights",
              {[this] { return by_name(set_names(parts_.data), parts_.loader.weights()); },
@@ -82,6 +83,21 @@ RunKnobs::RunKnobs(RunParts& parts, kernels::FusedAdamW& optimizer, train::Knobs
 }
 
 bool RunKnobs::lora() const { return model::has_adapter(parts_.decoder); }
+
+void RunKnobs::draw_weighted_domains() {
+  std::vector<double> mix = parts_.loader.weights();
+  bool changed = false;
+  for (size_t i = 0; i < mix.size(); ++i) {
+    const data::DatasetOptions& set = parts_.config.data.train[i];
+    const auto domain = std::find(parts_.data.domains.begin(), parts_.data.domains.end(), set.domain);
+    const bool left_out = mix[i] == 0 && set.weight > 0 &&
+                          parts_.config.weights.weight_of(set.domain) == 0;
+    if (!left_out || parts_.step.weights()[domain - parts_.data.domains.begin()] <= 0) continue;
+    mix[i] = set.weight;
+    changed = true;
+  }
+  if (changed) parts_.loader.set_weights(mix);
+}
 
 void RunKnobs::set_dropout(const Json& value) {
   const auto dropout = value.get<double>();

@@ -19,6 +19,8 @@ class RunKnobs {
 
  private:
   bool lora() const;
+  /// Text of a domain that began with weight 0 is drawn once its weight is above 0.
+  void draw_weighted_domains();
   void set_dropout(const Json& value);
   /// The frozen layers that no cut has taken away.
   Json frozen() const;
