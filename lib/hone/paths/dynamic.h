@@ -1,5 +1,6 @@
 /// Dynamic adjustment: hone-dynamic's path.
 #pragma once
+#include <string>
 #include "hone/paths/domain.h"
 #include "hone/paths/dynamic_config.h"
 #include "hone/paths/dynamic_mode.h"
