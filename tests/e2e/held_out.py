@@ -132,10 +132,9 @@ def main():
 
         rules = [{"when": "loss > 0", "for": 5, "set": "domain_weights", "to": {"medicine": 1}},
                  {"when": "loss > 0", "for": 12, "set": "domain_weights", "to": {"general": 0}}]
-        recipe = {"about": "rules", "run": {"about": "x", "model": model, "device": "cpu",
-                                            "data": sets | {"tokens_per_batch": 64},
-                                            "weights": {"domains": {"medicine": 0}},
-                                            "train": {"steps": 20, "lr": 1e-3}}, "controllers": {"rules": rules}}
+        recipe = {"about": "rules", "model": model, "device": "cpu", "data": sets | {"tokens_per_batch": 64},
+                  "weights": {"domains": {"medicine": 0}}, "train": {"steps": 20, "lr": 1e-3},
+                  "controllers": {"rules": rules}}
         ruled = run(dynamic, recipe, work / "ruled")
         assert ruled["ending"] == "done" and ruled["skipped_steps"] == 0
         rows = [json.loads(line) for line in (work / "ruled/metrics.jsonl").read_text().splitlines()]
