@@ -12,6 +12,9 @@
 namespace hone::tune {
 namespace {
 
+/// Nearer values are one: sums of float32 in another order differ by as much.
+constexpr double kRounding = 1e-7;
+
 /// "trial 3", "trials 3, 7" or, of many, "trials 3, 7, ... (20 of them)".
 std::string trials_text(const std::vector<int64_t>& numbers) {
   constexpr size_t kShown = 8;
@@ -47,7 +50,7 @@ Ties ties(const StudyView& study, const Trial& best) {
     const double apart = std::abs(trial->values[0] - best.values[0]);
     const double error =
         std::hypot(standard_error(*trial, 0).value_or(0), standard_error(best, 0).value_or(0));
-    if (apart == 0) {
+    if (apart <= kRounding * std::abs(best.values[0])) {
       found.equal.push_back(trial->number);
     } else if (apart < error) {
       found.within.push_back(trial->number);

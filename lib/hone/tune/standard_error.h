@@ -20,7 +20,7 @@ std::string value_with_error(const Trial& trial, size_t objective);
 
 /// Trials by number, ascending.
 struct Ties {
-  std::vector<int64_t> equal;   ///< of the same first value
+  std::vector<int64_t> equal;   ///< of the same first value, but for rounding
   std::vector<int64_t> within;  ///< nearer to it than the standard error of the difference
 };
 
