@@ -129,6 +129,19 @@ TEST_CASE("the first sentence of about is the heading, the rest stands small, th
   }
 }
 
+TEST_CASE("counts of data sets stand in one table, without what none of them has") {
+  const auto set = [](const char* name, int rows, int bad) {
+    return Json{{"name", name}, {"counts", {{"rows", rows}, {"bad_rows", bad}, {"dropped", 0}}}};
+  };
+  const Json data = {{"train", {set("law", 5, 0), set("medicine", 7, 2)}}};
+  const std::string page = render_report({{"data", data}}, Curves(), Json(), Json());
+  CHECK(page.find("<th class=\"number\">rows</th><th class=\"number\">bad rows</th></tr>") !=
+        std::string::npos);
+  CHECK(page.find(">medicine</td><td class=\"number\">7</td><td class=\"number\">2</td>") !=
+        std::string::npos);
+  CHECK(page.find("dropped") == std::string::npos);
+}
+
 TEST_CASE("an empty report is a page too; null perplexities are no numbers") {
   CHECK(count(render_report(Json::object(), Curves(), Json(), Json()), "<figure>") == 0);
   Json report = {{"before", moment(0, 2, 3)}, {"after", moment(1, 2, 3)}};

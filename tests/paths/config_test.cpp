@@ -158,6 +158,8 @@ TEST_CASE("Names of other trainers lead to ours") {
   CHECK_THAT(hint(R"("lora": {"r": 8})"), Catch::Contains("/lora/r: unknown key; did you mean lora.rank?"));
   CHECK_THAT(hint(R"("train": {"learning_rate": 1})"),
              Catch::Contains("/train/learning_rate: unknown key; did you mean train.lr?"));
+  CHECK_THAT(hint(R"("lora": {"form": "x"})"),
+             Catch::Contains("/lora/form: unknown key; did you mean from?"));
   CHECK_THAT(hint(R"("controllers": {})"), Catch::Contains("recipes of hone-dynamic have it"));
 }
 

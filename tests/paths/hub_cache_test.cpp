@@ -8,6 +8,7 @@
 #include "hone/core/error.h"
 #include "hone/paths/domain_config.h"
 #include "hone/paths/domain_data.h"
+#include "hone/paths/model_folder.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"
 
@@ -89,4 +90,26 @@ TEST_CASE("A recipe whose model is nowhere is refused before anything runs") {
   CHECK_THROWS_WITH(check_files(config),
                     Catch::Contains("/model: org/name: is no folder, and the Hugging Face cache") &&
                         Catch::Contains("/data/train/0/files/0: none/*.csv: no file matches"));
+}
+
+TEST_CASE("An adapter's base is found in the hub's cache, as its own folder is") {
+  const TemporaryFolder work;
+  const Setting cache("HF_HUB_CACHE", work.path.c_str());
+  const fs::path base = fs::path(work.path) / "models--org--base" / "snapshots" / "01";
+  const fs::path adapter = fs::path(work.path) / "adapter";
+  fs::create_directories(base);
+  fs::create_directories(adapter);
+  for (const char* file : {"config.json", "model.safetensors"}) std::ofstream(base / file) << "{}";
+  const auto names = [&](const std::string& name) {
+    std::ofstream(adapter / "adapter_config.json")
+        << Json{{"base_model_name_or_path", name}}.dump();
+  };
+  names("org/base");
+  CHECK(ModelFolders::find(adapter.string()).model == base.string());
+  CHECK(ModelFolders::find("org/base").model == base.string());
+  CHECK_FALSE(ModelFolders::find("org/base").adapter);
+  names("org/other");
+  CHECK(ModelFolders::find(adapter.string(), "org/base").model == base.string());
+  CHECK_THROWS_WITH(ModelFolders::find(adapter.string()),
+                    Catch::Contains("hf download org/other") && Catch::Contains("--base"));
 }

@@ -21,8 +21,8 @@ struct JsonLimits {
 /// Whether `text` is UTF-8. Nothing else can be printed as JSON.
 bool is_utf8(const std::string& text);
 
-/// Parses one JSON text. Differs from Json::parse: duplicate keys, numbers outside 64 bits or
-/// double, invalid UTF-8, and anything over `limits` are errors.
+/// Parses one JSON text. Whole numbers beyond 64 bits become doubles. Differs from Json::parse:
+/// duplicate keys, numbers outside double, invalid UTF-8, and anything over `limits` are errors.
 /// Throws: IoError(source, reason); the reason begins with "line L, column C: " for bad syntax and
 ///   with the JSON pointer of a duplicate key or a number out of range.
 Json parse_json(std::string_view text, const std::string& source, const JsonLimits& limits = {});

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <string_view>
 
 #include "hone/core/file.h"
@@ -74,8 +75,35 @@ std::string render_table(const Json& rows) {
   return html + "</table>";
 }
 
+/// Rows with the members of their inner objects beside their own, without those that are 0 in all.
+Json flattened(const Json& rows) {
+  Json flat = Json::array();
+  std::set<std::string> told;
+  for (const Json& row : rows) {
+    Json& to = flat.emplace_back(Json::object());
+    for (const auto& [key, value] : row.items()) {
+      value.is_object() ? to.update(value) : to.update({{key, value}});
+    }
+    for (const auto& [key, value] : to.items()) {
+      if (value != 0) told.insert(key);
+    }
+  }
+  for (Json& row : flat) {
+    Json kept = Json::object();
+    for (const auto& [key, value] : row.items()) {
+      if (told.contains(key)) kept[key] = value;
+    }
+    row = std::move(kept);
+  }
+  return flat;
+}
+
 std::string render_value(const std::string& key, const Json& value) {
   if (is_flat_table(value)) return render_table(value);
+  const auto is_object = [](const Json& item) { return item.is_object(); };
+  if (value.is_array() && std::all_of(value.begin(), value.end(), is_object)) {
+    if (const Json flat = flattened(value); is_flat_table(flat)) return render_table(flat);
+  }
   if (value.is_primitive()) return render_scalar(key, value);
   std::string html;
   if (value.is_array()) {

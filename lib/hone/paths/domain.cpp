@@ -28,6 +28,7 @@
 #include "hone/paths/domain_report.h"
 #include "hone/paths/epochs.h"
 #include "hone/paths/guard.h"
+#include "hone/paths/hub_cache.h"
 #include "hone/paths/manifest.h"
 #include "hone/paths/prompt_answers.h"
 #include "hone/paths/resumption.h"
@@ -224,7 +225,8 @@ void DomainRun::score_base() {
 
 void DomainRun::ask(const RunTokenizer& tokenizer, int64_t step) {
   if (trial_) return;
-  const auto stops = config_.model ? serve::eos_ids(*config_.model) : std::vector<int64_t>();
+  const auto stops =
+      config_.model ? serve::eos_ids(model_folder(*config_.model)) : std::vector<int64_t>();
   answers_.ask(base_.decoder, tokenizer.text, stops, step);
 }
 

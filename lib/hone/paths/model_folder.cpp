@@ -8,6 +8,7 @@
 #include "hone/io/files.h"
 #include "hone/model/adapter.h"
 #include "hone/model/load.h"
+#include "hone/paths/hub_cache.h"
 
 namespace hone::paths {
 namespace {
@@ -41,18 +42,25 @@ std::string named_base(const std::string& adapter) {
   for (const fs::path& candidate : {fs::path(adapter) / base, base}) {
     if (fs::exists(candidate)) return candidate.string();
   }
+  try {
+    if (const std::string found = model_folder(base.string()); fs::exists(found)) return found;
+  } catch (const IoError& error) {
+    throw IoError(path, std::string("names a base that is not here (") + error.what() +
+                            "); give it by --base");
+  }
   throw IoError(path, "names the base " + base.string() + ", which is not here; give it by --base");
 }
 
 }  // namespace
 
-ModelFolders ModelFolders::find(const std::string& folder, const std::optional<std::string>& base) {
+ModelFolders ModelFolders::find(const std::string& name, const std::optional<std::string>& base) {
+  const std::string folder = model_folder(name);
   if (!fs::exists(folder)) throw IoError(folder, "there is no such folder");
   if (!is_adapter(folder)) {
     if (base) throw IoError(folder, "is no adapter: --base has no effect; remove it");
     return {checkpoint_of(folder), std::nullopt};
   }
-  return {checkpoint_of(base ? *base : named_base(folder)), folder};
+  return {checkpoint_of(base ? model_folder(*base) : named_base(folder)), folder};
 }
 
 OpenModel open_model(const ModelFolders& folders, at::Device device, at::ScalarType weights) {

@@ -10,6 +10,7 @@
 #include "hone/core/error.h"
 #include "hone/io/checkpoint.h"
 #include "hone/model/load.h"
+#include "hone/paths/hub_cache.h"
 
 namespace hone::paths {
 
@@ -65,7 +66,7 @@ std::string describe_save(const DomainConfig& config) {
     return std::string(model::type_name(scalar_type(config.save.dtype))) + ", as save.dtype says";
   }
   if (!config.model) return "float32";
-  const io::Checkpoint checkpoint = io::Checkpoint::open(*config.model);
+  const io::Checkpoint checkpoint = io::Checkpoint::open(model_folder(*config.model));
   std::map<io::Dtype, uint64_t> bytes;
   for (const std::string& name : checkpoint.names()) {
     const io::TensorInfo& info = checkpoint.info(name);

@@ -134,13 +134,19 @@ const char* second(const Table& table, std::string_view key) {
 
 }  // namespace
 
-std::string hint(std::string_view key, const std::vector<std::string>& all) {
+std::string hint(std::string_view key, const std::vector<std::string>& known,
+                 const std::vector<std::string>& all) {
   for (const auto& [theirs, ours] : kTheirs) {
     if (theirs != key) continue;
     const auto found = places(ours, all);
     if (!found.empty()) return "; did you mean " + found.front() + "?";
   }
   if (const char* flag = second(kFlags, key)) return std::string("; ") + flag;
+  for (const std::string& name : known) {
+    if (std::is_permutation(key.begin(), key.end(), name.begin(), name.end())) {
+      return "; did you mean " + name + "?";
+    }
+  }
   if (const auto found = places(key, all); !found.empty()) {
     return "; did you mean " + listed(found) + "?";
   }

@@ -49,7 +49,7 @@ void Reading::check_keys(const Json& object, const std::string& path,
   for (const auto& [key, value] : object.items()) {
     if (std::find(known.begin(), known.end(), key) != known.end()) continue;
     if (path.empty() && key == "$schema" && value.is_string()) continue;
-    std::string message = "unknown key" + hint(key, keys_());
+    std::string message = "unknown key" + hint(key, known, keys_());
     if (message == "unknown key") message += did_you_mean(key, known);
     if (message == "unknown key") message += fmt::format("; known: {}", fmt::join(known, ", "));
     problem(path + "/" + pointer_step(key), std::move(message));
