@@ -87,10 +87,11 @@ def weight_bytes(folder):
 def jobs_of(root, base, name, left):
     """The pruned model; an adapter on it, and one pruned with its base; both loaded again."""
     shared = {"batch": str(root / "batch.safetensors")}
+    kept = [layer["index"] for layer in left["layers"]]
+    ranked = "|".join(str(index) for index in kept if index in (0, 3)) or str(kept[-1])
     export, compact = root / f"{name}.export", root / f"{name}.compact"
-    lora = {"lora": {"rank": 3, "alpha": 5.0, "modules_to_save": ["3.mlp.down_proj"]
-                     if any(layer["index"] == 3 for layer in left["layers"]) else [],
-                     "rank_pattern": {r"layers\.(0|3)\..*": 2}, "alpha_pattern": {"v_proj": 2}},
+    lora = {"lora": {"rank": 3, "alpha": 5.0, "modules_to_save": ["3.mlp.down_proj"] if 3 in kept else [],
+                     "rank_pattern": {rf"layers\.({ranked})\..*": 2}, "alpha_pattern": {"v_proj": 2}},
             "steps": 3, "lr": 1e-2}
     prune = {"prune": json.dumps(left)}
 
