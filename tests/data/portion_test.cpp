@@ -97,6 +97,7 @@ TEST_CASE("a split that leaves nothing to train on is refused with the numbers")
   CHECK_THAT(refusal(rows(1, 1), {.share = 0.1}), Contains("would hold out 1 of its 1 rows"));
   CHECK_THAT(refusal(rows(8, 1), {.rows = 2}), Contains("(1 different texts)"));
   CHECK(refusal(rows(2, 2), {.share = 0.01}).empty());
+  CHECK_THAT(refusal("{\"txt\": \"a\"}\n{\"txt\": \"b\"}\n", {.rows = 1}), Contains(".jsonl:1: "));
 }
 
 TEST_CASE("bad rows are on the side that is trained, which tells of them") {

@@ -203,13 +203,15 @@ import subprocess
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size={2 * checkpoint}", "tmpfs", "{disk}"], check=True)
 for flags in ([], ["--plan"]):
     done = subprocess.run({run.command()!r} + flags, capture_output=True, text=True)
-    print(done.returncode, done.stdout, done.stderr)
+    print("exit", done.returncode, done.stdout, done.stderr)
 subprocess.run(["mount", "-o", "remount,size=64m", "{disk}"], check=True)
 done = subprocess.run({run.command()!r}, capture_output=True, text=True)
 print(done.stderr)
 print("with room", done.returncode)
 """)
-        refused, plan, room = out.split("\n1 ")[0], out.split("\n1 ")[1], out.splitlines()[-1]
+        self.assertEqual(out.count("exit 1 "), 2, out)
+        _, refused, plan = out.split("exit 1 ")
+        room = out.splitlines()[-1]
         self.assertRegex(refused, r"the run needs \d+ bytes .* for 3 checkpoints of .* and the model of .*; the disk has \d+ bytes")
         self.assertNotIn("step 1/", refused)
         self.assertRegex(plan, r"(?m)^disk +\S+ \S+  3 checkpoints of .* and the model of")

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -36,8 +37,10 @@ int64_t wanted_rows(const SplitOptions& split, int64_t rows) {
   return std::max<int64_t>(1, std::llround(*split.share * static_cast<double>(rows)));
 }
 
-[[noreturn]] void refuse(const DatasetOptions& options, int64_t wanted, int64_t rows,
-                         size_t texts) {
+/// `bad` is the first row that could not be read, which stops the run unless bad rows are skipped.
+[[noreturn]] void refuse(const DatasetOptions& options, const std::optional<DataError>& bad,
+                         int64_t wanted, int64_t rows, size_t texts) {
+  if (bad && options.on_bad_row == OnBadRow::kStop) throw *bad;
   throw Error("data set \"" + options.label() + "\": validation would hold out " +
               std::to_string(wanted) + " of its " + std::to_string(rows) + " rows (" +
               std::to_string(texts) +
@@ -53,14 +56,16 @@ std::vector<bool> held_out_rows(const DatasetOptions& options) {
   std::unordered_map<std::string, Group> groups;
   RowSource source(options);
   int64_t rows = 0;
+  std::optional<DataError> bad;
   for (RawRow row; source.next(row); row = {}) {
     std::string key;
     try {
       key = text_key(parse_row(row, options.chat_form == ChatForm::kPlain));
     } catch (const IoError&) {
       throw;
-    } catch (const Error&) {
+    } catch (const Error& error) {
       // Told by who reads the training side, on which it stays.
+      if (!bad) bad.emplace(row.file->path, row.line, error.what());
     }
     if (!key.empty()) {
       ++rows;
@@ -75,7 +80,7 @@ std::vector<bool> held_out_rows(const DatasetOptions& options) {
   std::sort(order.begin(), order.end());
 
   const int64_t wanted = wanted_rows(split, rows);
-  if (wanted >= rows || groups.size() < 2) refuse(options, wanted, rows, groups.size());
+  if (wanted >= rows || groups.size() < 2) refuse(options, bad, wanted, rows, groups.size());
   int64_t taken = 0;
   std::unordered_map<std::string, bool> held_out;
   for (const auto& [rank, key] : order) {
@@ -84,7 +89,7 @@ std::vector<bool> held_out_rows(const DatasetOptions& options) {
     held_out[key] = true;
     if ((taken += more) == wanted) break;
   }
-  if (taken == 0) refuse(options, wanted, rows, groups.size());
+  if (taken == 0) refuse(options, bad, wanted, rows, groups.size());
   std::vector<bool> sides;
   sides.reserve(keys.size());
   for (const std::string& key : keys) sides.push_back(!key.empty() && held_out.contains(key));
