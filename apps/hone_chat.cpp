@@ -8,13 +8,9 @@
 #include <iostream>
 
 #include "hone/config/flags.h"
-#include "hone/core/log.h"
 #include "hone/paths/chat.h"
 
 int main(int argc, char** argv) {
-  hone::set_log_sink([](hone::LogLevel level, std::string_view message) {
-    std::cerr << (level == hone::LogLevel::kWarning ? "warning: " : "") << message << std::endl;
-  });
   return hone::config::run_flag_app<hone::paths::ChatOptions>(
       argc, argv,
       {.name = "hone-chat",

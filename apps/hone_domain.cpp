@@ -10,44 +10,37 @@
 
 #include "hone/config/app_arguments.h"
 #include "hone/config/writer.h"
-#include "hone/core/log.h"
-#include "hone/paths/domain.h"
-#include "hone/paths/domain_report.h"
+#include "hone/run/run.h"
+#include "hone/run/report.h"
 
 namespace {
 
 using hone::config::AppArguments;
-using hone::paths::DomainConfig;
+using hone::run::Config;
 
-int run(const DomainConfig& config, const AppArguments& arguments) {
-  if (arguments.out.empty()) {
-    throw hone::config::UsageError("--out is needed: the folder that the run writes");
-  }
-  const hone::paths::RunReport report = hone::paths::run_domain(
+int run(const Config& config, const AppArguments& arguments) {
+  const hone::run::Report report = hone::run::execute(
       config, {"hone-domain", arguments.out, arguments.resume, hone::config::to_json(config),
                arguments.force});
-  std::cout << hone::paths::domain_table(report.json) << report.summary << std::endl;
-  return hone::paths::exit_code(report);
+  std::cout << hone::run::report_table(report.json) << report.summary << std::endl;
+  return hone::run::exit_code(report);
 }
 
-int plan(const DomainConfig& config, const AppArguments& arguments) {
-  const hone::paths::DomainPlan plan = hone::paths::plan_domain(config, nullptr, arguments.out);
+int plan(const Config& config, const AppArguments& arguments) {
+  const hone::run::Plan plan = hone::run::make_plan(config, nullptr, arguments.out);
   std::cout << plan.text;
   return plan.fits ? hone::config::kDone : hone::config::kFailure;
 }
 
-int dump_data(const DomainConfig& config, const AppArguments& arguments) {
-  hone::paths::dump_domain_data(config, *arguments.dump_data, std::cout);
+int dump_data(const Config& config, const AppArguments& arguments) {
+  hone::run::dump_data(config, *arguments.dump_data, std::cout);
   return hone::config::kDone;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  hone::set_log_sink([](hone::LogLevel level, std::string_view message) {
-    std::cerr << (level == hone::LogLevel::kWarning ? "warning: " : "") << message << std::endl;
-  });
-  return hone::config::run_app<DomainConfig>(
+  return hone::config::run_app<Config>(
       argc, argv,
       {.name = "hone-domain",
        .summary = "Adapts a DeepSeek-family model to domains.",

@@ -7,9 +7,8 @@
 
 #include "hone/config/app_arguments.h"
 #include "hone/config/writer.h"
-#include "hone/core/log.h"
-#include "hone/paths/domain_report.h"
-#include "hone/paths/dynamic.h"
+#include "hone/run/report.h"
+#include "hone/paths/dynamic/dynamic.h"
 
 namespace {
 
@@ -17,35 +16,29 @@ using hone::config::AppArguments;
 using hone::paths::DynamicConfig;
 
 int run(const DynamicConfig& config, const AppArguments& arguments) {
-  if (arguments.out.empty()) {
-    throw hone::config::UsageError("--out is needed: the folder that the run writes");
-  }
-  const hone::paths::RunReport report = hone::paths::run_dynamic(
+  const hone::run::Report report = hone::paths::run_dynamic(
       config,
       {"hone-dynamic", arguments.out, arguments.resume, hone::config::to_json(config),
        arguments.force},
       {arguments.dry_run, arguments.replay, arguments.serve});
-  std::cout << hone::paths::domain_table(report.json) << report.summary << std::endl;
-  return hone::paths::exit_code(report);
+  std::cout << hone::run::report_table(report.json) << report.summary << std::endl;
+  return hone::run::exit_code(report);
 }
 
 int plan(const DynamicConfig& config, const AppArguments& arguments) {
-  const hone::paths::DomainPlan plan = hone::paths::plan_dynamic(config, arguments.out);
+  const hone::run::Plan plan = hone::paths::plan_dynamic(config, arguments.out);
   std::cout << plan.text;
   return plan.fits ? hone::config::kDone : hone::config::kFailure;
 }
 
 int dump_data(const DynamicConfig& config, const AppArguments& arguments) {
-  hone::paths::dump_domain_data(config.run, *arguments.dump_data, std::cout);
+  hone::run::dump_data(config.run, *arguments.dump_data, std::cout);
   return hone::config::kDone;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  hone::set_log_sink([](hone::LogLevel level, std::string_view message) {
-    std::cerr << (level == hone::LogLevel::kWarning ? "warning: " : "") << message << std::endl;
-  });
   return hone::config::run_app<DynamicConfig>(
       argc, argv,
       {.name = "hone-dynamic",

@@ -4,13 +4,9 @@
 #include <iostream>
 
 #include "hone/config/flags.h"
-#include "hone/core/log.h"
 #include "hone/paths/merge.h"
 
 int main(int argc, char** argv) {
-  hone::set_log_sink([](hone::LogLevel level, std::string_view message) {
-    std::cerr << (level == hone::LogLevel::kWarning ? "warning: " : "") << message << std::endl;
-  });
   return hone::config::run_flag_app<hone::paths::MergeOptions>(
       argc, argv,
       {.name = "hone-merge", .summary = "Works a PEFT adapter into its base and writes one model."},

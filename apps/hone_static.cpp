@@ -10,8 +10,7 @@
 
 #include "hone/config/app_arguments.h"
 #include "hone/config/writer.h"
-#include "hone/core/log.h"
-#include "hone/paths/static.h"
+#include "hone/paths/static/static.h"
 
 namespace {
 
@@ -19,9 +18,6 @@ using hone::config::AppArguments;
 using hone::paths::StaticConfig;
 
 int run(const StaticConfig& config, const AppArguments& arguments) {
-  if (arguments.out.empty()) {
-    throw hone::config::UsageError("--out is needed: the folder that the search writes");
-  }
   const hone::paths::StaticReport report = hone::paths::run_static(
       config, {"hone-static", arguments.out, arguments.resume, hone::config::to_json(config)});
   std::cout << report.summary << std::endl;
@@ -43,13 +39,11 @@ int dump_data(const StaticConfig& config, const AppArguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  hone::set_log_sink([](hone::LogLevel level, std::string_view message) {
-    std::cerr << (level == hone::LogLevel::kWarning ? "warning: " : "") << message << std::endl;
-  });
   return hone::config::run_app<StaticConfig>(
       argc, argv,
       {.name = "hone-static",
        .summary = "Searches hyperparameters before the run; --dump-data writes the grid's recipes.",
+       .writes = "search",
        .dump_data = true},
       {.run = run, .plan = plan, .dump_data = dump_data});
 }

@@ -1,5 +1,7 @@
 # hone_room(<name> [TORCH] SOURCES <files> [USES <rooms>] [LINK <targets>] [PRIVATE_LINK <targets>])
 #   One room of lib/hone: static library hone_<name>, alias hone::<name>. TORCH gives it LibTorch.
+# hone_tool(<name> [TORCH] <source> USES <rooms and targets>)
+#   One program of tests or benchmarks; a name with :: is taken as it is, any other as a room.
 # hone_test(<name> [TORCH] SOURCES <files> USES <rooms> [LABELS <labels>])
 #   One Catch2 program test_<name>, registered with ctest.
 
@@ -78,6 +80,18 @@ function(hone_room name)
     hone_pch(${target})
   endif()
   set(HONE_ROOMS ${HONE_ROOMS} ${name} CACHE INTERNAL "")
+endfunction()
+
+function(hone_tool name)
+  cmake_parse_arguments(TOOL "TORCH" "" "USES" ${ARGN})
+  add_executable(${name} ${TOOL_UNPARSED_ARGUMENTS})
+  list(TRANSFORM TOOL_USES PREPEND hone:: REGEX "^[^:]+$")
+  target_link_libraries(${name} PRIVATE hone_flags ${TOOL_USES})
+  if(TOOL_TORCH)
+    hone_pch(${name} TORCH)
+  else()
+    hone_pch(${name})
+  endif()
 endfunction()
 
 function(hone_test name)

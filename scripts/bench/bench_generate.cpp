@@ -12,14 +12,14 @@
 #include <iostream>
 
 #include "hone/core/error.h"
-#include "hone/core/hardware.h"
+#include "hone/machine/hardware.h"
 #include "hone/core/json.h"
 #include "hone/io/checkpoint.h"
 #include "hone/io/tensors.h"
-#include "hone/kernels/memory.h"
-#include "hone/kernels/parallel.h"
-#include "hone/model/load.h"
-#include "hone/serve/generate.h"
+#include "hone/machine/memory.h"
+#include "hone/machine/parallel.h"
+#include "hone/model/checkpoint.h"
+#include "hone/infer/generate.h"
 
 namespace {
 
@@ -40,9 +40,9 @@ struct Seconds {
 };
 
 void run(const std::string& folder, const std::string& prompts_path, int64_t tokens, int rounds) {
-  kernels::keep_freed_memory();
-  at::set_num_threads(detect_hardware().cores);
-  kernels::set_flush_subnormals(true);
+  machine::keep_freed_memory();
+  at::set_num_threads(machine::detect_hardware().cores);
+  machine::set_flush_subnormals(true);
   const at::Tensor ids = io::read_tensor(io::Safetensors(prompts_path), "ids");
   std::vector<std::vector<int64_t>> prompts;
   for (const at::Tensor& row : ids.unbind()) {
@@ -51,13 +51,13 @@ void run(const std::string& folder, const std::string& prompts_path, int64_t tok
   }
   model::Decoder decoder = model::load_decoder(io::Checkpoint::open(folder), at::kCPU, at::kFloat);
   const auto tokenizer = text::Tokenizer::from_file(folder + "/tokenizer.json");
-  const serve::SamplingOptions sampling{.max_new_tokens = tokens,
+  const infer::SamplingOptions sampling{.max_new_tokens = tokens,
                                         .stop_ids = std::vector<int64_t>()};
   Json result = {{"first", Json::array()}, {"whole", Json::array()}};
   for (int round = 0; round < rounds; ++round) {
     const Seconds begin = Seconds::now();
     Json first;
-    const auto results = serve::generate(decoder, tokenizer, prompts, sampling,
+    const auto results = infer::generate(decoder, tokenizer, prompts, sampling,
                                          {.max_batch = ids.size(0),
                                           .prefill_tokens = ids.numel(),
                                           .on_token = [&](size_t, int64_t) {
@@ -67,7 +67,7 @@ void run(const std::string& folder, const std::string& prompts_path, int64_t tok
     result["whole"].push_back(Seconds::now().since(begin));
     result["first"].push_back(first);
     result["ids"] = Json::array();
-    for (const serve::Generated& one : results) result["ids"].push_back(one.ids);
+    for (const infer::Generated& one : results) result["ids"].push_back(one.ids);
   }
   std::cout << "RESULT " << result.dump() << '\n';
 }

@@ -9,7 +9,7 @@
 #include <iostream>
 #include <string>
 
-#include "hone/tune/tpe_sampler.h"
+#include "hone/tune/samplers/tpe_sampler.h"
 
 using namespace hone::tune;
 

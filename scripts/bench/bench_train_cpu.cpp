@@ -14,14 +14,14 @@
 #include <ctime>
 #include <iostream>
 
-#include "hone/core/hardware.h"
+#include "hone/machine/hardware.h"
 #include "hone/core/json.h"
 #include "hone/io/checkpoint.h"
-#include "hone/kernels/adamw.h"
-#include "hone/kernels/memory.h"
-#include "hone/kernels/parallel.h"
+#include "hone/optim/adamw.h"
+#include "hone/machine/memory.h"
+#include "hone/machine/parallel.h"
 #include "hone/loss/domain_weighted_loss.h"
-#include "hone/model/load.h"
+#include "hone/model/checkpoint.h"
 
 namespace {
 
@@ -48,7 +48,7 @@ Rows lay_out(const at::Tensor& ids) {
   at::Tensor targets = at::full_like(ids, -100);
   targets.slice(1, 0, length - 1).copy_(ids.slice(1, 1));
   return {{ids.flatten(), at::arange(length).repeat({rows}),
-           hone::kernels::Segments::from_offsets(std::move(offsets), at::kCPU)},
+           hone::kernels::Sequences::from_offsets(std::move(offsets), at::kCPU)},
           targets.flatten(),
           at::zeros({rows * length}, at::kLong)};
 }
@@ -60,16 +60,16 @@ std::vector<std::pair<std::string, at::Tensor>> parameters_of(const torch::nn::M
 }
 
 void train(const std::string& folder, const std::string& batches_path, double lr) {
-  hone::kernels::keep_freed_memory();
-  at::set_num_threads(hone::detect_hardware().cores);
-  hone::kernels::set_flush_subnormals(true);
+  hone::machine::keep_freed_memory();
+  at::set_num_threads(hone::machine::detect_hardware().cores);
+  hone::machine::set_flush_subnormals(true);
   const hone::io::Safetensors file(batches_path);
   const at::Tensor batches = hone::io::read_tensor(file, "input_ids");
   hone::model::Decoder decoder =
       hone::model::load_decoder(hone::io::Checkpoint::open(folder), at::kCPU, at::kFloat);
   decoder->train();
   hone::loss::DomainWeightedLoss loss;
-  hone::kernels::FusedAdamW optimizer(parameters_of(*decoder), {.lr = lr, .weight_decay = 0});
+  hone::optim::FusedAdamW optimizer(parameters_of(*decoder), {.lr = lr, .weight_decay = 0});
 
   std::vector<double> losses, seconds, cpu_seconds;
   double first_step = 0;
@@ -94,7 +94,7 @@ void train(const std::string& folder, const std::string& batches_path, double lr
   const hone::Json result = {{"losses", losses},
                              {"seconds", seconds},
                              {"cpu_seconds", cpu_seconds},
-                             {"peak_bytes", hone::peak_resident_bytes()},
+                             {"peak_bytes", hone::machine::peak_resident_bytes()},
                              {"first_step", first_step}};
   std::cout << "RESULT " << result.dump() << std::endl;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks how the source tree is put together: check_tree.py [ROOT].
 
-Arrows between rooms point down the table below, a room's detail/ is its own, a source includes the
+Rooms include only what their hone_room(... USES ...) lists and what those use, a room's detail/ is its own, a source includes the
 header of its name first, a public header includes the headers whose types it names, files stay small
 and apps stay thin. Prints each fault as
 path:line: what is wrong; exit code 1 if there is one. tests/architecture/check_tree_test.py shows
@@ -11,23 +11,6 @@ import pathlib
 import re
 import sys
 
-# The rooms, and the rooms each may use directly; what those may use, it may use too.
-ARROWS = {
-    "core": (),
-    "config": ("core",),
-    "io": ("core",),
-    "text": ("core",),
-    "data": ("io", "text"),
-    "kernels": ("core",),
-    "nn": ("kernels",),
-    "loss": ("kernels",),
-    "model": ("nn", "io"),
-    "dist": ("core",),
-    "train": ("loss", "data", "dist", "io"),
-    "tune": ("core", "io"),
-    "serve": ("model", "text"),
-    "paths": ("config", "train", "tune", "serve", "model"),
-}
 MAX_LINES = 600
 MAX_APP_LINES = 120
 SOURCES = {".h", ".cpp", ".cu", ".cuh"}
@@ -64,11 +47,30 @@ NAMED = {
 }
 
 
+def arrows_of(library):
+    """Room -> the rooms that its CMakeLists.txt lists behind USES."""
+    arrows = {}
+    for path in sorted(library.glob("*/CMakeLists.txt")):
+        room = re.search(r"hone_room\((\w+)(.*?)\n?\)", path.read_text(), re.S)
+        uses = re.search(r"\bUSES((?:\s+[a-z]\w*)*)", room[2]) if room else None
+        if room:
+            arrows[room[1]] = tuple(uses[1].split()) if uses else ()
+    return arrows
+
+
 def closure(arrows):
-    """Room -> every room it may include, itself among them."""
+    """Room -> every room it may include, itself among them. CMake refuses circles and what is not there."""
     reach = {}
-    for room, direct in arrows.items():  # listed from the bottom up
-        reach[room] = {room}.union(*(reach[used] for used in direct))
+
+    def visit(room):
+        if room not in reach:
+            reach[room] = {room}
+            for used in arrows.get(room, ()):
+                reach[room] |= visit(used)
+        return reach[room]
+
+    for room in arrows:
+        visit(room)
     return reach
 
 
@@ -84,8 +86,8 @@ def check_includes(path, room, lines, reach):
             continue
         parts = match[1].split("/")
         used = parts[1]
-        if used not in ARROWS:
-            yield number, f"{match[1]}: no room {used} in the table of rooms"
+        if used not in reach:
+            yield number, f"{match[1]}: there is no room {used}"
         elif used not in reach[room]:
             yield number, f"{match[1]}: room {room} may not use {used}"
         elif used != room and "detail" in parts:
@@ -104,14 +106,14 @@ def check_named(lines):
 
 
 def check_library(root):
-    reach = closure(ARROWS)
     library = root / "lib" / "hone"
+    reach = closure(arrows_of(library))
     for path in sorted(library.rglob("*")):
         if path.suffix not in SOURCES:
             continue
         room = path.relative_to(library).parts[0]
-        if room not in ARROWS:
-            yield path, 1, f"room {room} has no row in the table of rooms"
+        if room not in reach:
+            yield path, 1, f"room {room} has no hone_room() in its CMakeLists.txt"
             continue
         lines = path.read_text().splitlines()
         for fault in check_includes(path, room, lines, reach):

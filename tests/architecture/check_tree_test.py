@@ -12,6 +12,9 @@ class CheckTree(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.root = pathlib.Path(folder.name)
+        for room, uses in (("core", ""), ("io", "core"), ("nn", "io"), ("loss", "core")):
+            self.write(f"lib/hone/{room}/CMakeLists.txt",
+                       f"hone_room({room} TORCH\n  SOURCES a.cpp\n  USES {uses}\n  LINK fmt::fmt)\n")
         self.write("lib/hone/core/error.h", '#pragma once\n#include <string>\nstd::string who();\n')
 
     def write(self, name, text):
@@ -39,8 +42,8 @@ class CheckTree(unittest.TestCase):
         self.write("lib/hone/misc/a.cpp", "")
         self.write("lib/hone/core/a.cpp", '#include "hone/misc/a.h"\n')
         self.assert_faults(
-            "lib/hone/core/a.cpp:1: hone/misc/a.h: no room misc in the table of rooms",
-            "lib/hone/misc/a.cpp:1: room misc has no row in the table of rooms")
+            "lib/hone/core/a.cpp:1: hone/misc/a.h: there is no room misc",
+            "lib/hone/misc/a.cpp:1: room misc has no hone_room() in its CMakeLists.txt")
 
     def test_detail_of_another_room(self):
         self.write("lib/hone/io/a.h", '#pragma once\n#include "hone/core/detail/x.h"\n')

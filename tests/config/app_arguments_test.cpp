@@ -14,7 +14,7 @@ namespace {
 
 using sample::Sample;
 
-const AppInfo kInfo = {"hone-sample", "Does nothing.", true, true, true};
+const AppInfo kInfo = {"hone-sample", "Does nothing.", "sample", true, true, true};
 
 AppArguments parse(std::vector<const char*> arguments, const AppInfo& info = kInfo) {
   arguments.insert(arguments.begin(), "hone-sample");
@@ -80,7 +80,7 @@ TEST_CASE("bad command lines are refused by name") {
 }
 
 TEST_CASE("flags that an app lacks are unknown") {
-  const AppInfo bare = {"hone-bare", "Less.", false, false, false};
+  const AppInfo bare = {"hone-bare", "Less.", "run", false, false, false};
   for (const char* flag : {"--resume", "--plan", "--dump-data"}) {
     CHECK_THROWS_AS(parse({flag, "--out=o"}, bare), UsageError);
     CHECK(usage(bare).find(flag) == std::string::npos);

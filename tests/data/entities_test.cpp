@@ -106,7 +106,7 @@ TEST_CASE("characters are decoded strictly and written back") {
   for (uint32_t code = 0; code <= 0x10ffff; ++code) {
     if (code >= 0xd800 && code < 0xe000) continue;
     std::string text;
-    detail::append_utf8(text, code);
+    append_utf8(text, code);
     const detail::Character character = detail::character_at(text, 0);
     if (character.code != code || character.length != text.size()) FAIL(code);
   }

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "hone/core/error.h"
-#include "hone/text/detail/unicode.h"
+#include "hone/unicode/unicode.h"
 #include "hone/text/tokenizer.h"
 
 namespace {
@@ -25,7 +25,7 @@ void use(const Tokenizer& tokenizer, std::string_view text) {
     require(encoding.offsets.size() == encoding.ids.size());
     for (const auto& [begin, end] : encoding.offsets) require(0 <= begin && begin <= end && end <= size);
     for (const int64_t id : encoding.ids) require(tokenizer.has_id(id) && id < tokenizer.vocab_size());
-    require(hone::text::detail::is_valid_utf8(tokenizer.decode(encoding.ids, special)));
+    require(hone::unicode::is_valid_utf8(tokenizer.decode(encoding.ids, special)));
   }
   for (const auto& [begin, end] : tokenizer.pieces(text)) require(0 <= begin && end <= size);
 }

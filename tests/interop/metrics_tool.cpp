@@ -16,46 +16,46 @@
 #include "hone/config/reader.h"
 #include "hone/core/error.h"
 #include "hone/core/json.h"
-#include "hone/text/bleu.h"
-#include "hone/text/chrf.h"
-#include "hone/text/detail/mt_tokenizer.h"
-#include "hone/text/detail/porter_stemmer.h"
-#include "hone/text/detail/python_text.h"
-#include "hone/text/exact_match.h"
-#include "hone/text/rouge.h"
-#include "hone/text/ter.h"
+#include "hone/eval/metrics/bleu.h"
+#include "hone/eval/metrics/chrf.h"
+#include "hone/eval/detail/mt_tokenizer.h"
+#include "hone/eval/detail/porter_stemmer.h"
+#include "hone/unicode/python_text.h"
+#include "hone/eval/metrics/exact_match.h"
+#include "hone/eval/metrics/rouge.h"
+#include "hone/eval/metrics/ter.h"
 
 namespace {
 
 using hone::Json;
-using namespace hone::text;
+using namespace hone::eval;
 
 struct Segments {
-  Hypotheses hypotheses;
-  References references;
+  hone::eval::Hypotheses hypotheses;
+  hone::eval::References references;
 };
 
-Json to_json(const BleuScore& score) {
+Json to_json(const hone::eval::BleuScore& score) {
   return {{"score", score.score},     {"precisions", score.precisions},
           {"counts", score.counts},   {"totals", score.totals},
           {"bp", score.bp},           {"sys_len", score.sys_len},
           {"ref_len", score.ref_len}, {"signature", score.signature}};
 }
 
-Json to_json(const ChrfScore& score) {
+Json to_json(const hone::eval::ChrfScore& score) {
   return {{"score", score.score}, {"name", score.name}, {"signature", score.signature}};
 }
 
-Json to_json(const TerScore& score) {
+Json to_json(const hone::eval::TerScore& score) {
   return {{"score", score.score},
           {"num_edits", score.num_edits},
           {"ref_length", score.ref_length},
           {"signature", score.signature}};
 }
 
-Json to_json(const std::vector<RougeScore>& scores) {
+Json to_json(const std::vector<hone::eval::RougeScore>& scores) {
   Json list = Json::array();
-  for (const RougeScore& score : scores) {
+  for (const hone::eval::RougeScore& score : scores) {
     list.push_back({score.precision, score.recall, score.fmeasure});
   }
   return list;
@@ -87,38 +87,38 @@ Json run(const Segments& segments, const std::string& metric, const Json& option
     return [&function](const auto&... arguments) { return to_json(function(arguments...)); };
   };
   if (metric == "bleu") {
-    return score<BleuOptions>(segments, options, corpus_only, json(corpus_bleu),
-                              json(sentence_bleu));
+    return score<hone::eval::BleuOptions>(segments, options, corpus_only, json(hone::eval::corpus_bleu),
+                              json(hone::eval::sentence_bleu));
   }
   if (metric == "chrf") {
-    return score<ChrfOptions>(segments, options, corpus_only, json(corpus_chrf),
-                              json(sentence_chrf));
+    return score<hone::eval::ChrfOptions>(segments, options, corpus_only, json(hone::eval::corpus_chrf),
+                              json(hone::eval::sentence_chrf));
   }
   if (metric == "ter") {
-    return score<TerOptions>(segments, options, corpus_only, json(corpus_ter), json(sentence_ter));
+    return score<hone::eval::TerOptions>(segments, options, corpus_only, json(hone::eval::corpus_ter), json(hone::eval::sentence_ter));
   }
   if (metric == "rouge") {
-    return score<RougeOptions>(segments, options, corpus_only, json(mean_rouge), json(rouge));
+    return score<hone::eval::RougeOptions>(segments, options, corpus_only, json(hone::eval::mean_rouge), json(hone::eval::rouge));
   }
   if (metric == "answers") {
     const auto corpus = [](const auto&... arguments) -> Json {
-      const AnswerScore mean = mean_answer_score(arguments...);
+      const hone::eval::AnswerScore mean = hone::eval::mean_answer_score(arguments...);
       return {mean.exact_match, mean.f1};
     };
     const auto sentence = [](const auto&... arguments) -> Json {
-      return {exact_match(arguments...) ? 1 : 0, token_f1(arguments...)};
+      return {hone::eval::exact_match(arguments...) ? 1 : 0, hone::eval::token_f1(arguments...)};
     };
-    return score<AnswerOptions>(segments, options, corpus_only, corpus, sentence);
+    return score<hone::eval::AnswerOptions>(segments, options, corpus_only, corpus, sentence);
   }
   if (metric == "tokens") {
-    const auto tokenize = hone::config::read_config<BleuOptions>(options).tokenize;
+    const auto tokenize = hone::config::read_config<hone::eval::BleuOptions>(options).tokenize;
     return for_each(segments, [&](const std::string& text) -> Json {
-      const std::string tokens = detail::mt_tokenize(text, tokenize);
-      return detail::python_split(tokens);
+      const std::string tokens = hone::eval::detail::mt_tokenize(text, tokenize);
+      return hone::unicode::python_split(tokens);
     });
   }
-  if (metric == "lower") return for_each(segments, detail::python_lower);
-  if (metric == "stem") return for_each(segments, detail::porter_stem);
+  if (metric == "lower") return for_each(segments, hone::unicode::python_lower);
+  if (metric == "stem") return for_each(segments, hone::eval::detail::porter_stem);
   throw hone::Error("unknown metric " + metric);
 }
 
@@ -128,8 +128,8 @@ int main(int argc, char** argv) try {
   const bool corpus_only = argc > 1 && argv[1] == std::string("corpus");
   const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
   const Json json = hone::parse_json(input, "stdin");
-  const Segments segments{json.at("hypotheses").get<Hypotheses>(),
-                          json.at("references").get<References>()};
+  const Segments segments{json.at("hypotheses").get<hone::eval::Hypotheses>(),
+                          json.at("references").get<hone::eval::References>()};
   for (const Json& job : json.at("jobs")) {
     const std::clock_t start = std::clock();
     Json result = run(segments, job.at("metric"), job.at("options"), corpus_only);

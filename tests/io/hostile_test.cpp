@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "hone/core/error.h"
-#include "hone/core/hardware.h"
+#include "hone/machine/hardware.h"
 #include "hone/io/safetensors.h"
 #include "hone/io/safetensors_index.h"
 #include "support.h"
@@ -173,11 +173,11 @@ TEST_CASE("counts that bomb are refused at their limit") {
                     Catch::Contains("more than 100000 tensors"));
   std::string shape = "[0";
   while (shape.size() < kMaxHeaderBytes - 100) shape += ",0";
-  const int64_t before = resident_bytes();
+  const int64_t before = machine::resident_bytes();
   CHECK_THROWS_WITH(
       parse(safetensors_bytes("{" + tensor("a", "\"U8\"", shape + "]", "[0,0]") + "}", "")),
       Catch::Contains("more than 2000000 values"));
-  CHECK(resident_bytes() - before < int64_t{256} << 20);
+  CHECK(machine::resident_bytes() - before < int64_t{256} << 20);
 }
 
 /// Two tensors, metadata, padding and data: 4 KB or so.

@@ -15,7 +15,7 @@ using test::relative_difference;
 /// A cache of 4 rows of random keys and values, documents behind different pasts.
 struct Setup {
   at::Tensor keys, values, q, k, v;
-  Segments segments;
+  Sequences segments;
   CachePlaces places;
 
   Setup(std::vector<int64_t> past, std::vector<int64_t> added, int64_t first_row, int64_t heads,
@@ -36,7 +36,7 @@ struct Setup {
     q = at::randn({offsets.back(), heads, width}, options);
     k = at::randn({offsets.back(), key_heads, width}, options);
     v = at::randn_like(k);
-    segments = Segments::from_offsets(offsets, at::kCPU);
+    segments = Sequences::from_offsets(offsets, at::kCPU);
     places = {first_row, past, torch::tensor(slots, at::kLong), torch::tensor(lengths, at::kLong)};
   }
 
@@ -57,7 +57,7 @@ struct Setup {
           at::cat({at::zeros({past, q.size(1), q.size(2)}), q.slice(0, begin, end)})
               .to(at::kDouble);
       outputs.push_back(varlen_attention(padded, key, value,
-                                         Segments::from_offsets({0, key.size(0)}, at::kCPU), 0.3)
+                                         Sequences::from_offsets({0, key.size(0)}, at::kCPU), 0.3)
                             .slice(0, past));
     }
     return at::cat(outputs);

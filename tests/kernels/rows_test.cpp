@@ -1,4 +1,4 @@
-#include "hone/kernels/detail/rows.h"
+#include "hone/kernels/rows.h"
 
 #include <torch/types.h>
 

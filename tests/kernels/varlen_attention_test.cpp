@@ -34,8 +34,8 @@ at::Tensor plain_attention(const at::Tensor& q, const at::Tensor& k, const at::T
   return at::cat(outputs);
 }
 
-Segments segments_of(std::vector<int64_t> offsets) {
-  return Segments::from_offsets(std::move(offsets), at::kCPU);
+Sequences segments_of(std::vector<int64_t> offsets) {
+  return Sequences::from_offsets(std::move(offsets), at::kCPU);
 }
 
 const std::vector<std::vector<int64_t>> kBatches = {
@@ -51,7 +51,7 @@ TEST_CASE("segments choose the grid where it wastes at most half") {
   CHECK(segments_of({0, 5, 12, 18, 25}).to_grid.defined());
   CHECK_FALSE(segments_of({0, 1, 2, 40, 41}).to_grid.defined());
   CHECK_FALSE(segments_of({0, 9}).to_grid.defined());
-  const Segments segments = segments_of({0, 2, 5});
+  const Sequences segments = segments_of({0, 2, 5});
   CHECK(segments.max_length == 3);
   CHECK(segments.documents() == 2);
   CHECK(segments.tokens() == 5);
@@ -98,7 +98,7 @@ TEST_CASE("varlen_attention equals each document by itself") {
 TEST_CASE("varlen_attention: gradient") {
   torch::manual_seed(2);
   for (const auto& offsets : {std::vector<int64_t>{0, 3, 7}, {0, 1, 6, 7}, {0, 4}}) {
-    const Segments segments = segments_of(offsets);
+    const Sequences segments = segments_of(offsets);
     const auto f = [&](const Tensors& in) {
       return varlen_attention(in[0], in[1], in[2], segments, 0.4);
     };
@@ -110,7 +110,7 @@ TEST_CASE("varlen_attention: gradient") {
 
 TEST_CASE("varlen_attention: dropout keeps the mean and follows the seed") {
   torch::manual_seed(3);
-  const Segments segments = segments_of({0, 6, 12});
+  const Sequences segments = segments_of({0, 6, 12});
   const at::Tensor q = at::randn({12, 2, 8}), k = at::randn({12, 2, 8}), v = at::randn({12, 2, 8});
   const auto dropped = [&](uint64_t seed) {
     torch::manual_seed(seed);
@@ -125,7 +125,7 @@ TEST_CASE("varlen_attention: dropout keeps the mean and follows the seed") {
 }
 
 TEST_CASE("varlen_attention: wrong shapes are named") {
-  const Segments segments = segments_of({0, 4});
+  const Sequences segments = segments_of({0, 4});
   const at::Tensor q = at::randn({4, 4, 8});
   CHECK_THROWS_WITH(
       varlen_attention(at::randn({3, 4, 8}), q, q, segments, 1),

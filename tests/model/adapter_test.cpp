@@ -5,7 +5,7 @@
 
 #include "hone/core/error.h"
 #include "hone/io/adapter.h"
-#include "hone/model/pruning.h"
+#include "hone/model/pruned/pruning.h"
 #include "model/support.h"
 #include "support/catch.h"
 

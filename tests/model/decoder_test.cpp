@@ -102,7 +102,7 @@ TEST_CASE("Decoder: misshapen input is named") {
   CHECK_THROWS_WITH(run([](DecoderInput& in) { in.positions = in.positions.slice(0, 0, 3); }),
                     Catch::Contains("positions must be int64 [T] with T = 8"));
   CHECK_THROWS_WITH(run([](DecoderInput& in) {
-                      in.segments = kernels::Segments::from_offsets({0, 5}, at::kCPU);
+                      in.segments = kernels::Sequences::from_offsets({0, 5}, at::kCPU);
                     }),
                     Catch::Contains("segments must cover the T = 8 ids"));
 }

@@ -3,7 +3,7 @@
 #include <torch/types.h>
 
 #include "hone/core/error.h"
-#include "hone/kernels/adamw.h"
+#include "hone/optim/adamw.h"
 #include "hone/model/adapter.h"
 #include "model/support.h"
 #include "support/allocations.h"
@@ -46,7 +46,7 @@ int64_t measured_peak(const Recipe& recipe) {
     for (int64_t i = 0; i < recipe.request.token_rows; ++i) rows.push_back(i);
     add_lora(decoder, *recipe.request.lora, 2, rows);
   }
-  kernels::FusedAdamW optimizer(trainable_parameters(decoder), {});
+  optim::FusedAdamW optimizer(trainable_parameters(decoder), {});
   const int64_t documents = recipe.request.documents, tokens = recipe.request.tokens_per_batch;
   std::vector<int64_t> lengths(documents, tokens / documents);
   if (const int64_t longest = recipe.request.longest; longest > 0) {
@@ -207,7 +207,7 @@ TEST_CASE("predict_memory: other devices hold groups and rows in float32 beside 
       "test");
   const MemoryPlan step = predict_memory(wide, tiny);
   CHECK(step.peak == step.weights + step.gradients + step.optimizer_states +
-                         4 * kernels::kStepGroup);
+                         4 * optim::kStepGroup);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "hone/model/pruned_export.h"
+#include "hone/model/pruned/export.h"
 
 #include <torch/types.h>
 
@@ -8,7 +8,7 @@
 #include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
 #include "hone/model/adapter.h"
-#include "hone/model/pruning.h"
+#include "hone/model/pruned/pruning.h"
 #include "model/support.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"

@@ -1,4 +1,4 @@
-#include "hone/model/pruned_layers.h"
+#include "hone/model/pruned/layers.h"
 
 #include <torch/types.h>
 

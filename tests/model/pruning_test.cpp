@@ -1,4 +1,4 @@
-#include "hone/model/pruning.h"
+#include "hone/model/pruned/pruning.h"
 
 #include <torch/types.h>
 #include <torch/utils.h>
@@ -71,17 +71,17 @@ at::Tensor logits(Decoder& decoder) {
   return logits;
 }
 
-void step(Decoder& decoder, kernels::FusedAdamW& optimizer) {
+void step(Decoder& decoder, optim::FusedAdamW& optimizer) {
   optimizer.zero_grad();
   loss_of(decoder, random_input({9, 6}, 40)).backward();
   optimizer.step();
 }
 
-kernels::FusedAdamW optimizer_of(const Decoder& decoder) {
+optim::FusedAdamW optimizer_of(const Decoder& decoder) {
   return {trainable_parameters(decoder), {.lr = 0.01, .weight_decay = 0.1}};
 }
 
-int64_t bytes(const kernels::FusedAdamW& optimizer) {
+int64_t bytes(const optim::FusedAdamW& optimizer) {
   int64_t sum = 0;
   for (const auto& [name, tensor] : optimizer.state()) sum += static_cast<int64_t>(tensor.nbytes());
   return sum;
@@ -109,7 +109,7 @@ TEST_CASE("cut: logits of the masked model, and its next steps on what is left")
       Json config = small_config(family);
       if (family == std::string("llama")) config["attention_bias"] = config["mlp_bias"] = true;
       Decoder soft = decoder_of(config), hard = decoder_of(config);
-      kernels::FusedAdamW soft_optimizer = optimizer_of(soft), hard_optimizer = optimizer_of(hard);
+      optim::FusedAdamW soft_optimizer = optimizer_of(soft), hard_optimizer = optimizer_of(hard);
       const at::Tensor unmasked = logits(soft);
       step(soft, soft_optimizer);
       step(hard, hard_optimizer);
@@ -148,7 +148,7 @@ TEST_CASE("cut: in float32, with checkpointing and dropout's masks off, logits w
 
 TEST_CASE("cut: parameters, flops and the optimiser's memory fall by what is gone") {
   Decoder decoder = decoder_of(small_config(), at::kFloat);
-  kernels::FusedAdamW optimizer = optimizer_of(decoder);
+  optim::FusedAdamW optimizer = optimizer_of(decoder);
   const int64_t before = bytes(optimizer);
   const ModelSize whole = model_size(decoder->config(), 10);
   mask(decoder, kSets.back());
@@ -285,7 +285,7 @@ TEST_CASE("cut: with a low-rank adapter, base and adapter as one") {
       return decoder;
     };
     Decoder decoder = adapted();
-    kernels::FusedAdamW optimizer = optimizer_of(decoder);
+    optim::FusedAdamW optimizer = optimizer_of(decoder);
     step(decoder, optimizer);
     mask(decoder, kSets.back());
     const at::Tensor soft = logits(decoder);
@@ -324,7 +324,7 @@ TEST_CASE("add_lora on a pruned base trains as an adapter that was pruned with i
     ours[i].second.copy_(theirs[i].second);
   }
   for (Decoder* decoder : {&first, &last}) {
-    kernels::FusedAdamW optimizer = optimizer_of(*decoder);
+    optim::FusedAdamW optimizer = optimizer_of(*decoder);
     for (int i = 0; i < 3; ++i) step(*decoder, optimizer);
   }
   for (size_t i = 0; i < ours.size(); ++i) CHECK(at::equal(ours[i].second, theirs[i].second));

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "hone/kernels/linear_cross_entropy.h"
-#include "hone/model/load.h"
+#include "hone/model/checkpoint.h"
 
 namespace hone::model::test {
 
@@ -39,7 +39,7 @@ inline DecoderInput random_input(const std::vector<int64_t>& lengths, int64_t vo
   at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(5);
   const at::Tensor ids = at::randint(vocabulary, {offsets.back()}, generator, at::kLong);
   return {ids.to(device), at::cat(positions).to(device),
-          kernels::Segments::from_offsets(offsets, device)};
+          kernels::Sequences::from_offsets(offsets, device)};
 }
 
 /// Mean loss with each token's target the next; the last of each document has none.

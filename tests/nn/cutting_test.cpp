@@ -6,7 +6,7 @@
 
 #include <map>
 
-#include "hone/kernels/adamw.h"
+#include "hone/optim/adamw.h"
 #include "hone/nn/checkpointing.h"
 #include "hone/nn/decoder_block.h"
 #include "nn/modules.h"
@@ -139,9 +139,9 @@ TEST_CASE("Attention: after a cut AdamW goes on, with its state cut alike") {
       }
       return parameters;
     };
-    kernels::FusedAdamW of_masked(trained(masked), {.lr = 0.01}),
+    optim::FusedAdamW of_masked(trained(masked), {.lr = 0.01}),
         of_cut(trained(cut), {.lr = 0.01});
-    const auto step = [&](Attention& m, kernels::FusedAdamW& optimizer) {
+    const auto step = [&](Attention& m, optim::FusedAdamW& optimizer) {
       optimizer.zero_grad();
       m(x, c).square().sum().backward();
       optimizer.step();
@@ -212,7 +212,7 @@ TEST_CASE("Attention: a cut layer with a cache gives what it gives without") {
     std::vector<at::Tensor> parts;
     for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 3}, {3, 4}, {4, 5}}) {
       cache.places = {0, {begin}, at::arange(begin, end, at::kLong), torch::tensor({end})};
-      const AttentionContext part{kernels::Segments::from_offsets({0, end - begin}, at::kCPU),
+      const AttentionContext part{kernels::Sequences::from_offsets({0, end - begin}, at::kCPU),
                                   all.cos.slice(0, begin, end), all.sin.slice(0, begin, end),
                                   &cache};
       parts.push_back(m(x.slice(0, begin, end), part));

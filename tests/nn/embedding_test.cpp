@@ -73,8 +73,8 @@ TEST_CASE("Embedding: bad rows are named") {
 
 // ---- NEFTune -----------------------------------------------------------------------------------
 
-kernels::Segments documents(std::vector<int64_t> offsets) {
-  return kernels::Segments::from_offsets(std::move(offsets), at::kCPU);
+kernels::Sequences documents(std::vector<int64_t> offsets) {
+  return kernels::Sequences::from_offsets(std::move(offsets), at::kCPU);
 }
 
 Embedding wide_embedding(int64_t dim) {

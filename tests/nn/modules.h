@@ -21,7 +21,7 @@ Module randomised(Module module) {
 /// Whole documents.
 inline AttentionContext context(std::vector<int64_t> offsets, at::ScalarType dtype,
                                 int64_t head_dim = 6) {
-  const auto segments = kernels::Segments::from_offsets(offsets, at::kCPU);
+  const auto segments = kernels::Sequences::from_offsets(offsets, at::kCPU);
   std::vector<at::Tensor> positions;
   for (size_t i = 1; i < offsets.size(); ++i) {
     positions.push_back(at::arange(offsets[i] - offsets[i - 1], at::kLong));

@@ -14,14 +14,14 @@ at::Tensor plain(int64_t head_dim, double theta) {
   return 1 / at::pow(theta, at::arange(0, head_dim, 2, at::kDouble) / head_dim);
 }
 
-std::pair<at::Tensor, kernels::Segments> documents(const std::vector<int64_t>& lengths) {
+std::pair<at::Tensor, kernels::Sequences> documents(const std::vector<int64_t>& lengths) {
   std::vector<int64_t> offsets = {0};
   std::vector<at::Tensor> positions;
   for (const int64_t length : lengths) {
     offsets.push_back(offsets.back() + length);
     positions.push_back(at::arange(length, at::kLong));
   }
-  return {at::cat(positions), kernels::Segments::from_offsets(offsets, at::kCPU)};
+  return {at::cat(positions), kernels::Sequences::from_offsets(offsets, at::kCPU)};
 }
 
 TEST_CASE("Rotary: plain tables") {

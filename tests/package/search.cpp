@@ -1,7 +1,7 @@
 // Another project's search over hone's studies: 30 trials of TPE on a function of its own.
 #include <hone/tune/pareto.h>
 #include <hone/tune/search.h>
-#include <hone/tune/tpe_sampler.h>
+#include <hone/tune/samplers/tpe_sampler.h>
 
 #include <cmath>
 #include <cstdio>

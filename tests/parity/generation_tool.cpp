@@ -10,9 +10,9 @@
 #include "hone/core/json.h"
 #include "hone/io/checkpoint.h"
 #include "hone/io/tensors.h"
-#include "hone/model/load.h"
-#include "hone/serve/generate.h"
-#include "hone/serve/log_likelihood.h"
+#include "hone/model/checkpoint.h"
+#include "hone/infer/generate.h"
+#include "hone/infer/log_likelihood.h"
 #include "hone/text/tokenizer.h"
 
 namespace {
@@ -24,7 +24,7 @@ using IdLists = std::vector<std::vector<int64_t>>;
 struct Process {
   std::string rows, out;
   std::vector<int64_t> ids;
-  serve::SamplingOptions sampling;
+  infer::SamplingOptions sampling;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
@@ -53,7 +53,7 @@ struct Steps {
 struct Generate {
   std::string model;
   IdLists prompts;
-  serve::SamplingOptions sampling;
+  infer::SamplingOptions sampling;
   int64_t max_batch = 8, prefill_tokens = 4096;
 
   template <class Self, class Visitor>
@@ -121,7 +121,7 @@ Json run(const Process& job) {
   at::Tensor rows = io::read_tensor(io::Safetensors(job.rows), "logits").clone();
   const auto width = static_cast<size_t>(rows.size(1));
   for (int64_t i = 0; i < rows.size(0); ++i) {
-    serve::process_logits({rows[i].data_ptr<float>(), width}, job.ids, job.sampling);
+    infer::process_logits({rows[i].data_ptr<float>(), width}, job.ids, job.sampling);
   }
   io::write_safetensors(job.out, {{"logits", rows}});
   return nullptr;
@@ -162,14 +162,14 @@ Json run(const Steps& job) {
 Json run(const Generate& job) {
   model::Decoder decoder = decoder_of(job.model);
   const auto tokenizer = text::Tokenizer::from_file(job.model + "/tokenizer.json");
-  serve::SamplingOptions sampling = job.sampling;
-  if (!sampling.stop_ids) sampling.stop_ids = serve::eos_ids(job.model);
+  infer::SamplingOptions sampling = job.sampling;
+  if (!sampling.stop_ids) sampling.stop_ids = infer::eos_ids(job.model);
   IdLists streamed(job.prompts.size());
   const auto on_token = [&](size_t prompt, int64_t id) {
     streamed[prompt].push_back(id);
     return true;
   };
-  const auto results = serve::generate(
+  const auto results = infer::generate(
       decoder, tokenizer, job.prompts, sampling,
       {.max_batch = job.max_batch, .prefill_tokens = job.prefill_tokens, .on_token = on_token});
   Json out = Json::array();
@@ -184,13 +184,13 @@ Json run(const Generate& job) {
 
 Json run(const Score& job) {
   model::Decoder decoder = decoder_of(job.model);
-  std::vector<serve::Continuation> requests;
+  std::vector<infer::Continuation> requests;
   for (size_t i = 0; i < job.contexts.size(); ++i) {
     requests.push_back({job.contexts[i], job.continuations[i]});
   }
   Json out = Json::array();
   for (const auto& result :
-       serve::log_likelihood(decoder, requests, {.tokens_per_batch = job.tokens_per_batch})) {
+       infer::log_likelihood(decoder, requests, {.tokens_per_batch = job.tokens_per_batch})) {
     out.push_back({{"sum", result.sum}, {"tokens", result.tokens}, {"greedy", result.greedy}});
   }
   return out;
@@ -201,7 +201,7 @@ Json run(const Encode& job) {
   Json out = Json::array();
   for (size_t i = 0; i < job.contexts.size(); ++i) {
     const auto pair =
-        serve::encode_continuation(tokenizer, job.contexts[i], job.continuations[i], job.prefix);
+        infer::encode_continuation(tokenizer, job.contexts[i], job.continuations[i], job.prefix);
     out.push_back({pair.context, pair.continuation});
   }
   return out;

@@ -12,13 +12,13 @@
 #include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
 #include "hone/io/tensors.h"
-#include "hone/kernels/adamw.h"
+#include "hone/optim/adamw.h"
 #include "hone/kernels/linear_cross_entropy.h"
 #include "hone/model/adapter.h"
-#include "hone/model/load.h"
-#include "hone/model/pruned_export.h"
-#include "hone/model/pruning.h"
-#include "hone/model/vocabulary.h"
+#include "hone/model/checkpoint.h"
+#include "hone/model/pruned/export.h"
+#include "hone/model/pruned/pruning.h"
+#include "hone/model/resize_vocabulary.h"
 
 namespace {
 
@@ -164,7 +164,7 @@ void run(const Job& job) {
   const at::Tensor offsets = io::read_tensor(file, "offsets");
   model::DecoderInput input{
       io::read_tensor(file, "ids"), io::read_tensor(file, "positions"),
-      kernels::Segments::from_offsets(
+      kernels::Sequences::from_offsets(
           {offsets.data_ptr<int64_t>(), offsets.data_ptr<int64_t>() + offsets.numel()}, at::kCPU)};
   const at::Tensor targets = io::read_tensor(file, "targets");
 
@@ -172,13 +172,13 @@ void run(const Job& job) {
   const at::Tensor loss = mean_loss(decoder, input, targets);
   loss.backward();
   out.emplace_back("loss", loss.detach());
-  kernels::AdamWOptions options{.lr = job.lr, .weight_decay = job.weight_decay};
+  optim::AdamWOptions options{.lr = job.lr, .weight_decay = job.weight_decay};
   const auto parameters = model::trainable_parameters(decoder);
   for (const auto& [name, parameter] : parameters) {
     if (parameter.grad().defined()) out.emplace_back("grad." + name, parameter.grad().clone());
   }
   if (job.steps > 0) {
-    kernels::FusedAdamW optimizer(parameters, options);
+    optim::FusedAdamW optimizer(parameters, options);
     std::vector<double> losses;
     for (int64_t step = 0; step < job.steps; ++step) {
       optimizer.zero_grad();

@@ -1,14 +1,16 @@
-#include "hone/paths/dynamic_config.h"
+#include "hone/paths/dynamic/config.h"
 
 #include "hone/config/reader.h"
 #include "hone/config/writer.h"
 #include "hone/core/error.h"
-#include "run_fixture.h"
+#include "hone/run/knobs.h"
+#include "run/run_fixture.h"
 #include "support/catch.h"
 
 using namespace hone;
 using namespace hone::paths;
 using Catch::Contains;
+using test::SmallRun, test::trained_layers;
 
 namespace {
 
@@ -126,4 +128,29 @@ TEST_CASE("A rule that cuts layers and a controller that counts them exclude eac
   const Json controllers = {{"freezing", {{"enabled", true}}}, {"rules", {rule("cut", "layers")}}};
   CHECK_THAT(problems(recipe(controllers)),
              Contains("/controllers/rules/0/to: removes layers, which controllers/freezing"));
+}
+
+TEST_CASE("Gradual unfreezing begins with the last layer that is there") {
+  SmallRun run(test::pruned_config());
+  optim::FusedAdamW optimizer = run.optimizer();
+  DynamicConfig config;
+  config.controllers.freezing = {.enabled = true,
+                                 .mode = train::FreezingMode::kGradualUnfreezing,
+                                 .every = 10};
+  train::ControllerBoard board(make_controllers(config, &run.decoder), nullptr);
+  const run::ModelKnobs run_knobs(*run.parts, optimizer, board.knobs());
+  board.begin(7);  // steps of another phase came before
+  board.run(train::Moment::kStart, 7);
+  CHECK(trained_layers(run) == std::set<std::string>{"5"});
+  for (int64_t step = 8; step <= 17; ++step) board.run(train::Moment::kStep, step);
+  CHECK(trained_layers(run) == std::set<std::string>{"3", "5"});
+}
+
+TEST_CASE("Freezing that leaves no layer to freeze is refused before anything trains") {
+  SmallRun run(test::pruned_config());
+  DynamicConfig config;
+  config.controllers.freezing = {.enabled = true, .min_trainable = 3};
+  CHECK_THROWS_WITH(make_controllers(config, &run.decoder),
+                    "/controllers/freezing/min_trainable: min_trainable must be below the model's "
+                    "3 layers, got 3");
 }

@@ -1,7 +1,7 @@
-#include "hone/paths/feasibility.h"
+#include "hone/paths/static/feasibility.h"
 
-#include "hone/model/pruning.h"
-#include "run_fixture.h"
+#include "hone/model/pruned/pruning.h"
+#include "run/run_fixture.h"
 #include "support/catch.h"
 
 using namespace hone;

@@ -1,4 +1,4 @@
-#include "hone/paths/trial_config.h"
+#include "hone/paths/static/trial_config.h"
 
 #include "hone/config/reader.h"
 #include "hone/config/writer.h"
@@ -10,20 +10,20 @@ using namespace hone::paths;
 
 namespace {
 
-DomainConfig base(const char* tuning = "full") {
+run::Config base(const char* tuning = "full") {
   Json json = {{"about", "a"},
                {"model", "m"},
                {"tuning", tuning},
                {"data", {{"train", {{{"name", "x"}, {"files", {"x.jsonl"}}}}}}}};
   if (std::string(tuning) == "lora") json["lora"] = {{"rank", 4}};
-  return config::read_config<DomainConfig>(json);
+  return config::read_config<run::Config>(json);
 }
 
 tune::Param param(const std::string& name, double value, tune::Distribution distribution) {
   return {name, value, std::move(distribution)};
 }
 
-std::string problems(const tune::SpaceOptions& space, const DomainConfig& recipe = base()) {
+std::string problems(const tune::SpaceOptions& space, const run::Config& recipe = base()) {
   std::string text;
   for (const Problem& problem : check_space(recipe, space, "/space")) {
     text += problem.path + ": " + problem.message + "\n";
@@ -34,7 +34,7 @@ std::string problems(const tune::SpaceOptions& space, const DomainConfig& recipe
 }  // namespace
 
 TEST_CASE("A point's values stand in its recipe") {
-  const DomainConfig trial = trial_config(
+  const run::Config trial = trial_config(
       base("lora"), {param("/train/lr", 0.25, tune::FloatDistribution{0, 1}),
                      param("/lora/rank", 8, tune::IntDistribution{1, 16}),
                      param("/train/decay", 1, tune::CategoricalDistribution{{"cosine", "linear"}})});
@@ -48,7 +48,7 @@ TEST_CASE("Keys of the base that lose their effect are left out, searched ones a
   const auto tuning = [](double value) {
     return param("/tuning", value, tune::CategoricalDistribution{{"full", "lora"}});
   };
-  CHECK(trial_config(base("lora"), {tuning(0)}).tuning == Tuning::kFull);
+  CHECK(trial_config(base("lora"), {tuning(0)}).tuning == run::Tuning::kFull);
   CHECK_THROWS_WITH(
       trial_config(base("lora"), {tuning(0), param("/lora/rank", 8, tune::IntDistribution{1, 16})}),
       Catch::Contains("/lora"));
@@ -82,7 +82,7 @@ TEST_CASE("Values that are wrong only beside others are left to the judge") {
   Json json = {{"about", "a"},
                {"architecture", {{"hidden_size", 64}, {"num_attention_heads", 4}}},
                {"data", {{"train", {{{"name", "x"}, {"files", {"x.jsonl"}}}}}}}};
-  const auto recipe = config::read_config<DomainConfig>(json);
+  const auto recipe = config::read_config<run::Config>(json);
   const tune::SpaceOptions space{
       {"/architecture/num_attention_heads",
        {.type = tune::ParameterType::kCategorical, .choices = {3, 4}}}};

@@ -5,7 +5,7 @@
 #include "hone/core/error.h"
 #include "hone/core/random.h"
 #include "hone/text/detail/regex.h"
-#include "hone/text/detail/unicode.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
 namespace {
@@ -17,9 +17,9 @@ std::string random_text(Random& random) {
   const uint64_t length = random.below(24);
   for (uint64_t i = 0; i < length; ++i) {
     char32_t c = kOften[random.below(kOften.size())];
-    if (random.below(8) == 0) c = static_cast<char32_t>(random.below(kCodePoints));
+    if (random.below(8) == 0) c = static_cast<char32_t>(random.below(unicode::kCodePoints));
     if (c >= 0xD800 && c < 0xE000) c = ' ';
-    append_utf8(text, c);
+    unicode::append_utf8(text, c);
   }
   return text;
 }

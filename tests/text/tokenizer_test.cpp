@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "hone/text/detail/pre_tokenizer.h"
-#include "hone/text/detail/unicode.h"
+#include "hone/unicode/unicode.h"
 #include "text/tokenizer_fixture.h"
 
 namespace hone::text {

@@ -1,4 +1,4 @@
-#include "hone/train/batch_growth.h"
+#include "hone/train/controllers/batch_growth.h"
 
 #include <cmath>
 

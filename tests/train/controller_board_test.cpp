@@ -1,4 +1,4 @@
-#include "hone/train/controller_board.h"
+#include "hone/train/controllers/controller_board.h"
 
 #include <cmath>
 #include <filesystem>
@@ -6,7 +6,7 @@
 
 #include "hone/core/error.h"
 #include "hone/io/run_folder.h"
-#include "hone/train/decisions.h"
+#include "hone/train/controllers/decisions.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"
 
@@ -22,7 +22,7 @@ class Adder : public Controller {
       : name_(std::move(name)), knob_(std::move(knob)), owned_(std::move(owned)) {}
   std::string name() const override { return name_; }
   std::vector<std::string> owns() const override { return owned_; }
-  void after_step(int64_t step, const Signals& signals, Adjuster& adjuster) override {
+  void after_step(int64_t step, const Signals& signals, KnobSetter& adjuster) override {
     ++calls_;
     adjuster.set(knob_, adjuster.get(knob_).get<double>() + 1, "one more", {"loss", "unmeasured"});
   }

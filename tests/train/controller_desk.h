@@ -6,12 +6,12 @@
 #include <vector>
 
 #include "hone/core/error.h"
-#include "hone/train/controller.h"
+#include "hone/train/controllers/controller.h"
 
 namespace hone::train {
 
 /// Carries decisions out on a table of knobs, as ControllerBoard does, and remembers them.
-struct Desk : Adjuster {
+struct Desk : KnobSetter {
   struct Line {
     int64_t step;
     std::string knob;

@@ -8,7 +8,7 @@
 
 #include "controller_desk.h"
 #include "hone/core/error.h"
-#include "hone/train/controller.h"
+#include "hone/train/controllers/controller.h"
 #include "support/catch.h"
 
 namespace hone::train {

@@ -1,4 +1,4 @@
-#include "hone/train/domain_weights.h"
+#include "hone/train/controllers/domain_weights.h"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "hone/train/early_stopping.h"
+#include "hone/train/controllers/early_stopping.h"
 
 #include <cmath>
 

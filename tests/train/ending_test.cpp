@@ -5,10 +5,10 @@
 #include <fstream>
 
 #include "hone/core/file.h"
-#include "hone/train/early_stopping.h"
+#include "hone/train/controllers/early_stopping.h"
 #include "hone/train/resume.h"
-#include "hone/train/stop_signal.h"
-#include "hone/train/trainer.h"
+#include "hone/machine/stop_signal.h"
+#include "hone/train/loop.h"
 #include "support/catch.h"
 #include "toy.h"
 
@@ -206,7 +206,7 @@ TEST_CASE("A run that ends with parameters that are not finite has diverged, and
     return batch;
   };
   io::RunFolder folder = io::RunFolder::create(path, false);
-  kernels::FusedAdamW optimizer({{"weight", toy.weight}}, {.weight_decay = 0.1});
+  optim::FusedAdamW optimizer({{"weight", toy.weight}}, {.weight_decay = 0.1});
   std::vector<Evaluation> evaluations;
   // Clipping would see the hole only if the gradient had it: rows not read have none.
   const Outcome outcome = run({.steps = 6, .lr = 0.1, .save_every = 4}, optimizer, task, folder,
@@ -264,7 +264,7 @@ TEST_CASE("A signal that came before a phase begins it and saves it") {
   const TrainOptions options{.steps = 4, .lr = 0.1};
   Toy toy;
   {
-    const StopSignal stop;
+    const machine::StopSignal stop;
     ::raise(SIGTERM);
     io::RunFolder folder = io::RunFolder::create(path, false);
     auto optimizer = toy.optimizer();
@@ -276,7 +276,7 @@ TEST_CASE("A signal that came before a phase begins it and saves it") {
     CHECK(toy.drawn == 0);
     CHECK(steps(folder) == std::vector<int64_t>{10});
   }
-  CHECK(StopSignal::received() == 0);
+  CHECK(machine::StopSignal::received() == 0);
   io::RunFolder folder = io::RunFolder::create(path, true);
   auto optimizer = toy.optimizer();
   std::vector<Evaluation> evaluations;
@@ -354,7 +354,7 @@ TEST_CASE("Controllers see the first evaluation, whoever made it") {
     std::vector<int64_t>* seen;
     explicit Recorder(std::vector<int64_t>* list) : seen(list) {}
     std::string name() const override { return "recorder"; }
-    void after_evaluation(int64_t step, const Signals& signals, Adjuster&) override {
+    void after_evaluation(int64_t step, const Signals& signals, KnobSetter&) override {
       CHECK(signals.find("validation_loss"));
       seen->push_back(step);
     }

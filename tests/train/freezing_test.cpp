@@ -1,4 +1,4 @@
-#include "hone/train/freezing.h"
+#include "hone/train/controllers/freezing.h"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "hone/train/noise_scale.h"
+#include "hone/train/controllers/noise_scale.h"
 
 #include <cmath>
 #include <random>

@@ -1,4 +1,4 @@
-#include "hone/train/plateau.h"
+#include "hone/train/controllers/plateau.h"
 
 #include <cmath>
 

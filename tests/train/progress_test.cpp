@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "hone/train/trainer.h"
+#include "hone/train/loop.h"
 #include "support/catch.h"
 
 using namespace hone::train;

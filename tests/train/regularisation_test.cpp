@@ -1,4 +1,4 @@
-#include "hone/train/regularisation.h"
+#include "hone/train/controllers/regularisation.h"
 
 #include "controller_fixture.h"
 

@@ -1,10 +1,10 @@
-#include "hone/train/rules.h"
+#include "hone/train/controllers/rules.h"
 
 #include "controller_fixture.h"
 #include "hone/config/reader.h"
 #include "hone/config/schema.h"
 #include "hone/config/writer.h"
-#include "hone/train/regularisation.h"
+#include "hone/train/controllers/regularisation.h"
 
 using namespace hone;
 using namespace hone::train;

@@ -1,4 +1,4 @@
-#include "hone/train/smoothing.h"
+#include "hone/train/controllers/smoothing.h"
 
 #include <cmath>
 #include <limits>

@@ -19,7 +19,7 @@ constexpr int64_t kNumbers = 1 << 16;
 
 TEST_CASE("A snapshot taken anew is written into the memory of the old one") {
   const at::Tensor weight = at::ones({kNumbers}).requires_grad_();
-  kernels::FusedAdamW optimizer({{"weight", weight}}, {});
+  optim::FusedAdamW optimizer({{"weight", weight}}, {});
   Snapshots snapshots(optimizer);
   snapshots.take("spike-0", 1);
   {
@@ -45,7 +45,7 @@ TEST_CASE("A snapshot of parameters that were cut is freed before the new one is
   const auto counter = std::make_shared<test::AllocationCounter>();
   const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, counter);
   const at::Tensor weight = at::ones({kNumbers}).requires_grad_();
-  kernels::FusedAdamW optimizer({{"weight", weight}}, {});
+  optim::FusedAdamW optimizer({{"weight", weight}}, {});
   Snapshots snapshots(optimizer);
   snapshots.take("best", 1);
   const at::Tensor half = at::ones({kNumbers / 2}).requires_grad_();

@@ -1,4 +1,4 @@
-#include "hone/train/spike.h"
+#include "hone/train/controllers/spike.h"
 
 #include <cmath>
 #include <limits>

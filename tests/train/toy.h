@@ -15,7 +15,7 @@
 #include "hone/io/run_folder.h"
 #include "hone/io/safetensors.h"
 #include "hone/io/tensors.h"
-#include "hone/train/trainer.h"
+#include "hone/train/loop.h"
 #include "support/catch.h"
 
 namespace hone::train {
@@ -28,7 +28,7 @@ struct Toy {
   int64_t poison_to = std::numeric_limits<int64_t>::max();
   std::function<void()> on_batch = [] {};
 
-  kernels::FusedAdamW optimizer() { return {{{"weight", weight}}, {.weight_decay = 0.1}}; }
+  optim::FusedAdamW optimizer() { return {{{"weight", weight}}, {.weight_decay = 0.1}}; }
 
   Task task() {
     Task task;

@@ -8,7 +8,7 @@
 #include "hone/config/reader.h"
 #include "hone/core/json.h"
 #include "hone/train/options.h"
-#include "hone/train/plateau.h"
+#include "hone/train/controllers/plateau.h"
 
 using namespace hone;
 using namespace hone::train;

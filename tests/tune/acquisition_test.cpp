@@ -1,4 +1,4 @@
-#include "hone/tune/detail/acquisition.h"
+#include "hone/tune/samplers/detail/acquisition.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>

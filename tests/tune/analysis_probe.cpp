@@ -1,6 +1,6 @@
 // Computes what tests/interop/tune_pareto.py and tune_importance.py compare with Optuna.
-#include "hone/tune/export.h"
-#include "hone/tune/hypervolume.h"
+#include "hone/tune/report/export.h"
+#include "hone/tune/samplers/hypervolume.h"
 #include "hone/tune/importance.h"
 #include "probe.h"
 

@@ -1,4 +1,4 @@
-#include "hone/tune/cma_es_sampler.h"
+#include "hone/tune/samplers/cma_es_sampler.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>

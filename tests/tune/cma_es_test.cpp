@@ -1,4 +1,4 @@
-#include "hone/tune/detail/cma_es.h"
+#include "hone/tune/samplers/detail/cma_es.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>

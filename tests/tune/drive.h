@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "hone/core/random.h"
-#include "hone/tune/sampler.h"
+#include "hone/tune/samplers/sampler.h"
 
 namespace hone::tune {
 

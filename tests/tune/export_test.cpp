@@ -1,7 +1,7 @@
-#include "hone/tune/export.h"
+#include "hone/tune/report/export.h"
 
-#include "hone/tune/detail/format.h"
-#include "hone/tune/live_table.h"
+#include "hone/tune/report/detail/format.h"
+#include "hone/tune/report/live_table.h"
 #include "hone/tune/pareto.h"
 #include "probe.h"
 #include "sample_study.h"

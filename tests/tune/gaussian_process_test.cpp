@@ -1,4 +1,4 @@
-#include "hone/tune/detail/gaussian_process.h"
+#include "hone/tune/samplers/detail/gaussian_process.h"
 
 #include "hone/core/error.h"
 #include "tune/models.h"

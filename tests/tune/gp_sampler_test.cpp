@@ -1,10 +1,10 @@
-#include "hone/tune/gp_sampler.h"
+#include "hone/tune/samplers/gp_sampler.h"
 
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <set>
 
-#include "hone/tune/hypervolume.h"
+#include "hone/tune/samplers/hypervolume.h"
 #include "tune/drive.h"
 
 namespace hone::tune {

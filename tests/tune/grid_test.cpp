@@ -1,7 +1,7 @@
 #include <set>
 
 #include "hone/core/error.h"
-#include "hone/tune/grid_sampler.h"
+#include "hone/tune/samplers/grid_sampler.h"
 #include "support/catch.h"
 
 using namespace hone;

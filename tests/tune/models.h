@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "hone/core/random.h"
-#include "hone/tune/detail/acquisition.h"
+#include "hone/tune/samplers/detail/acquisition.h"
 
 namespace hone::tune::detail {
 

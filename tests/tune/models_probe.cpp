@@ -1,6 +1,6 @@
 // Computes what tests/interop/tune_models.py compares with cmaes and Optuna.
-#include "hone/tune/detail/acquisition.h"
-#include "hone/tune/detail/cma_es.h"
+#include "hone/tune/samplers/detail/acquisition.h"
+#include "hone/tune/samplers/detail/cma_es.h"
 #include "probe.h"
 
 using namespace hone;

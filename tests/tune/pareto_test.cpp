@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "hone/core/error.h"
-#include "hone/tune/hypervolume.h"
+#include "hone/tune/samplers/hypervolume.h"
 #include "support/catch.h"
 
 using namespace hone;

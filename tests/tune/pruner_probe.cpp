@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "hone/config/reader.h"
-#include "hone/tune/pruners.h"
+#include "hone/tune/pruners/pruners.h"
 #include "probe.h"
 
 using namespace hone;

@@ -1,4 +1,4 @@
-#include "hone/tune/pruners.h"
+#include "hone/tune/pruners/pruners.h"
 
 #include <cmath>
 

@@ -1,6 +1,6 @@
 #include <set>
 
-#include "hone/tune/quasi_random_sampler.h"
+#include "hone/tune/samplers/quasi_random_sampler.h"
 #include "support/catch.h"
 
 using namespace hone::tune;

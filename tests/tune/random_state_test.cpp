@@ -1,4 +1,4 @@
-#include "hone/tune/detail/random_state.h"
+#include "hone/tune/samplers/detail/random_state.h"
 
 #include <numeric>
 

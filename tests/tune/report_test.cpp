@@ -1,9 +1,9 @@
-#include "hone/tune/report.h"
+#include "hone/tune/report/report.h"
 
 #include <string>
 #include <vector>
 
-#include "hone/tune/detail/report_parts.h"
+#include "hone/tune/report/detail/report_parts.h"
 #include "sample_study.h"
 #include "support/catch.h"
 

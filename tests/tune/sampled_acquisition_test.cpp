@@ -1,7 +1,7 @@
-#include "hone/tune/detail/sampled_acquisition.h"
+#include "hone/tune/samplers/detail/sampled_acquisition.h"
 
-#include "hone/tune/detail/hypervolume_improvement.h"
-#include "hone/tune/hypervolume.h"
+#include "hone/tune/samplers/detail/hypervolume_improvement.h"
+#include "hone/tune/samplers/hypervolume.h"
 #include "tune/models.h"
 
 namespace hone::tune::detail {

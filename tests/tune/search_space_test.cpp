@@ -1,5 +1,5 @@
-#include "hone/tune/detail/search_space_group.h"
-#include "hone/tune/detail/transform.h"
+#include "hone/tune/samplers/detail/search_space_group.h"
+#include "hone/tune/samplers/detail/transform.h"
 #include "support/catch.h"
 
 using namespace hone::tune;

@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "hone/core/error.h"
-#include "hone/tune/percentile_pruner.h"
-#include "hone/tune/random_sampler.h"
+#include "hone/tune/pruners/percentile_pruner.h"
+#include "hone/tune/samplers/random_sampler.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"
 

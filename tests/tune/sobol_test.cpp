@@ -1,10 +1,10 @@
-#include "hone/tune/detail/sobol.h"
+#include "hone/tune/samplers/detail/sobol.h"
 
 #include <cmath>
 
 #include "hone/core/error.h"
-#include "hone/tune/detail/pcg64.h"
-#include "hone/tune/detail/random_state.h"
+#include "hone/tune/samplers/detail/pcg64.h"
+#include "hone/tune/samplers/detail/random_state.h"
 #include "support/catch.h"
 
 using namespace hone::tune::detail;

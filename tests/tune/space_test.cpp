@@ -1,7 +1,7 @@
 #include "hone/tune/space.h"
 
 #include "hone/core/error.h"
-#include "hone/tune/random_sampler.h"
+#include "hone/tune/samplers/random_sampler.h"
 #include "support/catch.h"
 
 using namespace hone;

@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "hone/tune/storage.h"
+#include "hone/tune/storage/storage.h"
 #include "support/temporary_folder.h"
 
 namespace hone::tune {

@@ -6,7 +6,7 @@
 
 #include "hone/core/json.h"
 #include "hone/core/log.h"
-#include "hone/tune/storage.h"
+#include "hone/tune/storage/storage.h"
 
 namespace hone::tune {
 namespace {

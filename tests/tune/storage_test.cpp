@@ -1,4 +1,4 @@
-#include "hone/tune/storage.h"
+#include "hone/tune/storage/storage.h"
 
 #include <cmath>
 #include <limits>

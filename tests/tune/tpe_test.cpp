@@ -3,9 +3,9 @@
 #include <set>
 
 #include "hone/core/error.h"
-#include "hone/tune/detail/parzen_estimator.h"
-#include "hone/tune/detail/trial_table.h"
-#include "hone/tune/tpe_sampler.h"
+#include "hone/tune/samplers/detail/parzen_estimator.h"
+#include "hone/tune/storage/detail/trial_table.h"
+#include "hone/tune/samplers/tpe_sampler.h"
 #include "support/catch.h"
 
 using namespace hone;

@@ -1,4 +1,4 @@
-#include "hone/tune/detail/truncated_normal.h"
+#include "hone/tune/samplers/detail/truncated_normal.h"
 
 #include <limits>
 

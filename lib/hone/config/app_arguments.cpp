@@ -10,6 +10,7 @@
 #define CXXOPTS_VECTOR_DELIMITER '\0'
 #include <cxxopts.hpp>
 
+#include "hone/core/log.h"
 #include "hone/core/utf8.h"
 #include "hone/core/version.h"
 
@@ -150,6 +151,9 @@ namespace detail {
 
 int guarded(const AppInfo& info, std::ostream& err, const bool& reading,
             const std::function<int()>& body) {
+  set_log_sink([&err](LogLevel level, std::string_view message) {
+    err << (level == LogLevel::kWarning ? "warning: " : "") << message << std::endl;
+  });
   try {
     return body();
   } catch (const UsageError& error) {

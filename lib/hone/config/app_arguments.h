@@ -24,6 +24,7 @@ inline constexpr int kDone = 0, kFailure = 1, kUsage = 2, kDiverged = 3;
 struct AppInfo {
   std::string name;     ///< "hone-domain"
   std::string summary;  ///< one sentence
+  std::string writes = "run";  ///< what --out, which the app needs to run, is the folder of
   bool resume = true;
   bool plan = true;
   bool dump_data = false;
@@ -72,7 +73,7 @@ struct AppCallbacks {
 
 namespace detail {
 
-/// Runs `body` and turns what it throws into a line on `err` and an exit code: ConfigError and
+/// Sends the log to `err`, runs `body` and turns what it throws into a line on `err` and an exit code: ConfigError and
 /// UsageError 2, anything else 1. `reading`: an IoError is a bad --config file then, so 2.
 int guarded(const AppInfo& info, std::ostream& err, const bool& reading,
             const std::function<int()>& body);
@@ -90,7 +91,7 @@ std::string config_file(const AppArguments& arguments);
 /// one of the callbacks; exceptions become messages on `err` and exit codes.
 ///
 ///   int main(int argc, char** argv) {
-///     return run_app<DomainConfig>(argc, argv, {"hone-domain", "Tunes a base on domains."},
+///     return run_app<run::Config>(argc, argv, {"hone-domain", "Tunes a base on domains."},
 ///                                  {.run = run, .plan = plan});
 ///   }
 template <detail::Visited T>
@@ -110,6 +111,9 @@ int run_app(int argc, const char* const* argv, const AppInfo& info,
     reading = false;
     if (arguments.plan) return callbacks.plan(options, arguments);
     if (arguments.dump_data) return callbacks.dump_data(options, arguments);
+    if (arguments.out.empty()) {
+      throw UsageError("--out is needed: the folder that the " + info.writes + " writes");
+    }
     return callbacks.run(options, arguments);
   });
 }

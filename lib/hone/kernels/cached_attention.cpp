@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "hone/kernels/detail/dot.h"
-#include "hone/kernels/detail/rows.h"
-#include "hone/kernels/parallel.h"
+#include "hone/kernels/rows.h"
+#include "hone/machine/parallel.h"
 #include "hone/kernels/varlen_attention.h"
 
 // Legend: D documents, T new positions, R rows and S positions of the cache, L positions attended
@@ -17,10 +17,10 @@ namespace {
 
 template <class T>
 void softmax_row(T* x, int64_t count) {
-  const T largest = detail::reduce_row<T>(
+  const T largest = reduce_row<T>(
       count, x[0], [&](int64_t i) { return x[i]; }, [](T a, T b) { return a > b ? a : b; });
-  for (int64_t i = 0; i < count; ++i) x[i] = detail::exponential(x[i] - largest);
-  const T factor = 1 / detail::sum_row<T>(count, [&](int64_t i) { return x[i]; });
+  for (int64_t i = 0; i < count; ++i) x[i] = exponential(x[i] - largest);
+  const T factor = 1 / sum_row<T>(count, [&](int64_t i) { return x[i]; });
   for (int64_t i = 0; i < count; ++i) x[i] *= factor;
 }
 
@@ -50,10 +50,10 @@ void attend_rows(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& 
                  const CachePlaces& places, double scale, at::Tensor& out) {
   const int64_t documents = q.size(0), width = q.size(2), heads = keys.size(2);
   const int64_t group = q.size(1) / heads, stride = heads * width, row = keys.size(1) * stride;
-  const T *q_data = detail::read<T>(q), *key_data = detail::read<T>(keys),
-          *value_data = detail::read<T>(values);
+  const T *q_data = read<T>(q), *key_data = read<T>(keys),
+          *value_data = read<T>(values);
   T* out_data = out.mutable_data_ptr<T>();
-  parallel_for(documents * heads, 1, [&](int64_t begin, int64_t end) {
+  machine::parallel_for(documents * heads, 1, [&](int64_t begin, int64_t end) {
     std::vector<T> scores;
     for (int64_t task = begin; task < end; ++task) {
       const int64_t d = task / heads, length = places.past[d] + 1;
@@ -87,7 +87,7 @@ at::Tensor attend_grid(const at::Tensor& q, const at::Tensor& keys, const at::Te
 
 /// Several new positions behind a past, document by document.
 at::Tensor attend_documents(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                            const Segments& segments, const CachePlaces& places, double scale) {
+                            const Sequences& segments, const CachePlaces& places, double scale) {
   std::vector<at::Tensor> outputs;
   for (int64_t d = 0; d < segments.documents(); ++d) {
     const at::Tensor own = q.slice(0, segments.offsets[d], segments.offsets[d + 1]);
@@ -110,7 +110,7 @@ at::Tensor attend_documents(const at::Tensor& q, const at::Tensor& keys, const a
 }  // namespace
 
 at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                            const Segments& segments, const CachePlaces& places, at::Tensor keys,
+                            const Sequences& segments, const CachePlaces& places, at::Tensor keys,
                             at::Tensor values, double scale) {
   const auto documents = static_cast<int64_t>(places.past.size());
   TORCH_CHECK_VALUE(
@@ -144,7 +144,7 @@ at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::
     return attend_documents(q, keys, values, segments, places, scale);
   }
   const at::Tensor packed = q.contiguous();
-  if (!detail::has_fused_path(q)) return attend_grid(packed, keys, values, places, scale);
+  if (!has_fused_path(q)) return attend_grid(packed, keys, values, places, scale);
   at::Tensor out = at::empty_like(packed);
   AT_DISPATCH_FLOATING_TYPES(q.scalar_type(), "cached_attention", [&] {
     attend_rows<scalar_t>(packed, keys, values, places, scale, out);

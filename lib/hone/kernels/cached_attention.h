@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "hone/kernels/segments.h"
+#include "hone/kernels/sequences.h"
 
 namespace hone::kernels {
 
@@ -29,7 +29,7 @@ struct CachePlaces {
 /// Gradient: none; call it without a graph.
 /// Throws: c10::ValueError naming the argument and its shape.
 at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                            const Segments& segments, const CachePlaces& places, at::Tensor keys,
+                            const Sequences& segments, const CachePlaces& places, at::Tensor keys,
                             at::Tensor values, double scale);
 
 }  // namespace hone::kernels

@@ -7,14 +7,13 @@
 #include <algorithm>
 #include <vector>
 
-#include "hone/kernels/detail/rows.h"
-#include "hone/kernels/parallel.h"
+#include "hone/kernels/rows.h"
+#include "hone/machine/parallel.h"
 
 // Legend of suffixes: n positions of a chunk, d model width, v vocabulary.
 namespace hone::kernels {
 namespace {
 
-using detail::wide_type;
 
 void check(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
            const at::Tensor& token_weights) {
@@ -97,15 +96,15 @@ void cross_entropy_rows(at::Tensor& logits_nv, const at::Tensor& targets_n, cons
                         const T* factors) {
   const int64_t rows = logits_nv.size(0), width = logits_nv.size(1);
   T *logits_data = logits_nv.mutable_data_ptr<T>(), *nll = nll_n.mutable_data_ptr<T>();
-  const auto* targets = detail::read<int64_t>(targets_n);
-  parallel_for(rows, 1, [&](int64_t begin, int64_t end) {
+  const auto* targets = read<int64_t>(targets_n);
+  machine::parallel_for(rows, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       T* x = logits_data + row * width;
-      const T largest = detail::reduce_row<T>(
+      const T largest = reduce_row<T>(
           width, x[0], [&](int64_t i) { return x[i]; }, [](T a, T b) { return a > b ? a : b; });
       const T target = x[targets[row]];
-      for (int64_t i = 0; i < width; ++i) x[i] = detail::exponential(x[i] - largest);
-      const T sum = detail::sum_row<T>(width, [&](int64_t i) { return x[i]; });
+      for (int64_t i = 0; i < width; ++i) x[i] = exponential(x[i] - largest);
+      const T sum = sum_row<T>(width, [&](int64_t i) { return x[i]; });
       nll[row] = std::log(sum) - (target - largest);
       if (!factors) continue;
       const T factor = factors[row], scale = factor / sum;
@@ -146,13 +145,13 @@ at::Tensor cross_entropy_composite(at::Tensor& logits_nv, const at::Tensor& targ
 
 /// nll [n] of a chunk, wide; with `factors_n` the logits become their gradient.
 at::Tensor cross_entropy(Chunk& chunk, const at::Tensor& factors_n) {
-  if (!detail::has_fused_path(chunk.logits_nv)) {
+  if (!has_fused_path(chunk.logits_nv)) {
     return cross_entropy_composite(chunk.logits_nv, chunk.targets_n, factors_n);
   }
   at::Tensor nll = at::empty({chunk.targets_n.size(0)}, chunk.logits_nv.options());
   AT_DISPATCH_FLOATING_TYPES(nll.scalar_type(), "linear_cross_entropy", [&] {
     cross_entropy_rows<scalar_t>(chunk.logits_nv, chunk.targets_n.contiguous(), nll,
-                                 factors_n.defined() ? detail::read<scalar_t>(factors_n) : nullptr);
+                                 factors_n.defined() ? read<scalar_t>(factors_n) : nullptr);
   });
   return nll;
 }

@@ -3,8 +3,8 @@
 #include <torch/types.h>
 
 #include "hone/kernels/detail/dot.h"
-#include "hone/kernels/detail/rows.h"
-#include "hone/kernels/parallel.h"
+#include "hone/kernels/rows.h"
+#include "hone/machine/parallel.h"
 
 namespace hone::kernels {
 namespace {
@@ -15,9 +15,9 @@ constexpr int64_t kLeastBytes = int64_t{1} << 20;
 template <class T>
 void one_row(const at::Tensor& x, const at::Tensor& weight, at::Tensor& out) {
   const int64_t width = x.size(1);
-  const T *x_data = detail::read<T>(x), *w_data = detail::read<T>(weight);
+  const T *x_data = read<T>(x), *w_data = read<T>(weight);
   T* out_data = out.mutable_data_ptr<T>();
-  parallel_for(weight.size(0), detail::row_grain(width), [&](int64_t begin, int64_t end) {
+  machine::parallel_for(weight.size(0), row_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o) {
       out_data[o] = detail::dot(x_data, w_data + o * width, width);
     }
@@ -28,7 +28,7 @@ void one_row(const at::Tensor& x, const at::Tensor& weight, at::Tensor& out) {
 
 at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const bool one = !at::GradMode::is_enabled() && x.dim() == 2 && x.size(0) == 1 &&
-                   detail::has_fused_path(x) && weight.dim() == 2 && weight.size(1) == x.size(1) &&
+                   has_fused_path(x) && weight.dim() == 2 && weight.size(1) == x.size(1) &&
                    weight.scalar_type() == x.scalar_type() && weight.is_contiguous() &&
                    static_cast<int64_t>(weight.nbytes()) > kLeastBytes;
   if (!one) return at::linear(x, weight, bias);

@@ -2,24 +2,22 @@
 #include <torch/autograd.h>
 #include <torch/types.h>
 
-#include "hone/kernels/detail/rows.h"
+#include "hone/kernels/rows.h"
 #include "hone/kernels/normalisation.h"
-#include "hone/kernels/parallel.h"
+#include "hone/machine/parallel.h"
 
 // Legend of suffixes: r rows, d the normalised width.
 namespace hone::kernels {
 namespace {
 
-using detail::row_grain;
-using detail::sum_row;
 
 template <class T>
 void forward_rows(const at::Tensor& x_rd, const at::Tensor& weight_d, double eps, at::Tensor& y_rd,
                   at::Tensor& scale_r) {
   const int64_t rows = scale_r.numel(), width = weight_d.size(0);
-  const T *x_data = detail::read<T>(x_rd), *weight = detail::read<T>(weight_d);
+  const T *x_data = read<T>(x_rd), *weight = read<T>(weight_d);
   T *y_data = y_rd.mutable_data_ptr<T>(), *scales = scale_r.mutable_data_ptr<T>();
-  parallel_for(rows, row_grain(width), [&](int64_t begin, int64_t end) {
+  machine::parallel_for(rows, row_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const T* x = x_data + row * width;
       T* __restrict y = y_data + row * width;
@@ -36,8 +34,8 @@ template <class T>
 void backward_rows(const at::Tensor& grad_rd, const at::Tensor& x_rd, const at::Tensor& weight_d,
                    const at::Tensor& scale_r, at::Tensor& grad_x_rd, at::Tensor& grad_weight_d) {
   const int64_t rows = scale_r.numel(), width = weight_d.size(0), parts = at::get_num_threads();
-  const T *grad_data = detail::read<T>(grad_rd), *x_data = detail::read<T>(x_rd);
-  const T *weight = detail::read<T>(weight_d), *scales = detail::read<T>(scale_r);
+  const T *grad_data = read<T>(grad_rd), *x_data = read<T>(x_rd);
+  const T *weight = read<T>(weight_d), *scales = read<T>(scale_r);
   T* out_data = grad_x_rd.mutable_data_ptr<T>();
   at::Tensor sums = at::zeros({parts, width}, weight_d.options().dtype(at::kDouble));
   double* sums_data = sums.mutable_data_ptr<double>();
@@ -53,7 +51,7 @@ void backward_rows(const at::Tensor& grad_rd, const at::Tensor& x_rd, const at::
       for (int64_t i = 0; i < width; ++i) sum[i] += g[i] * x[i] * scale;
     }
   };
-  parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
+  machine::parallel_for(parts, 1, [&](int64_t begin, int64_t end) {
     for (int64_t part = begin; part < end; ++part) backward_part(part);
   });
   grad_weight_d = sums.sum(0).to(weight_d.scalar_type());
@@ -90,10 +88,10 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   TORCH_CHECK_VALUE(weight.dim() == 1 && x.dim() >= 1 && weight.size(0) == x.size(-1),
                     "rms_norm: weight must be [D] for x [..., D] = ", x.sizes(), ", got ",
                     weight.sizes());
-  if (detail::has_fused_path(x) && weight.scalar_type() == x.scalar_type()) {
+  if (has_fused_path(x) && weight.scalar_type() == x.scalar_type()) {
     return RmsNorm::apply(x, weight, eps);
   }
-  const at::Tensor wide = x.to(detail::wide_type(x));
+  const at::Tensor wide = x.to(wide_type(x));
   const at::Tensor normed = wide * at::rsqrt(wide.square().mean(-1, true) + eps);
   return weight * normed.to(x.scalar_type());
 }

@@ -1,9 +1,9 @@
 #include <torch/autograd.h>
 #include <torch/types.h>
 
-#include "hone/kernels/detail/rows.h"
+#include "hone/kernels/rows.h"
 #include "hone/kernels/normalisation.h"
-#include "hone/kernels/parallel.h"
+#include "hone/machine/parallel.h"
 
 // Legend of suffixes: t positions, h heads, e head width.
 namespace hone::kernels {
@@ -16,10 +16,10 @@ void rotate(const at::Tensor& x_the, const at::Tensor& cos_te, const at::Tensor&
             at::Tensor& y_the) {
   const int64_t tokens = x_the.size(0), heads = x_the.size(1), width = x_the.size(2);
   const int64_t half = width / 2, stride = x_the.stride(0);
-  const T *x_data = detail::read<T>(x_the), *cos_data = detail::read<T>(cos_te);
-  const T* sin_data = detail::read<T>(sin_te);
+  const T *x_data = read<T>(x_the), *cos_data = read<T>(cos_te);
+  const T* sin_data = read<T>(sin_te);
   T* y_data = y_the.mutable_data_ptr<T>();
-  parallel_for(tokens, detail::row_grain(heads * width), [&](int64_t begin, int64_t end) {
+  machine::parallel_for(tokens, row_grain(heads * width), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const T *c = cos_data + t * width, *s = sin_data + t * width;
       for (int64_t h = 0; h < heads; ++h) {
@@ -73,7 +73,7 @@ at::Tensor apply_rotary(const at::Tensor& x, const at::Tensor& cos, const at::Te
                     "apply_rotary: x [T, H, E] = ", x.sizes(), " needs cos and sin [T, E], got ",
                     cos.sizes(), " and ", sin.sizes());
   TORCH_CHECK_VALUE(x.size(2) % 2 == 0, "apply_rotary: E must be even, got ", x.size(2));
-  if (detail::has_fused_path(x) && cos.scalar_type() == x.scalar_type() &&
+  if (has_fused_path(x) && cos.scalar_type() == x.scalar_type() &&
       sin.scalar_type() == x.scalar_type()) {
     return Rotary::apply(x, cos.contiguous(), sin.contiguous());
   }

@@ -1,9 +1,9 @@
 #include <torch/autograd.h>
 #include <torch/types.h>
 
-#include "hone/kernels/detail/rows.h"
+#include "hone/kernels/rows.h"
 #include "hone/kernels/normalisation.h"
-#include "hone/kernels/parallel.h"
+#include "hone/machine/parallel.h"
 
 // Legend of suffixes: t rows, i the width of the feed-forward layer.
 namespace hone::kernels {
@@ -11,15 +11,15 @@ namespace {
 
 template <class T>
 T sigmoid(T x) {
-  return 1 / (1 + detail::exponential(-x));
+  return 1 / (1 + exponential(-x));
 }
 
 template <class T>
 void forward_rows(const at::Tensor& gate_ti, const at::Tensor& up_ti, at::Tensor& out_ti) {
   const int64_t rows = gate_ti.size(0), width = gate_ti.size(1);
-  const T *gate_data = detail::read<T>(gate_ti), *up_data = detail::read<T>(up_ti);
+  const T *gate_data = read<T>(gate_ti), *up_data = read<T>(up_ti);
   T* out_data = out_ti.mutable_data_ptr<T>();
-  parallel_for(rows, detail::row_grain(width), [&](int64_t begin, int64_t end) {
+  machine::parallel_for(rows, row_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const T *gate = gate_data + row * gate_ti.stride(0), *up = up_data + row * up_ti.stride(0);
       T* __restrict out = out_data + row * width;
@@ -33,11 +33,11 @@ template <class T>
 void backward_rows(const at::Tensor& grad_ti, const at::Tensor& gate_ti, const at::Tensor& up_ti,
                    at::Tensor& grad_gate_ti, at::Tensor& grad_up_ti) {
   const int64_t rows = gate_ti.size(0), width = gate_ti.size(1);
-  const T *grad_data = detail::read<T>(grad_ti), *gate_data = detail::read<T>(gate_ti);
-  const T* up_data = detail::read<T>(up_ti);
+  const T *grad_data = read<T>(grad_ti), *gate_data = read<T>(gate_ti);
+  const T* up_data = read<T>(up_ti);
   T *grad_gate_data = grad_gate_ti.mutable_data_ptr<T>(),
     *grad_up_data = grad_up_ti.mutable_data_ptr<T>();
-  parallel_for(rows, detail::row_grain(width), [&](int64_t begin, int64_t end) {
+  machine::parallel_for(rows, row_grain(width), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const T *gate = gate_data + row * gate_ti.stride(0), *up = up_data + row * up_ti.stride(0);
       const T* g = grad_data + row * width;
@@ -90,7 +90,7 @@ at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up) {
   TORCH_CHECK_VALUE(gate.sizes() == up.sizes() && gate.dim() >= 1,
                     "swiglu: gate and up must have one shape, got ", gate.sizes(), " and ",
                     up.sizes());
-  if (detail::has_fused_path(gate) && up.scalar_type() == gate.scalar_type() && gate.numel() > 0) {
+  if (has_fused_path(gate) && up.scalar_type() == gate.scalar_type() && gate.numel() > 0) {
     return SwiGlu::apply(gate, up);
   }
   return at::silu(gate) * up;

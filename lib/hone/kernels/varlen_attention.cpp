@@ -17,7 +17,7 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 }  // namespace
 
 at::Tensor varlen_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                            const Segments& segments, double scale, double dropout_p) {
+                            const Sequences& segments, double scale, double dropout_p) {
   const int64_t tokens = segments.tokens();
   TORCH_CHECK_VALUE(q.dim() == 3 && q.size(0) == tokens,
                     "varlen_attention: q must be [T, H, E] with T = ", tokens, ", got ", q.sizes());

@@ -2,7 +2,7 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
-#include "hone/kernels/segments.h"
+#include "hone/kernels/sequences.h"
 
 namespace hone::kernels {
 
@@ -15,6 +15,6 @@ namespace hone::kernels {
 /// Source: LibTorch's scaled_dot_product_attention. Documents of similar length run as one padded
 /// causal batch, in which padding comes after every real query and so needs no mask.
 at::Tensor varlen_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                            const Segments& segments, double scale, double dropout_p = 0);
+                            const Sequences& segments, double scale, double dropout_p = 0);
 
 }  // namespace hone::kernels

@@ -7,7 +7,7 @@
 
 #include "hone/core/json.h"
 #include "hone/core/names.h"
-#include "hone/model/pruned_layers.h"
+#include "hone/model/pruned/layers.h"
 #include "hone/nn/rotary.h"
 
 namespace hone::model {

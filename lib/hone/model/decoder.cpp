@@ -57,7 +57,7 @@ DecoderInput make_input(std::span<const std::vector<int64_t>> documents, at::Dev
     }
   }
   return {torch::tensor(ids, at::kLong).to(device), torch::tensor(positions, at::kLong).to(device),
-          kernels::Segments::from_offsets(std::move(offsets), device)};
+          kernels::Sequences::from_offsets(std::move(offsets), device)};
 }
 
 DecoderImpl::DecoderImpl(const DecoderConfig& config, const at::TensorOptions& tensor_options)

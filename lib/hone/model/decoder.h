@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "hone/kernels/segments.h"
+#include "hone/kernels/sequences.h"
 #include "hone/model/config.h"
 #include "hone/model/kv_cache.h"
 #include "hone/nn/decoder_block.h"
@@ -26,7 +26,7 @@ namespace hone::model {
 struct DecoderInput {
   at::Tensor ids;        ///< [T] int64, in [0, vocab_size)
   at::Tensor positions;  ///< [T] int64, counted from 0 in each document, with its kept past
-  kernels::Segments segments;
+  kernels::Sequences segments;
 };
 
 /// Documents, none of them empty, laid end to end on `device`. Document d's positions begin at
@@ -43,7 +43,7 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 ///   of the largest in float32 (tests/parity).
 class DecoderImpl : public torch::nn::Module {
  public:
-  /// Weights are uninitialised memory; see make_decoder and load_decoder in model/load.h.
+  /// Weights are uninitialised memory; see make_decoder and load_decoder in model/checkpoint.h.
   DecoderImpl(const DecoderConfig& config, const at::TensorOptions& tensor_options);
 
   /// Final hidden states [T, D], after the last norm.
@@ -67,7 +67,7 @@ class DecoderImpl : public torch::nn::Module {
   /// on the CPU in float32 so that every device begins equal.
   void initialise(uint64_t seed);
 
-  /// Tells the decoder that embedding and head have other rows now (model/vocabulary.h).
+  /// Tells the decoder that embedding and head have other rows now (model/resize_vocabulary.h).
   void set_vocab_size(int64_t rows) { config_.vocab_size = rows; }
 
   /// Recomputes every k-th block (the first of each k) in the backward pass; 0 keeps all.
@@ -83,7 +83,7 @@ class DecoderImpl : public torch::nn::Module {
   /// where it is not tied. They share the model's memory.
   NamedTensors hf_tensors() const;
 
-  /// Leaves the blocks at these places; `pruned` says what they are (model/pruning.h).
+  /// Leaves the blocks at these places; `pruned` says what they are (model/pruned/pruning.h).
   void keep_layers(const std::vector<size_t>& places, std::vector<PrunedLayer> pruned);
 
   /// What model/adapter.h made of it: the options of the adapter that it carries, if any.

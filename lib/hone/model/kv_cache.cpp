@@ -101,7 +101,7 @@ void KvCache::truncate(int64_t row, int64_t length) {
   lengths_[row] = length;
 }
 
-std::vector<nn::LayerCache> KvCache::open(int64_t first_row, const kernels::Segments& segments) {
+std::vector<nn::LayerCache> KvCache::open(int64_t first_row, const kernels::Sequences& segments) {
   TORCH_CHECK_VALUE(first_row >= 0 && first_row <= rows(), "KvCache: first_row must be in [0, ",
                     rows(), "], got ", first_row);
   const int64_t documents = segments.documents();
@@ -131,7 +131,7 @@ std::vector<nn::LayerCache> KvCache::open(int64_t first_row, const kernels::Segm
   return layers;
 }
 
-void KvCache::commit(int64_t first_row, const kernels::Segments& segments) {
+void KvCache::commit(int64_t first_row, const kernels::Sequences& segments) {
   const int64_t documents = segments.documents();
   lengths_.resize(std::max(rows(), first_row + documents), 0);
   for (int64_t d = 0; d < documents; ++d) {

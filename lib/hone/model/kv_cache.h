@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "hone/kernels/segments.h"
+#include "hone/kernels/sequences.h"
 #include "hone/model/config.h"
 #include "hone/nn/attention.h"
 
@@ -46,9 +46,9 @@ class KvCache {
   /// For the decoder: makes room for the documents of `segments`, of which number d continues row
   /// first_row + d, or begins it where first_row + d >= rows(); then each layer's view of them.
   /// Throws: c10::ValueError unless 0 <= first_row <= rows().
-  std::vector<nn::LayerCache> open(int64_t first_row, const kernels::Segments& segments);
+  std::vector<nn::LayerCache> open(int64_t first_row, const kernels::Sequences& segments);
   /// For the decoder: the pass has written all layers.
-  void commit(int64_t first_row, const kernels::Segments& segments);
+  void commit(int64_t first_row, const kernels::Sequences& segments);
 
  private:
   void check_row(int64_t row) const;

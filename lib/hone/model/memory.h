@@ -42,7 +42,7 @@ struct MemoryPlan {
 
 /// Predicted from the sizes alone; within 10 % of the allocations counted on the CPU in float32
 /// (tests/model/memory_test.cpp). Half types and other devices are an estimate, with what the loss
-/// and the optimiser hold in float32 there (kernels::wide_rows, kernels::kStepGroup).
+/// and the optimiser hold in float32 there (kernels::wide_rows, optim::kStepGroup).
 /// Throws: hone::Error for a lora that fits no module.
 MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& request);
 

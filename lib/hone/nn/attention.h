@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "hone/kernels/cached_attention.h"
-#include "hone/kernels/segments.h"
+#include "hone/kernels/sequences.h"
 #include "hone/nn/gate.h"
 #include "hone/nn/linear.h"
 #include "hone/nn/norm.h"
@@ -41,7 +41,7 @@ struct LayerCache {
 
 /// What all blocks of one forward pass share, but for the cache, which is a layer's own.
 struct AttentionContext {
-  kernels::Segments segments;
+  kernels::Sequences segments;
   at::Tensor cos, sin;                ///< [T, E], of the activations' dtype
   const LayerCache* cache = nullptr;  ///< null: documents begin in this pass, and none is kept
 };

@@ -68,7 +68,7 @@ at::Tensor DynamicAttentionImpl::forward(const at::Tensor& x, const at::Tensor& 
   }
   at::Tensor cos, sin;
   if (rotary_) {
-    const auto one = kernels::Segments::from_offsets({0, T}, x.device());
+    const auto one = kernels::Sequences::from_offsets({0, T}, x.device());
     std::tie(cos, sin) =
         rotary_->tables(at::arange(T, x.options().dtype(at::kLong)), one, x.scalar_type());
     cos = cos.repeat({B, 1});

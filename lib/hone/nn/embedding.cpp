@@ -22,7 +22,7 @@ at::Tensor EmbeddingImpl::forward(const at::Tensor& ids) {
   return at::where(slots.ge(0).unsqueeze(-1), trained, vectors);
 }
 
-at::Tensor EmbeddingImpl::noisy(const at::Tensor& ids, const kernels::Segments& segments) {
+at::Tensor EmbeddingImpl::noisy(const at::Tensor& ids, const kernels::Sequences& segments) {
   const at::Tensor x_td = forward(ids);
   if (!is_training() || noise_ == 0) return x_td;
   TORCH_CHECK_VALUE(ids.dim() == 1 && ids.size(0) == segments.tokens(),

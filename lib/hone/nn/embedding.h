@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "hone/kernels/segments.h"
+#include "hone/kernels/sequences.h"
 
 namespace hone::nn {
 
@@ -29,7 +29,7 @@ class EmbeddingImpl : public torch::nn::Module {
   ///   (tests/nn). Those take for L the padded length of the batch; here no batch is padded.
   /// Source: Jain et al., "NEFTune: Noisy Embeddings Improve Instruction Finetuning", 2023,
   ///   arXiv 2310.05914, algorithm 1.
-  at::Tensor noisy(const at::Tensor& ids, const kernels::Segments& segments);
+  at::Tensor noisy(const at::Tensor& ids, const kernels::Sequences& segments);
   /// The whole table [V, D]: `weight` itself, or a copy with the trainable rows put in, through
   /// which gradients flow to them.
   at::Tensor table() const;

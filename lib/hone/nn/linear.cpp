@@ -6,15 +6,9 @@
 
 #include "hone/core/error.h"
 #include "hone/kernels/projection.h"
+#include "hone/kernels/rows.h"
 
 namespace hone::nn {
-namespace {
-
-at::ScalarType wide_type(const at::Tensor& x) {
-  return x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-}
-
-}  // namespace
 
 LinearImpl::LinearImpl(const LinearOptions& options, const at::TensorOptions& tensor_options)
     : options(options) {
@@ -46,7 +40,7 @@ at::Tensor LinearImpl::forward(const at::Tensor& x) {
 at::Tensor LinearImpl::row_norms() const {
   const at::NoGradGuard no_grad;
   return at::addmm(weight, lora_B, lora_A, 1, lora_.scale)
-      .norm(2, at::IntArrayRef{1}, false, wide_type(weight))
+      .norm(2, at::IntArrayRef{1}, false, kernels::wide_type(weight))
       .to(weight.scalar_type());
 }
 
@@ -66,7 +60,7 @@ void LinearImpl::add_lora(const LoraSpec& spec, at::Generator generator) {
 at::Tensor LinearImpl::merged_weight() const {
   const at::NoGradGuard no_grad;
   if (!has_lora()) return weight.detach();
-  const at::ScalarType wide = wide_type(weight);
+  const at::ScalarType wide = kernels::wide_type(weight);
   at::Tensor merged = at::addmm(weight.to(wide), lora_B.to(wide), lora_A.to(wide), 1, lora_.scale);
   if (lora_.dora) {
     const at::Tensor norms = merged.norm(2, at::IntArrayRef{1}, true);

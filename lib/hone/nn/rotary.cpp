@@ -97,7 +97,7 @@ at::Tensor Rotary::frequencies(int64_t length) const {
   TORCH_CHECK_VALUE(false, "Rotary: unknown type");
 }
 
-at::Tensor Rotary::angles(const at::Tensor& positions, const kernels::Segments& segments) const {
+at::Tensor Rotary::angles(const at::Tensor& positions, const kernels::Sequences& segments) const {
   const at::Tensor points = positions.to(at::kFloat).unsqueeze(1);
   if (options.type == RopeType::kDynamic && segments.max_length > 0) {
     std::vector<int64_t> ends(segments.offsets.begin() + 1, segments.offsets.end());
@@ -117,7 +117,7 @@ at::Tensor Rotary::angles(const at::Tensor& positions, const kernels::Segments& 
 }
 
 std::pair<at::Tensor, at::Tensor> Rotary::tables(const at::Tensor& positions,
-                                                 const kernels::Segments& segments,
+                                                 const kernels::Sequences& segments,
                                                  at::ScalarType dtype) const {
   const at::NoGradGuard no_grad;
   const at::Tensor half = angles(positions, segments);

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "hone/core/names.h"
-#include "hone/kernels/segments.h"
+#include "hone/kernels/sequences.h"
 
 namespace hone::nn {
 
@@ -42,7 +42,7 @@ class Rotary {
   /// equal. Angles are float32. dynamic: each document is stretched by its own length, so that
   /// packing changes nothing (transformers takes the longest of the batch).
   std::pair<at::Tensor, at::Tensor> tables(const at::Tensor& positions,
-                                           const kernels::Segments& segments,
+                                           const kernels::Sequences& segments,
                                            at::ScalarType dtype) const;
 
   /// Frequencies [head_dim / 2] float32 on the CPU for documents of `length` positions.
@@ -54,7 +54,7 @@ class Rotary {
   const RotaryOptions options;
 
  private:
-  at::Tensor angles(const at::Tensor& positions, const kernels::Segments& segments) const;
+  at::Tensor angles(const at::Tensor& positions, const kernels::Sequences& segments) const;
 
   at::Tensor frequencies_;  // for documents within max_positions
   double attention_scale_ = 1;

@@ -14,12 +14,12 @@
 #include "hone/core/error.h"
 #include "hone/core/file.h"
 #include "hone/core/json.h"
-#include "hone/paths/device.h"
-#include "hone/paths/model_folder.h"
-#include "hone/paths/speaker.h"
-#include "hone/serve/generate.h"
-#include "hone/serve/text_stream.h"
-#include "hone/train/stop_signal.h"
+#include "hone/machine/device.h"
+#include "hone/run/model_folder.h"
+#include "hone/infer/speaker.h"
+#include "hone/infer/generate.h"
+#include "hone/infer/text_stream.h"
+#include "hone/machine/stop_signal.h"
 
 namespace hone::paths {
 namespace {
@@ -32,11 +32,11 @@ class Chat {
   Chat(const ChatOptions& options, const ChatStreams& streams)
       : options_(options),
         streams_(streams),
-        device_(prepare_device(options.device, options.threads,
+        device_(machine::prepare_device(options.device, options.threads,
                                static_cast<uint64_t>(options.seed))),
-        folders_(ModelFolders::find(options.model, options.base)),
-        speaker_(open_tokenizer(folders_), serve::eos_ids(folders_.model)),
-        model_(open_model(folders_, device_.device, device_.weights)) {
+        folders_(run::ModelFolders::find(options.model, options.base)),
+        speaker_(run::open_tokenizer(folders_), infer::eos_ids(folders_.model)),
+        model_(run::open_model(folders_, device_.device, device_.weights)) {
     const int64_t ids = speaker_.text().tokenizer.vocab_size();
     if (ids > model_.decoder->config().vocab_size) {
       throw Error(fmt::format("{}: the tokenizer has ids up to {}, but the embedding only {} rows",
@@ -52,10 +52,10 @@ class Chat {
 
   /// One answer, and nothing kept.
   int answer_prompt() {
-    serve::Kept kept(model_.decoder);
-    const Json messages = one_turn(*options_.prompt, options_.system);
-    serve::TextStream text(speaker_.text().tokenizer);
-    serve::GenerateOptions options{.kept = &kept};
+    infer::Kept kept(model_.decoder);
+    const Json messages = infer::one_turn(*options_.prompt, options_.system);
+    infer::TextStream text(speaker_.text().tokenizer);
+    infer::GenerateOptions options{.kept = &kept};
     options.on_token = [&](size_t, int64_t id) {
       streams_.out << text.add(id) << std::flush;
       return true;
@@ -69,47 +69,47 @@ class Chat {
   int answer_file();
 
  private:
-  std::vector<serve::Generated> run(const std::vector<std::vector<int64_t>>& prompts,
-                                    const serve::GenerateOptions& options, int64_t number) {
-    const serve::SamplingOptions sampling{.max_new_tokens = options_.max_new_tokens,
+  std::vector<infer::Generated> run(const std::vector<std::vector<int64_t>>& prompts,
+                                    const infer::GenerateOptions& options, int64_t number) {
+    const infer::SamplingOptions sampling{.max_new_tokens = options_.max_new_tokens,
                                           .temperature = options_.temperature,
                                           .top_p = options_.top_p,
                                           .stop_ids = speaker_.stop_ids(),
                                           .seed = options_.seed + number};
-    return serve::generate(model_.decoder, speaker_.text().tokenizer, prompts, sampling, options);
+    return infer::generate(model_.decoder, speaker_.text().tokenizer, prompts, sampling, options);
   }
 
   /// Streams the answer to `messages` and appends it. The signal that ended it, or 0.
-  int answer_turn(Json& messages, serve::Kept& kept, int64_t turn);
+  int answer_turn(Json& messages, infer::Kept& kept, int64_t turn);
   std::vector<Json> read_prompts() const;
 
   const ChatOptions& options_;
   const ChatStreams& streams_;
-  const DevicePlan device_;
-  const ModelFolders folders_;
-  Speaker speaker_;
-  OpenModel model_;
+  const machine::DevicePlan device_;
+  const run::ModelFolders folders_;
+  infer::Speaker speaker_;
+  run::OpenModel model_;
 };
 
-int Chat::answer_turn(Json& messages, serve::Kept& kept, int64_t turn) {
+int Chat::answer_turn(Json& messages, infer::Kept& kept, int64_t turn) {
   const std::vector<int64_t> prompt = speaker_.ids(messages);
-  serve::TextStream text(speaker_.text().tokenizer);
+  infer::TextStream text(speaker_.text().tokenizer);
   std::string answer;
   const auto show = [&](const std::string& part) {
     streams_.out << part << std::flush;
     answer += part;
   };
-  const train::StopSignal stop;
-  serve::GenerateOptions options{.kept = &kept};
+  const machine::StopSignal stop;
+  infer::GenerateOptions options{.kept = &kept};
   options.on_token = [&](size_t, int64_t id) {
     show(text.add(id));
-    return train::StopSignal::received() == 0;
+    return machine::StopSignal::received() == 0;
   };
   run({prompt}, options, turn);
   show(text.finish());
   streams_.out << std::endl;
   messages.push_back({{"role", "assistant"}, {"content", answer}});
-  return train::StopSignal::received();
+  return machine::StopSignal::received();
 }
 
 int Chat::converse() {
@@ -117,7 +117,7 @@ int Chat::converse() {
                              ? Json::array({{{"role", "system"}, {"content", *options_.system}}})
                              : Json::array();
   Json messages = beginning;
-  serve::Kept kept(model_.decoder);
+  infer::Kept kept(model_.decoder);
   std::string line;
   for (int64_t turn = 0;;) {
     if (streams_.terminal) streams_.out << "> " << std::flush;
@@ -185,7 +185,7 @@ int Chat::answer_file() {
     prompts.push_back(speaker_.ids(
         row.contains("messages")
             ? row["messages"]
-            : one_turn(row["prompt"].get_ref<const std::string&>(), options_.system)));
+            : infer::one_turn(row["prompt"].get_ref<const std::string&>(), options_.system)));
   }
   std::ofstream file;
   if (options_.out) {
@@ -199,7 +199,7 @@ int Chat::answer_file() {
                               prompts.begin() + static_cast<ptrdiff_t>(end)},
                              {}, static_cast<int64_t>(begin));
     for (size_t i = begin; i < end; ++i) {
-      const serve::Generated& answer = answers[i - begin];
+      const infer::Generated& answer = answers[i - begin];
       Json row = rows[i];
       row["answer"] = answer.text;
       row["finish"] = enum_name(answer.finish);

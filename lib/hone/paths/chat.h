@@ -6,7 +6,7 @@
 #include <string>
 
 #include "hone/core/field.h"
-#include "hone/paths/domain_config.h"
+#include "hone/run/config.h"
 
 namespace hone::paths {
 
@@ -18,7 +18,7 @@ struct ChatOptions {
   double temperature = 0;
   double top_p = 1;
   int64_t seed = 0;
-  DeviceChoice device = DeviceChoice::kAuto;
+  machine::DeviceChoice device = machine::DeviceChoice::kAuto;
   int64_t threads = 0;
 
   template <class Self, class Visitor>

@@ -12,9 +12,9 @@
 #include "hone/io/atomic.h"
 #include "hone/io/checkpoint.h"
 #include "hone/model/adapter.h"
-#include "hone/model/load.h"
-#include "hone/paths/model_folder.h"
-#include "hone/paths/saving.h"
+#include "hone/model/checkpoint.h"
+#include "hone/run/model_folder.h"
+#include "hone/run/saving.h"
 #include "hone/train/progress.h"
 
 namespace hone::paths {
@@ -44,18 +44,18 @@ void MergeOptions::validate(Validation& v) const {
 }
 
 std::string merge_adapter(const MergeOptions& options) {
-  const ModelFolders folders = ModelFolders::find(options.adapter, options.base);
+  const run::ModelFolders folders = run::ModelFolders::find(options.adapter, options.base);
   if (!folders.adapter) {
     throw IoError(options.adapter, std::string("is no adapter: it has no ") + io::kAdapterConfig);
   }
   io::AtomicFolder folder(options.out, io::AtomicFolder::Existing::kReplace);
-  OpenModel open = open_model(folders, at::kCPU, at::kFloat);
+  run::OpenModel open = run::open_model(folders, at::kCPU, at::kFloat);
   model::merge_lora(open.decoder);
-  Base base;
+  run::Base base;
   base.decoder = open.decoder;
   base.types = std::move(open.types);
   const model::NamedTensors tensors = open.decoder->hf_tensors();
-  const io::TensorTypes types = save_types(base, options.dtype);
+  const io::TensorTypes types = run::save_types(base, options.dtype);
   // The adapter's tokenizer, where it has one, before the base's.
   io::copy_companion_files(*folders.adapter, folder.path());
   io::write_checkpoint(folder.path(), model::decoder_config_json(open.decoder, open.config, types),
@@ -65,7 +65,7 @@ std::string merge_adapter(const MergeOptions& options) {
                         .types = types});
   folder.commit();
   return fmt::format("{} with {} is in {} ({})", folders.model, options.adapter, options.out,
-                     types_text(tensors, types));
+                     run::types_text(tensors, types));
 }
 
 }  // namespace hone::paths

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "hone/core/field.h"
-#include "hone/paths/save_options.h"
+#include "hone/run/save_options.h"
 
 namespace hone::paths {
 
@@ -13,7 +13,7 @@ namespace hone::paths {
 struct MergeOptions {
   std::string adapter, out;
   std::optional<std::string> base;
-  SaveDtype dtype = SaveDtype::kAuto;
+  run::SaveDtype dtype = run::SaveDtype::kAuto;
   std::string max_shard_size = "5GB";
 
   template <class Self, class Visitor>

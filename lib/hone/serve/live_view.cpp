@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "hone/core/json.h"
-#include "hone/core/page.h"
+#include "hone/view/page.h"
 #include "hone/serve/detail/run_tail.h"
 #include "hone/serve/http_server.h"
 
@@ -97,8 +97,8 @@ class LiveView::Impl {
   HttpResponse render_live_page() const {
     const std::string about = run_.title();
     return page("text/html",
-                render_page(escape_html(first_sentence(about)),
-                            render_heading(about) +
+                view::render_page(view::escape_html(view::first_sentence(about)),
+                            view::render_heading(about) +
                                 "<p id=\"state\" class=\"sub\">waiting for the run</p>"
                                 "<div id=\"view\"></div><script src=\"/live.js\"></script>",
                             kStyle));

@@ -11,7 +11,7 @@ namespace hone::serve {
 ///
 /// The run does nothing for it: the server's thread, of the lowest priority, follows metrics.jsonl
 /// and decisions.jsonl, and only while somebody looks, at most twice a second whatever the number
-/// of clients. Its memory is bounded (io::Curves). A resumed run that rewinds its files is drawn
+/// of clients. Its memory is bounded (view::Curves). A resumed run that rewinds its files is drawn
 /// anew. The plots are those of report.html.
 ///
 ///   /                   the page, which asks every second for what is new

@@ -4,7 +4,7 @@
 
 #include "hone/core/error.h"
 #include "hone/text/chat_template.h"
-#include "hone/text/detail/jinja_text.h"
+#include "hone/text/detail/jinja/text.h"
 
 namespace hone::text {
 namespace {

@@ -9,7 +9,7 @@
 #include "hone/text/detail/scripts.h"
 #include "hone/text/detail/string_table.h"
 #include "hone/text/detail/term_corpus.h"
-#include "hone/text/detail/unicode.h"
+#include "hone/unicode/unicode.h"
 #include "hone/text/growth.h"
 
 namespace hone::text {
@@ -20,7 +20,7 @@ using namespace detail;
 /// Longer candidates are no terms but layout or sequences.
 constexpr size_t kMaxTermBytes = 128;
 
-bool is_letter(char32_t c) { return (char_classes()[c] & (kLetter | kMark)) != 0; }
+bool is_letter(char32_t c) { return (unicode::char_classes()[c] & (unicode::kLetter | unicode::kMark)) != 0; }
 
 /// Bytes of the letters and marks that `text` starts with.
 size_t letters(std::string_view text) {
@@ -28,7 +28,7 @@ size_t letters(std::string_view text) {
   const char* const end = p + text.size();
   while (p < end) {
     const char* next = p;
-    if (!is_letter(next_char(next))) break;
+    if (!is_letter(unicode::next_char(next))) break;
     p = next;
   }
   return static_cast<size_t>(p - text.data());
@@ -75,7 +75,7 @@ class PieceCounter {
         prepends_space_(context.prepends_space()) {}
 
   void add_text(const Tokenizer& tokenizer, std::string_view text) {
-    if (!is_valid_utf8(text)) return add_text(tokenizer, replace_invalid(text));
+    if (!unicode::is_valid_utf8(text)) return add_text(tokenizer, unicode::replace_invalid(text));
     for (const Offset& piece : tokenizer.pieces(text)) {
       const auto begin = static_cast<size_t>(piece.begin);
       const std::string_view part = text.substr(begin, static_cast<size_t>(piece.end) - begin);
@@ -111,7 +111,7 @@ class PieceCounter {
     for (size_t at = 0; at < part.size();) {
       const size_t length = word(part.substr(at));
       if (length > 0) add_word(part.substr(at, length), at_start && at == 0);
-      at += length > 0 ? length : sequence_length(part[at]);
+      at += length > 0 ? length : unicode::sequence_length(part[at]);
     }
   }
 

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "hone/train/stop_signal.h"
+#include "hone/machine/stop_signal.h"
 
 namespace hone::train {
 namespace {
@@ -21,7 +21,7 @@ std::vector<Score> evaluate(const std::vector<EvaluationSet>& sets, const TokenN
   for (const EvaluationSet& set : sets) {
     Score score{set.name, set.domain};
     for (const data::Batch& batch : set.batches) {
-      StopSignal::check();
+      machine::StopSignal::check();
       score.nll += nll(batch).sum(at::kDouble).item<double>();
       score.tokens += batch.trained();
     }

@@ -9,8 +9,8 @@
 #include <numeric>
 #include <vector>
 
-#include "hone/core/page.h"
-#include "hone/train/trainer.h"
+#include "hone/view/page.h"
+#include "hone/train/loop.h"
 
 namespace hone::train {
 
@@ -49,7 +49,7 @@ std::optional<std::string> Progress::add(const StepStats& stats, double seconds)
                  fmt::format("loss {:.4f}", recent_loss()), fmt::format("lr {:.1e}", stats.lr),
                  fmt::format("grad {:.3g}", stats.grad_norm),
                  fmt::format("{:.0f} tok/s", recent_tokens / recent_seconds),
-                 fmt::format("left {}", format_duration(left))},
+                 fmt::format("left {}", view::format_duration(left))},
                 {3, 2});
 }
 

@@ -79,7 +79,7 @@ Position position_from_json(const Json& document) {
   return position;
 }
 
-void load_optimizer(const std::string& folder, kernels::FusedAdamW& optimizer) {
+void load_optimizer(const std::string& folder, optim::FusedAdamW& optimizer) {
   const io::Safetensors file(folder + kOptimizerFile);
   std::map<std::string, at::Tensor> state;
   for (const io::TensorInfo& info : file.tensors()) {
@@ -101,7 +101,7 @@ void load_optimizer(const std::string& folder, kernels::FusedAdamW& optimizer) {
 
 void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& position,
                      const std::vector<Evaluation>& evaluations,
-                     const kernels::FusedAdamW& optimizer, const Adaptation& adaptation,
+                     const optim::FusedAdamW& optimizer, const LoopControl& adaptation,
                      const Task& task) {
   io::AtomicFolder checkpoint = folder.begin_checkpoint(phase.first_step + position.step);
   const auto state = optimizer.state();
@@ -124,7 +124,7 @@ void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& 
 }
 
 std::optional<Resumed> resume_checkpoint(io::RunFolder& folder, const Phase& phase,
-                                         kernels::FusedAdamW& optimizer, Adaptation& adaptation,
+                                         optim::FusedAdamW& optimizer, LoopControl& adaptation,
                                          const Task& task) {
   const auto newest = folder.newest();
   if (!newest) return std::nullopt;

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "hone/io/run_folder.h"
-#include "hone/kernels/adamw.h"
-#include "hone/train/adaptation.h"
-#include "hone/train/trainer.h"
+#include "hone/optim/adamw.h"
+#include "hone/train/loop_control.h"
+#include "hone/train/loop.h"
 
 namespace hone::train {
 
@@ -41,14 +41,14 @@ struct Resumed {
 /// task.save writes. Complete or not there.
 void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& position,
                      const std::vector<Evaluation>& evaluations,
-                     const kernels::FusedAdamW& optimizer, const Adaptation& adaptation,
+                     const optim::FusedAdamW& optimizer, const LoopControl& adaptation,
                      const Task& task);
 
 /// Restores all of it from the folder's newest complete checkpoint; nullopt, with nothing changed,
 /// if there is none or it is of another phase.
 /// Throws: IoError or Error if the checkpoint does not fit the run.
 std::optional<Resumed> resume_checkpoint(io::RunFolder& folder, const Phase& phase,
-                                         kernels::FusedAdamW& optimizer, Adaptation& adaptation,
+                                         optim::FusedAdamW& optimizer, LoopControl& adaptation,
                                          const Task& task);
 
 /// The phase that the newest complete checkpoint is of; nullopt without one.

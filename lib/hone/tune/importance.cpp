@@ -10,7 +10,7 @@
 #include <set>
 
 #include "hone/core/error.h"
-#include "hone/tune/hypervolume.h"
+#include "hone/tune/samplers/hypervolume.h"
 #include "hone/tune/pareto.h"
 
 namespace hone::tune {

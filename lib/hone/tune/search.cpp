@@ -8,7 +8,7 @@
 #include "hone/core/log.h"
 #include "hone/core/names.h"
 #include "hone/core/random.h"
-#include "hone/tune/random_sampler.h"
+#include "hone/tune/samplers/random_sampler.h"
 
 namespace hone::tune {
 namespace {

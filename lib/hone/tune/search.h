@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "hone/tune/pruner.h"
+#include "hone/tune/pruners/pruner.h"
 #include "hone/tune/space.h"
-#include "hone/tune/storage.h"
+#include "hone/tune/storage/storage.h"
 
 namespace hone::tune {
 

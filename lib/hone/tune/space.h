@@ -9,7 +9,7 @@
 
 #include "hone/core/field.h"
 #include "hone/core/names.h"
-#include "hone/tune/sampler.h"
+#include "hone/tune/samplers/sampler.h"
 
 namespace hone::tune {
 

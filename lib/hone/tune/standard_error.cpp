@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "hone/core/page.h"
+#include "hone/view/page.h"
 #include "hone/tune/pareto.h"
 
 namespace hone::tune {
@@ -39,7 +39,7 @@ std::optional<double> standard_error(const Trial& trial, size_t objective) {
 
 std::string value_with_error(const Trial& trial, size_t objective) {
   const auto error = standard_error(trial, objective);
-  const std::string value = format_number(trial.values.at(objective));
+  const std::string value = view::format_number(trial.values.at(objective));
   return error ? value + fmt::format(" ± {:.2g}", *error) : value;
 }
 

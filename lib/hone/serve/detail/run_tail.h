@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "hone/io/curves.h"
+#include "hone/view/curves.h"
 #include "hone/io/json_tail.h"
 
 namespace hone::serve::detail {
@@ -16,7 +16,7 @@ class RunTail {
   /// cannot be read is a change of state().
   bool refresh();
 
-  const io::Curves& curves() const { return curves_; }
+  const view::Curves& curves() const { return curves_; }
   /// "running", "ended: done", with what went wrong.
   const std::string& state() const { return state_; }
   bool ended() const { return ended_; }
@@ -30,7 +30,7 @@ class RunTail {
   std::string read_state();
 
   std::string folder_;
-  io::Curves curves_;
+  view::Curves curves_;
   io::JsonTail metrics_, decisions_;
   std::string state_;
   bool ended_ = false, behind_ = false;

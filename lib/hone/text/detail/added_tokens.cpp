@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "hone/text/detail/fields.h"
-#include "hone/text/detail/unicode.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
 namespace {
@@ -12,25 +12,25 @@ constexpr size_t kMaxTokens = 2'000'000;
 constexpr size_t kMaxTokenBytes = 4096;
 
 /// \w as the Rust regex crate has it: Oniguruma's, and the joiners.
-bool is_word(char32_t c) { return (char_classes()[c] & kWord) != 0 || c == 0x200C || c == 0x200D; }
+bool is_word(char32_t c) { return (unicode::char_classes()[c] & unicode::kWord) != 0 || c == 0x200C || c == 0x200D; }
 
 bool word_ends_at(std::string_view text, size_t end) {
   if (end == 0) return false;
-  const char* p = previous_start(text.data() + end);
-  return is_word(next_char(p));
+  const char* p = unicode::previous_start(text.data() + end);
+  return is_word(unicode::next_char(p));
 }
 
 bool word_starts_at(std::string_view text, size_t begin) {
   if (begin >= text.size()) return false;
   const char* p = text.data() + begin;
-  return is_word(next_char(p));
+  return is_word(unicode::next_char(p));
 }
 
 size_t skip_spaces_left(std::string_view text, size_t end) {
   while (end > 0) {
-    const char* start = previous_start(text.data() + end);
+    const char* start = unicode::previous_start(text.data() + end);
     const char* p = start;
-    if (!(char_classes()[next_char(p)] & kSpace)) break;
+    if (!(unicode::char_classes()[unicode::next_char(p)] & unicode::kSpace)) break;
     end = static_cast<size_t>(start - text.data());
   }
   return end;
@@ -39,7 +39,7 @@ size_t skip_spaces_left(std::string_view text, size_t end) {
 size_t skip_spaces_right(std::string_view text, size_t begin) {
   while (begin < text.size()) {
     const char* p = text.data() + begin;
-    if (!(char_classes()[next_char(p)] & kSpace)) break;
+    if (!(unicode::char_classes()[unicode::next_char(p)] & unicode::kSpace)) break;
     begin = static_cast<size_t>(p - text.data());
   }
   return begin;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "hone/text/detail/unicode.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
 namespace {
@@ -90,11 +90,11 @@ int64_t Fields::integer(std::string_view key, int64_t min, int64_t max) {
 
 char32_t Fields::character(std::string_view key) {
   const std::string text = string(key);
-  if (text.empty() || sequence_length(text[0]) != text.size()) {
+  if (text.empty() || unicode::sequence_length(text[0]) != text.size()) {
     fail(key, "expected one character, got " + shown(Json(text)));
   }
   const char* p = text.data();
-  return next_char(p);
+  return unicode::next_char(p);
 }
 
 const Json& Fields::array(std::string_view key) {

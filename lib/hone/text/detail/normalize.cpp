@@ -7,7 +7,7 @@
 #include <tuple>
 
 #include "hone/core/error.h"
-#include "hone/text/detail/unicode.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
 namespace {
@@ -18,17 +18,6 @@ struct Range {
 
 constexpr Range kLater[] = {
 #include "hone/text/detail/normalize_later.inc"
-};
-
-/// Letters that got a lower case after utf8proc's Unicode 15; `tokenizers` knows Unicode 17's.
-struct LowerCase {
-  char32_t first, last, lower;  ///< lower is that of `first`
-};
-constexpr LowerCase kLaterLower[] = {
-    {0x1C89, 0x1C89, 0x1C8A},    {0xA7CB, 0xA7CB, 0x264},     {0xA7CC, 0xA7CC, 0xA7CD},
-    {0xA7CE, 0xA7CE, 0xA7CF},    {0xA7D2, 0xA7D2, 0xA7D3},    {0xA7D4, 0xA7D4, 0xA7D5},
-    {0xA7DA, 0xA7DA, 0xA7DB},    {0xA7DC, 0xA7DC, 0x19B},     {0x10D50, 0x10D65, 0x10D70},
-    {0x16EA0, 0x16EB8, 0x16EBB},
 };
 
 int combining_class(char32_t c) {
@@ -70,7 +59,7 @@ std::vector<Pending> decompose(std::string_view text, bool compatibility) {
   for (const char *p = text.data(), *end = p + text.size(); p < end;) {
     int boundary = 0;
     utf8proc_ssize_t count = 1;
-    parts[0] = static_cast<utf8proc_int32_t>(next_char(p));
+    parts[0] = static_cast<utf8proc_int32_t>(unicode::next_char(p));
     if (!is_later(static_cast<char32_t>(parts[0]))) {
       count = utf8proc_decompose_char(parts[0], parts, 32, options, &boundary);
     }
@@ -115,15 +104,15 @@ std::vector<Change> recompose(const std::vector<Pending>& chars) {
 
 /// One bit per code point that NFC leaves alone whatever stands before it.
 std::vector<bool> make_stable_table() {
-  std::vector<bool> stable(kCodePoints, true);
-  for (char32_t c = 0x300; c < kCodePoints; ++c) {
+  std::vector<bool> stable(unicode::kCodePoints, true);
+  for (char32_t c = 0x300; c < unicode::kCodePoints; ++c) {
     const utf8proc_property_t* property = utf8proc_get_property(static_cast<utf8proc_int32_t>(c));
     const bool hangul_vowel_or_tail = (c >= 0x1161 && c <= 0x1175) || (c >= 0x11A8 && c <= 0x11C2);
     // comb_index of 0x8000 and above: may be the second of a composed pair.
     const bool joins = property->comb_index != UINT16_MAX && (property->comb_index & 0x8000) != 0;
     bool fixed = combining_class(c) == 0 && !joins && !hangul_vowel_or_tail;
     if (fixed && property->decomp_seqindex != UINT16_MAX && property->decomp_type == 0) {
-      std::vector<Change> form = normal_form(to_utf8(c), false, true);
+      std::vector<Change> form = normal_form(unicode::to_utf8(c), false, true);
       fixed = form.size() == 1 && form[0].c == c;
     }
     stable[c] = fixed;
@@ -146,7 +135,7 @@ bool is_surely_nfc(std::string_view text) {
     // Characters below U+0300 start with a byte below 0xCC.
     if (static_cast<unsigned char>(*p) < 0xCC) {
       ++p;
-    } else if (!stable[next_char(p)]) {
+    } else if (!stable[unicode::next_char(p)]) {
       return false;
     }
   }
@@ -162,23 +151,16 @@ std::vector<Change> normal_form(std::string_view text, bool compatibility, bool 
   return out;
 }
 
-char32_t lower_of(char32_t c) {
-  for (const auto& [first, last, lower] : kLaterLower) {
-    if (c >= first && c <= last) return lower + (c - first);
-  }
-  return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
-}
-
 std::vector<Change> lower_case(std::string_view text) {
   std::vector<Change> out;
   out.reserve(text.size());
   for (const char *p = text.data(), *end = p + text.size(); p < end;) {
-    const char32_t c = next_char(p);
+    const char32_t c = unicode::next_char(p);
     if (c == 0x130) {  // the one character whose lower case is two
       out.push_back({'i', 0});
       out.push_back({0x307, 1});
     } else {
-      out.push_back({lower_of(c), 0});
+      out.push_back({unicode::lower_of(c), 0});
     }
   }
   return out;

@@ -19,9 +19,6 @@ bool is_surely_nfc(std::string_view text);
 /// list of changes to its characters.
 std::vector<Change> normal_form(std::string_view text, bool compatibility, bool compose);
 
-/// The lower case of a character by itself; of U+0130, whose lower case is two, the first.
-char32_t lower_of(char32_t c);
-
 /// The text in lower case, character by character, without context rules.
 std::vector<Change> lower_case(std::string_view text);
 

@@ -2,7 +2,7 @@
 
 #include "hone/text/detail/fields.h"
 #include "hone/text/detail/normalize.h"
-#include "hone/text/detail/unicode.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
 namespace {
@@ -75,19 +75,19 @@ class Strip : public NormalizerStep {
   Strip(bool left, bool right) : left_(left), right_(right) {}
 
   void apply(Buffer& buffer, MatchScratch&) const override {
-    const uint8_t* classes = char_classes();
+    const uint8_t* classes = unicode::char_classes();
     const std::string_view text = buffer.text();
     const char* begin = text.data();
     const char* end = begin + text.size();
     while (left_ && begin < end) {
       const char* next = begin;
-      if (!(classes[next_char(next)] & kSpace)) break;
+      if (!(classes[unicode::next_char(next)] & unicode::kSpace)) break;
       begin = next;
     }
     while (right_ && end > begin) {
-      const char* last = previous_start(end);
+      const char* last = unicode::previous_start(end);
       const char* p = last;
-      if (!(classes[next_char(p)] & kSpace)) break;
+      if (!(classes[unicode::next_char(p)] & unicode::kSpace)) break;
       end = last;
     }
     buffer.crop(static_cast<size_t>(begin - text.data()), static_cast<size_t>(end - text.data()));
@@ -100,16 +100,16 @@ class Strip : public NormalizerStep {
 class StripAccents : public NormalizerStep {
  public:
   void apply(Buffer& buffer, MatchScratch&) const override {
-    const uint8_t* classes = char_classes();
+    const uint8_t* classes = unicode::char_classes();
     const std::string_view text = buffer.text();
     buffer.start();
     for (size_t i = 0; i < text.size();) {
       const char* p = text.data() + i;
-      const size_t next = i + sequence_length(*p);
-      const char32_t c = next_char(p);
+      const size_t next = i + unicode::sequence_length(*p);
+      const char32_t c = unicode::next_char(p);
       // U+1CF2 and U+1CF3 were marks in Unicode 9.
       const bool was_mark = c == 0x1CF2 || c == 0x1CF3;
-      if (!was_mark && (!(classes[c] & kMark) || is_later(c))) buffer.copy(i, next);
+      if (!was_mark && (!(classes[c] & unicode::kMark) || is_later(c))) buffer.copy(i, next);
       i = next;
     }
     buffer.finish();

@@ -6,7 +6,7 @@
 #include "hone/text/detail/fields.h"
 #include "hone/text/detail/normalizer.h"
 #include "hone/text/detail/scanners.h"
-#include "hone/text/detail/unicode.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
 namespace {
@@ -122,7 +122,7 @@ class ClassSplit : public PreTokenizerStep {
   ClassSplit(uint8_t bits, Behavior behavior) : bits_(bits), behavior_(behavior) {}
 
   void apply(Segment& segment, MatchScratch&) const override {
-    const uint8_t* classes = char_classes();
+    const uint8_t* classes = unicode::char_classes();
     segment.spare.clear();
     Cutter cutter(behavior_, segment.spare);
     for (const Span piece : segment.pieces) {
@@ -133,7 +133,7 @@ class ClassSplit : public PreTokenizerStep {
       const char* end = p + text.size();
       while (p < end) {
         const auto at = static_cast<size_t>(p - text.data());
-        if (!(classes[next_char(p)] & bits_)) continue;
+        if (!(classes[unicode::next_char(p)] & bits_)) continue;
         if (gap < at) cutter.part(gap, at, false);
         gap = static_cast<size_t>(p - text.data());
         cutter.part(at, gap, true);
@@ -218,7 +218,7 @@ class MapBytes : public PreTokenizerStep {
     for (const Span piece : segment.pieces) {
       const size_t begin = segment.buffer.written();
       for (size_t i = piece.begin; i < piece.end; ++i) {
-        segment.buffer.insert(to_utf8(byte_to_char(static_cast<uint8_t>(text[i]))), i);
+        segment.buffer.insert(unicode::to_utf8(byte_to_char(static_cast<uint8_t>(text[i]))), i);
       }
       segment.spare.push_back(span(begin, segment.buffer.written()));
     }
@@ -273,7 +273,7 @@ void parse_into(const Json& json, const std::string& source, const std::string& 
                fields.boolean("invert"));
   } else if (type == "Digits") {
     const bool each = fields.boolean("individual_digits");
-    add<ClassSplit>(steps, uint8_t{kNumber}, each ? Behavior::kIsolated : Behavior::kContiguous);
+    add<ClassSplit>(steps, uint8_t{unicode::kNumber}, each ? Behavior::kIsolated : Behavior::kContiguous);
   } else if (type == "ByteLevel") {
     parse_byte_level(fields, steps);
   } else if (type == "Metaspace") {
@@ -281,7 +281,7 @@ void parse_into(const Json& json, const std::string& source, const std::string& 
   } else if (type == "Whitespace") {
     add<Split>(steps, Regex::compile(R"(\w+|[^\w\s]+)", source, where), Behavior::kRemoved, true);
   } else if (type == "WhitespaceSplit") {
-    add<ClassSplit>(steps, uint8_t{kSpace}, Behavior::kRemoved);
+    add<ClassSplit>(steps, uint8_t{unicode::kSpace}, Behavior::kRemoved);
   } else {
     fields.fail("unknown pre-tokenizer \"" + type + "\"");
   }
@@ -312,7 +312,7 @@ char32_t byte_to_char(uint8_t byte) { return kBytes.chars[byte]; }
 int char_to_byte(char32_t c) { return c < kBytes.bytes.size() ? kBytes.bytes[c] : -1; }
 
 Metaspace parse_metaspace(Fields& fields) {
-  Metaspace result{to_utf8(fields.character("replacement")), PrependScheme::kAlways, true};
+  Metaspace result{unicode::to_utf8(fields.character("replacement")), PrependScheme::kAlways, true};
   if (fields.find("prepend_scheme")) {
     result.scheme =
         static_cast<PrependScheme>(fields.choice("prepend_scheme", {"first", "never", "always"}));

@@ -7,7 +7,7 @@
 
 #include "hone/core/error.h"
 #include "hone/text/detail/regex.h"
-#include "hone/text/detail/unicode.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
 namespace {
@@ -29,13 +29,13 @@ std::string range(char32_t first, char32_t last) {
 template <class Contains>
 std::string items_of(Contains contains) {
   std::string items;
-  for (char32_t c = 0; c < kCodePoints;) {
+  for (char32_t c = 0; c < unicode::kCodePoints;) {
     if ((c >= 0xD800 && c < 0xE000) || !contains(c)) {
       ++c;
       continue;
     }
     const char32_t first = c;
-    while (c < kCodePoints && (c < 0xD800 || c >= 0xE000) && contains(c)) ++c;
+    while (c < unicode::kCodePoints && (c < 0xD800 || c >= 0xE000) && contains(c)) ++c;
     items += range(first, c - 1);
   }
   return items;
@@ -48,17 +48,17 @@ struct CharSet {
 };
 
 CharSet make_set(uint8_t bits) {
-  const uint8_t* classes = char_classes();
+  const uint8_t* classes = unicode::char_classes();
   return {items_of([&](char32_t c) { return (classes[c] & bits) != 0; }),
           items_of([&](char32_t c) { return (classes[c] & bits) == 0; })};
 }
 
 CharSet make_set(const std::string& name) {
   CharSet set{"\\p{" + name + "}", {}};
-  const auto added = added_ranges(name);
+  const auto added = unicode::added_ranges(name);
   if (added.empty()) return {set.items, "\\P{" + name + "}"};
   for (const auto& [first, last] : added) set.items += range(first, last);
-  set.complement = items_of([&](char32_t c) { return !in_category(c, name); });
+  set.complement = items_of([&](char32_t c) { return !unicode::in_category(c, name); });
   return set;
 }
 
@@ -74,7 +74,7 @@ CharSet set_of(const Key& key) {
 
 class Translator {
  public:
-  explicit Translator(const std::string& pattern) : chars_(to_utf32(pattern)) {}
+  explicit Translator(const std::string& pattern) : chars_(unicode::to_utf32(pattern)) {}
 
   std::string run() {
     while (more()) {
@@ -154,7 +154,7 @@ class Translator {
         return;
       }
     }
-    refuse("a group (?" + to_utf8(peek(1)));
+    refuse("a group (?" + unicode::to_utf8(peek(1)));
   }
 
   /// Behind "{": a repeat count, or a plain brace as Oniguruma reads anything else.
@@ -195,7 +195,7 @@ class Translator {
       value = value * 16 + digit;
     }
     if (count < min) throw Error("has a bad hexadecimal escape");
-    if (value >= kCodePoints || (value >= 0xD800 && value < 0xE000)) {
+    if (value >= unicode::kCodePoints || (value >= 0xD800 && value < 0xE000)) {
       throw Error("names a code point that does not exist");
     }
     return value;
@@ -256,11 +256,11 @@ class Translator {
     switch (c) {
       case 's':
       case 'S':
-        set = set_of(uint8_t{kSpace});
+        set = set_of(uint8_t{unicode::kSpace});
         break;
       case 'w':
       case 'W':
-        set = set_of(uint8_t{kWord});
+        set = set_of(uint8_t{unicode::kWord});
         break;
       case 'd':
       case 'D':
@@ -290,11 +290,11 @@ class Translator {
     std::string name;
     for (char32_t c = take(); c != '}'; c = take()) {
       if (c >= 0x80 || name.size() > 40 || (!std::isalpha(static_cast<int>(c)) && c != '_')) {
-        refuse("a property \"" + name + to_utf8(c) + "\"");
+        refuse("a property \"" + name + unicode::to_utf8(c) + "\"");
       }
       name += static_cast<char>(c);
     }
-    set = is_category(name) ? set_of(name)
+    set = unicode::is_category(name) ? set_of(name)
                             : CharSet{"\\p{sc:" + name + "}", "\\P{sc:" + name + "}"};
     return true;
   }
@@ -314,7 +314,7 @@ class Translator {
     } else if (more() && char_escape(c)) {
       out_ += hex(c);
     } else {
-      refuse("\\" + to_utf8(peek()));
+      refuse("\\" + unicode::to_utf8(peek()));
     }
   }
 
@@ -330,7 +330,7 @@ class Translator {
       out_ += inverted ? set.complement : set.items;
       return false;
     }
-    if (!more() || !char_escape(c)) refuse("\\" + to_utf8(peek()) + " in a class");
+    if (!more() || !char_escape(c)) refuse("\\" + unicode::to_utf8(peek()) + " in a class");
     return true;
   }
 
@@ -366,7 +366,7 @@ class Translator {
 
 std::string translate_pattern(const std::string& pattern) {
   if (pattern.size() > kMaxPatternBytes) throw Error("is longer than 65536 bytes");
-  if (!is_valid_utf8(pattern)) throw Error("is not UTF-8");
+  if (!unicode::is_valid_utf8(pattern)) throw Error("is not UTF-8");
   return Translator(pattern).run();
 }
 

@@ -3,7 +3,7 @@
 #include <array>
 #include <utility>
 
-#include "hone/text/detail/unicode.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
 namespace pattern {
@@ -37,7 +37,7 @@ inline uint8_t class_at(const char* p, const char*& next) {
     return classes[byte];
   }
   next = p;
-  return classes[next_char(next)];
+  return classes[unicode::next_char(next)];
 }
 
 /// End of the run of characters of any of `bits` that starts at `p`.
@@ -62,10 +62,10 @@ inline const char* whitespace(const char* p, const char* end, bool newlines) {
   const char* next;
   while (stop < end) {
     const uint8_t bits = class_at(stop, next);
-    if (!(bits & kSpace)) break;
+    if (!(bits & unicode::kSpace)) break;
     last = stop;
     stop = next;
-    if (bits & kNewline) behind_newline = next;
+    if (bits & unicode::kNewline) behind_newline = next;
   }
   if (stop == p) return nullptr;
   if (newlines && behind_newline) return behind_newline;
@@ -80,7 +80,7 @@ inline bool is_ascii_letter(char c) {
 const char* digits3(const char* p, const char*, const char* end) {
   const char* stop = p;
   const char* next;
-  for (int i = 0; i < 3 && stop < end && (class_at(stop, next) & kNumber); ++i) stop = next;
+  for (int i = 0; i < 3 && stop < end && (class_at(stop, next) & unicode::kNumber); ++i) stop = next;
   return stop == p ? nullptr : stop;
 }
 
@@ -88,7 +88,7 @@ const char* deepseek_cjk(const char* p, const char*, const char* end) {
   const char* stop = p;
   while (stop < end && static_cast<unsigned char>(*stop) >= 0xE3) {
     const char* next = stop;
-    const char32_t c = next_char(next);
+    const char32_t c = unicode::next_char(next);
     const bool in = (c >= 0x4E00 && c <= 0x9FA5) || (c >= 0x3040 && c <= 0x30FF);
     if (!in) break;
     stop = next;
@@ -100,19 +100,19 @@ const char* deepseek_text(const char* p, const char*, const char* end) {
   const char* next;
   const uint8_t bits = class_at(p, next);
   const auto byte = static_cast<unsigned char>(*p);
-  if ((bits & (kPunct | kSymbol)) && byte < 0x80 && next < end && is_ascii_letter(*next)) {
+  if ((bits & (unicode::kPunct | unicode::kSymbol)) && byte < 0x80 && next < end && is_ascii_letter(*next)) {
     while (next < end && is_ascii_letter(*next)) ++next;
     return next;
   }
-  if (bits & (kLetter | kMark)) return run_of(kLetter | kMark, next, end);
+  if (bits & (unicode::kLetter | unicode::kMark)) return run_of(unicode::kLetter | unicode::kMark, next, end);
   const char* behind;
-  if (!(bits & (kNewline | kPunct | kSymbol)) && next < end &&
-      (class_at(next, behind) & (kLetter | kMark))) {
-    return run_of(kLetter | kMark, behind, end);
+  if (!(bits & (unicode::kNewline | unicode::kPunct | unicode::kSymbol)) && next < end &&
+      (class_at(next, behind) & (unicode::kLetter | unicode::kMark))) {
+    return run_of(unicode::kLetter | unicode::kMark, behind, end);
   }
   const char* marks = byte == ' ' ? next : p;
-  const char* stop = run_of(kPunct | kSymbol, marks, end);
-  if (stop > marks) return run_of(kNewline, stop, end);
+  const char* stop = run_of(unicode::kPunct | unicode::kSymbol, marks, end);
+  if (stop > marks) return run_of(unicode::kNewline, stop, end);
   return whitespace(p, end, true);
 }
 
@@ -137,20 +137,20 @@ const char* cl100k(const char* p, const char*, const char* end) {
   if (const char* stop = contraction(p, end, true)) return stop;
   const char* next;
   const uint8_t bits = class_at(p, next);
-  if (bits & kLetter) return run_of(kLetter, next, end);
+  if (bits & unicode::kLetter) return run_of(unicode::kLetter, next, end);
   const char* behind;
-  if (!(bits & (kNewline | kNumber)) && next < end && (class_at(next, behind) & kLetter)) {
-    return run_of(kLetter, behind, end);
+  if (!(bits & (unicode::kNewline | unicode::kNumber)) && next < end && (class_at(next, behind) & unicode::kLetter)) {
+    return run_of(unicode::kLetter, behind, end);
   }
-  if (bits & kNumber) {
+  if (bits & unicode::kNumber) {
     const char* stop = next;
-    for (int i = 1; i < kMaxDigits && stop < end && (class_at(stop, next) & kNumber); ++i)
+    for (int i = 1; i < kMaxDigits && stop < end && (class_at(stop, next) & unicode::kNumber); ++i)
       stop = next;
     return stop;
   }
   const char* others = *p == ' ' ? next : p;
-  const char* stop = run_without(kSpace | kLetter | kNumber, others, end);
-  if (stop > others) return run_of(kNewline, stop, end);
+  const char* stop = run_without(unicode::kSpace | unicode::kLetter | unicode::kNumber, others, end);
+  if (stop > others) return run_of(unicode::kNewline, stop, end);
   return whitespace(p, end, true);
 }
 
@@ -160,9 +160,9 @@ const char* gpt2(const char* p, const char*, const char* end) {
   if (start < end) {
     const char* next;
     const uint8_t bits = class_at(start, next);
-    if (bits & kLetter) return run_of(kLetter, next, end);
-    if (bits & kNumber) return run_of(kNumber, next, end);
-    if (!(bits & kSpace)) return run_without(kSpace | kLetter | kNumber, next, end);
+    if (bits & unicode::kLetter) return run_of(unicode::kLetter, next, end);
+    if (bits & unicode::kNumber) return run_of(unicode::kNumber, next, end);
+    if (!(bits & unicode::kSpace)) return run_without(unicode::kSpace | unicode::kLetter | unicode::kNumber, next, end);
   }
   return whitespace(p, end, false);
 }
@@ -176,7 +176,7 @@ const char* optional_space_run(const char* p, const char*, const char* end) {
   const char* next;
   uint8_t bits = class_at(p, next);
   if (bits & kBits) return run_of(kBits, next, end);
-  if (!(bits & kSpace) || next == end) return nullptr;
+  if (!(bits & unicode::kSpace) || next == end) return nullptr;
   const char* behind;
   return class_at(next, behind) & kBits ? run_of(kBits, behind, end) : nullptr;
 }
@@ -184,12 +184,12 @@ const char* optional_space_run(const char* p, const char*, const char* end) {
 /// \s+$ with Ruby's $: before a newline, or at an end that no newline precedes.
 const char* line_end_spaces(const char* p, const char* begin, const char* end) {
   const char* next;
-  if (!(class_at(p, next) & kSpace)) return nullptr;
+  if (!(class_at(p, next) & unicode::kSpace)) return nullptr;
   // Within a run all matches would end where the run's first one did, or there is none.
-  if (p > begin && (class_at(previous_start(p), next) & kSpace)) return nullptr;
+  if (p > begin && (class_at(unicode::previous_start(p), next) & unicode::kSpace)) return nullptr;
   const char* stop = p;
   const char* best = nullptr;
-  while (stop < end && (class_at(stop, next) & kSpace)) {
+  while (stop < end && (class_at(stop, next) & unicode::kSpace)) {
     if (*stop == '\n' && stop > p) best = stop;
     stop = next;
   }
@@ -215,7 +215,7 @@ constexpr auto kNewlineBytes =
 
 const std::vector<std::pair<std::string, KnownScanner>>& table() {
   static const std::vector<std::pair<std::string, KnownScanner>> entries = [] {
-    classes = char_classes();
+    classes = unicode::char_classes();
     const bool* any = kAnyByte.data();
     std::vector<std::pair<std::string, KnownScanner>> list = {
         {pattern::kDigits3, {digits3, kDigitBytes.data()}},
@@ -225,8 +225,8 @@ const std::vector<std::pair<std::string, KnownScanner>>& table() {
         {pattern::kLlama3, {cl100k<3>, any}},
         {pattern::kGpt2, {gpt2, any}},
         {"[\r\n]", {newline, kNewlineBytes.data()}},
-        {R"(\s?\p{L}+)", {optional_space_run<kLetter>, any}},
-        {R"(\s?\p{P}+)", {optional_space_run<kPunct>, any}},
+        {R"(\s?\p{L}+)", {optional_space_run<unicode::kLetter>, any}},
+        {R"(\s?\p{P}+)", {optional_space_run<unicode::kPunct>, any}},
         {R"(\s+$)", {line_end_spaces, any}},
     };
     // The same patterns with CR and LF spelt the other way.

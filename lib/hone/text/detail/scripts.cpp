@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "hone/text/detail/unicode.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
 namespace {
@@ -47,14 +47,14 @@ bool is_unspaced(char32_t c) {
   const Block* block = std::lower_bound(std::begin(kBlocks), std::end(kBlocks), c,
                                         [](const Block& b, char32_t x) { return b.last < x; });
   return block != std::end(kBlocks) && block->first <= c &&
-         ((char_classes()[c] & (kLetter | kMark)) != 0 || c == 0x3007 ||
+         ((unicode::char_classes()[c] & (unicode::kLetter | unicode::kMark)) != 0 || c == 0x3007 ||
           (0x3021 <= c && c <= 0x3029));
 }
 
 bool holds_unspaced(std::string_view text) {
   const char* const end = text.data() + text.size();
   for (const char* p = text.data(); p < end;) {
-    if (is_unspaced(next_char(p))) return true;
+    if (is_unspaced(unicode::next_char(p))) return true;
   }
   return false;
 }

@@ -8,7 +8,7 @@
 
 #include "hone/core/error.h"
 #include "hone/core/json.h"
-#include "hone/train/signals.h"
+#include "hone/train/controllers/signals.h"
 
 namespace hone::train::detail {
 

@@ -1,0 +1,156 @@
+#include "hone/model/checkpoint.h"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "hone/core/error.h"
+#include "hone/core/log.h"
+#include "hone/io/checkpoint.h"
+#include "hone/model/detail/config_keys.h"
+
+namespace hone::model {
+namespace {
+
+constexpr size_t kMaxListed = 20;
+
+bool ignored(const std::string& name, const DecoderConfig& config) {
+  return name.ends_with("rotary_emb.inv_freq") ||
+         (config.tie_word_embeddings && name == "lm_head.weight");
+}
+
+std::vector<std::string> compare(const io::Checkpoint& checkpoint, const Decoder& decoder) {
+  std::vector<std::string> problems;
+  std::set<std::string> known;
+  for (const auto& [name, tensor] : decoder->hf_tensors()) {
+    known.insert(name);
+    if (!checkpoint.has(name)) {
+      problems.push_back(fmt::format("tensor {} is missing", name));
+    } else if (at::IntArrayRef(checkpoint.shape(name)) != tensor.sizes()) {
+      problems.push_back(fmt::format("tensor {} must be {}, got {}", name,
+                                     fmt::streamed(tensor.sizes()),
+                                     fmt::streamed(at::IntArrayRef(checkpoint.shape(name)))));
+    } else if (const io::Dtype dtype = checkpoint.info(name).dtype; !io::is_weight_dtype(dtype)) {
+      problems.push_back(fmt::format("tensor {} {}", name, io::not_weights(dtype)));
+    }
+  }
+  for (const std::string& name : checkpoint.names()) {
+    if (!known.contains(name) && !ignored(name, decoder->config())) {
+      problems.push_back(fmt::format("tensor {} is not part of a {} model", name,
+                                     enum_name(decoder->config().model_type)));
+    }
+  }
+  if (problems.size() > kMaxListed) {
+    const size_t more = problems.size() - kMaxListed;
+    problems.resize(kMaxListed);
+    problems.push_back(fmt::format("and {} more", more));
+  }
+  return problems;
+}
+
+}  // namespace
+
+const char* type_name(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kFloat:
+      return "float32";
+    case at::kBFloat16:
+      return "bfloat16";
+    case at::kHalf:
+      return "float16";
+    case at::kDouble:
+      return "float64";
+    default:
+      throw Error(std::string("weights of dtype ") + c10::toString(dtype) +
+                  " cannot be saved; use float32, bfloat16, float16 or float64");
+  }
+}
+
+Decoder make_decoder(const DecoderConfig& config, at::Device device, at::ScalarType dtype) {
+  return Decoder(config, at::TensorOptions().device(device).dtype(dtype));
+}
+
+Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::ScalarType dtype,
+                     nn::AttnFactorRule attn_factor) {
+  DecoderConfig config =
+      DecoderConfig::from_json(checkpoint.config(), checkpoint.folder() + "/config.json");
+  config.rope.attn_factor_rule = attn_factor;
+  // First without memory: sizes that the files do not have must not be allocated.
+  const auto problems = compare(checkpoint, make_decoder(config, at::kMeta, dtype));
+  if (!problems.empty()) throw IoError(checkpoint.folder(), detail::join(problems));
+  Decoder decoder = make_decoder(config, device, dtype);
+  const torch::NoGradGuard no_grad;
+  for (auto& [name, tensor] : decoder->hf_tensors()) tensor.copy_(checkpoint.load(name));
+  return decoder;
+}
+
+io::TensorTypes tensor_types(const io::Checkpoint& checkpoint) {
+  io::TensorTypes types;
+  for (const std::string& name : checkpoint.names()) {
+    if (io::is_weight_dtype(checkpoint.info(name).dtype)) types[name] = checkpoint.dtype(name);
+  }
+  return types;
+}
+
+io::TensorTypes storable_types(const NamedTensors& tensors, io::TensorTypes wanted) {
+  constexpr double kLargestHalf = 65504;
+  for (const auto& [name, tensor] : tensors) {
+    const auto found = wanted.find(name);
+    if (found == wanted.end() || found->second != at::kHalf || tensor.numel() == 0) continue;
+    const double largest = tensor.detach().abs().max().item<double>();
+    if (!std::isfinite(largest) || largest <= kLargestHalf) continue;
+    log_warning(fmt::format(
+        "{} holds {:g}, more than float16 can hold: it is saved as float32", name, largest));
+    found->second = at::kFloat;
+  }
+  return wanted;
+}
+
+at::ScalarType main_type(const NamedTensors& tensors, const io::TensorTypes& types) {
+  std::map<at::ScalarType, int64_t> elements;
+  for (const auto& [name, tensor] : tensors) {
+    elements[io::written_type(name, tensor, types)] += tensor.numel();
+  }
+  TORCH_CHECK_VALUE(!elements.empty(), "main_type: there is no tensor");
+  return std::max_element(elements.begin(), elements.end(), [](const auto& a, const auto& b) {
+           return a.second < b.second;
+         })->first;
+}
+
+bool has_adapter(const Decoder& decoder) {
+  for (const auto& item : decoder->named_parameters()) {
+    if (!item.key().ends_with(".weight") && !item.key().ends_with(".bias")) return true;
+  }
+  return false;
+}
+
+Json decoder_config_json(const Decoder& decoder, Json config, const io::TensorTypes& types) {
+  config["vocab_size"] = decoder->config().vocab_size;
+  const bool new_form = config.contains("dtype") && !config.contains("torch_dtype");
+  config[new_form ? "dtype" : "torch_dtype"] =
+      type_name(main_type(decoder->hf_tensors(), types));
+  config.erase("hone_pruned");
+  const auto& pruned = decoder->config().pruned;
+  if (!pruned.empty()) config["hone_pruned"] = pruned_json(pruned);
+  return config;
+}
+
+void save_decoder(const std::string& folder, Decoder& decoder, const Json& config,
+                  const std::string& source_folder) {
+  if (has_adapter(decoder)) {
+    throw Error(
+        "save_decoder: the decoder carries an adapter; merge it first, or save it as "
+        "adapter_files");
+  }
+  io::CheckpointOptions options;
+  options.source_folder = source_folder;
+  io::save_checkpoint(folder, decoder_config_json(decoder, config), decoder->hf_tensors(), options);
+}
+
+}  // namespace hone::model

@@ -1,0 +1,63 @@
+#include "hone/model/resize_vocabulary.h"
+
+#include <fmt/format.h>
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include "hone/core/error.h"
+
+namespace hone::model {
+namespace {
+
+void check(const Decoder& decoder, int64_t rows, const NewRows& new_rows) {
+  const int64_t old_rows = decoder->config().vocab_size;
+  if (rows < old_rows) {
+    throw Error(fmt::format("resize_vocabulary: {} rows cannot shrink to {}", old_rows, rows));
+  }
+  for (const auto& [id, pieces] : new_rows) {
+    if (id < 0 || id >= rows) {
+      throw Error(fmt::format("resize_vocabulary: new row {} is outside the {} rows", id, rows));
+    }
+    if (pieces.empty()) throw Error(fmt::format("resize_vocabulary: row {} has no pieces", id));
+    for (const int64_t piece : pieces) {
+      if (piece < 0 || piece >= old_rows) {
+        throw Error(fmt::format("resize_vocabulary: piece {} of row {} is outside the {} old rows",
+                                piece, id, old_rows));
+      }
+    }
+  }
+}
+
+/// `old` [V, D] with rows added and new ones filled; means in float32.
+at::Tensor grown(const at::Tensor& old, int64_t rows, const NewRows& new_rows) {
+  at::Tensor table = at::empty({rows, old.size(1)}, old.options());
+  table.slice(0, 0, old.size(0)).copy_(old);
+  if (rows > old.size(0)) {
+    table.slice(0, old.size(0)).copy_(old.mean(0, true, at::kFloat));
+  }
+  for (const auto& [id, pieces] : new_rows) {
+    const at::Tensor index = torch::tensor(pieces, at::kLong).to(old.device());
+    table[id].copy_(old.index_select(0, index).mean(0, false, at::kFloat));
+  }
+  return table;
+}
+
+}  // namespace
+
+void resize_vocabulary(Decoder& decoder, int64_t rows, const NewRows& new_rows) {
+  check(decoder, rows, new_rows);
+  const torch::NoGradGuard no_grad;
+  std::vector<nn::Embedding> tables = {decoder->embed_tokens};
+  if (decoder->lm_head) tables.push_back(decoder->lm_head);
+  for (const nn::Embedding& table : tables) {
+    if (!table->rows().empty() || !table->weight.requires_grad()) {
+      throw Error("resize_vocabulary: the decoder carries an adapter; resize before adding one");
+    }
+  }
+  for (nn::Embedding& table : tables) {
+    table->replace_weight(grown(table->weight.detach(), rows, new_rows));
+  }
+  decoder->set_vocab_size(rows);
+}
+
+}  // namespace hone::model

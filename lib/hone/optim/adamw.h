@@ -1,0 +1,107 @@
+/// AdamW over all parameters in one pass.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace hone::optim {
+
+struct AdamWOptions {
+  double lr = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.01;
+};
+
+/// Most numbers that a step away from the CPU holds as float32 gradients at once: they are scaled
+/// and, of half types, widened group by group, never all at a time.
+constexpr int64_t kStepGroup = int64_t{1} << 24;
+
+/// Sums of squares of one parameter around the last step, 0-dimensional float64 on its device.
+struct UpdateSquares {
+  at::Tensor update;   ///< of the change that the step made, before it was rounded
+  at::Tensor weights;  ///< of the parameter before it
+};
+
+/// AdamW (decoupled decay); equals torch.optim.AdamW (tests/kernels/adamw_test.cpp).
+///
+/// Matrices and larger decay; vectors (norms, biases) do not. Parameters of half types have float32
+/// masters, which are stepped and rounded back; moments are float32 then.
+/// On the CPU a step is one pass over parameters, gradients and moments, scaling and clipping
+/// included; elsewhere at::_fused_adamw_ on groups of at most kStepGroup numbers.
+class FusedAdamW {
+ public:
+  /// Named parameters that require gradients, of one device. Names are those of the state.
+  /// Throws: c10::ValueError naming a parameter whose memory has gaps or overlaps.
+  FusedAdamW(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
+             const AdamWOptions& options);
+
+  void set_lr(double lr) { options_.lr = lr; }
+  void set_weight_decay(double weight_decay) { options_.weight_decay = weight_decay; }
+  double weight_decay() const { return options_.weight_decay; }
+
+  bool has(const std::string& name) const;
+  /// `parameter` takes the place of the one of that name: its slices `keep` (int64 indices) along
+  /// `dim`. Moments and master are sliced alike and the step count stays, so that the next step
+  /// does to what is kept what it would have done to it in the whole parameter.
+  /// Throws: hone::Error for an unknown name; c10::ValueError for a parameter of another shape.
+  void cut(const std::string& name, const at::Tensor& parameter, int64_t dim,
+           const at::Tensor& keep);
+  /// Forgets a parameter and its state. Throws: hone::Error for an unknown name.
+  void remove(const std::string& name);
+
+  /// Has the next step multiply every gradient by `factor` and then, if max_norm > 0 and their
+  /// global L2 norm is over it, by max_norm / (norm + 1e-6), as torch's clip_grad_norm_. The
+  /// gradients themselves stay as they are. Returns the norm after `factor`, before clipping;
+  /// after one that is not finite, call zero_grad() instead of step(). On the CPU the norm is the
+  /// same for any number of threads.
+  double scale_and_clip(double factor, double max_norm);
+
+  /// One step. Parameters without a gradient, or that require none now, stay as they are and keep
+  /// their state.
+  void step();
+  /// step() as devices other than the CPU do it, on any: in groups of at most `most` numbers.
+  void step_by_groups(int64_t most = kStepGroup);
+  /// What the last step did to the parameters that it stepped, computed from the moments that it
+  /// left: no copy of the parameters is needed. Call it before anything else is changed.
+  std::map<std::string, UpdateSquares> last_update() const;
+  /// Drops the gradients and what scale_and_clip() set.
+  void zero_grad();
+
+  /// The parameters that it steps, by name.
+  std::map<std::string, at::Tensor> parameters() const;
+  /// Moments, step counts and masters by "<kind>.<parameter name>"; shares their memory.
+  std::map<std::string, at::Tensor> state() const;
+  /// Copies such a state back. Throws: hone::Error naming a tensor that is missing or misshapen.
+  void load_state(const std::map<std::string, at::Tensor>& state);
+
+ private:
+  struct Slot {
+    std::string name;
+    at::Tensor parameter, master, moment1, moment2, steps;  // master: the parameter itself for fp32
+    bool decays = false;
+    bool stepped = false;  // by the last step
+
+    bool has_master() const { return master.scalar_type() != parameter.scalar_type(); }
+    at::Tensor gradient() const;  ///< laid out as the parameter is; undefined if it does not step
+  };
+  struct Block;
+
+  Slot& slot(const std::string& name);
+  std::vector<Block> blocks(const std::vector<at::Tensor>& grads, int64_t most) const;
+  std::vector<at::Tensor> begin_step();
+  void step_on_cpu(const std::vector<at::Tensor>& grads);
+  void step_group(const std::vector<Block>& group, const std::vector<at::Tensor>& grads,
+                  bool decays);
+
+  std::vector<Slot> slots_;
+  AdamWOptions options_;
+  double grad_factor_ = 1;
+};
+
+}  // namespace hone::optim

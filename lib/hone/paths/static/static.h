@@ -1,0 +1,42 @@
+/// Static tuning: hone-static's path.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "hone/core/json.h"
+#include "hone/run/context.h"
+#include "hone/paths/static/config.h"
+
+namespace hone::paths {
+
+/// What a search came to.
+struct StaticReport {
+  int exit_code = 0;    ///< 0 done, 128 + signal; else what a worker ended with
+  std::string summary;  ///< lines for people
+  Json json;            ///< report.json
+};
+
+/// Searches the space: worker processes take trials from the study, train them and report, until the
+/// budget is spent. Run again, it goes on with the study; the budget may have grown.
+///
+/// Writes into context.out: config.json, study.db (unless the study lives elsewhere), trials/<n>/
+/// (a run folder each, without checkpoints), workers.log, best.json or, of several objectives,
+/// pareto-<n>.json (recipes for hone-domain), trials.csv, trials.jsonl, report.json, report.html.
+///
+/// Forks: the process must have no threads of LibTorch's (none are started here). A worker that dies
+/// loses its trial only, which is enqueued again; its place is taken by a new one.
+/// Throws: ConfigError, also where the study was begun with another recipe; IoError; Error.
+StaticReport run_static(const StaticConfig& config, const run::Context& context);
+
+/// What the search would do, as text for people; trains a few steps to measure time, writes nothing.
+struct StaticPlan {
+  bool feasible = true;  ///< whether any point of the space may run
+  std::string text;
+};
+StaticPlan plan_static(const StaticConfig& recipe);
+
+/// Writes every point of the space as a recipe of hone-domain, one a line. Continuous parameters
+/// need a step. Returns how many. Throws: ConfigError naming those that have none.
+int64_t write_grid(const StaticConfig& recipe, const std::string& path);
+
+}  // namespace hone::paths

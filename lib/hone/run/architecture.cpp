@@ -1,0 +1,65 @@
+#include "hone/run/architecture.h"
+
+#include <fmt/format.h>
+
+namespace hone::run {
+namespace {
+
+const char* class_name(model::ModelType type) {
+  switch (type) {
+    case model::ModelType::kLlama:
+      return "LlamaForCausalLM";
+    case model::ModelType::kQwen2:
+      return "Qwen2ForCausalLM";
+    case model::ModelType::kQwen3:
+      return "Qwen3ForCausalLM";
+  }
+  throw Error("unknown architecture family");
+}
+
+}  // namespace
+
+void ArchitectureOptions::validate(Validation& v) const {
+  if (!head_dim && hidden_size % num_attention_heads != 0) {
+    v.problem("num_attention_heads",
+              fmt::format("must divide hidden_size {} unless head_dim is given, got {}",
+                          hidden_size, num_attention_heads));
+  }
+  const int64_t width = head_dim.value_or(hidden_size / num_attention_heads);
+  if (width % 2 != 0) {
+    v.problem("head_dim", fmt::format("must be even for rotary embeddings, got {}", width));
+  }
+  if (num_attention_heads % num_key_value_heads.value_or(num_attention_heads) != 0) {
+    v.problem("num_key_value_heads", fmt::format("must divide num_attention_heads {}, got {}",
+                                                 num_attention_heads, *num_key_value_heads));
+  }
+}
+
+Json architecture_config(const ArchitectureOptions& options, int64_t vocab_size,
+                         std::optional<int64_t> bos_id, std::optional<int64_t> eos_id) {
+  const int64_t multiple = options.vocab_multiple;
+  Json config = {
+      {"architectures", {class_name(options.model_type)}},
+      {"model_type", enum_name(options.model_type)},
+      {"hidden_size", options.hidden_size},
+      {"intermediate_size", options.intermediate_size},
+      {"num_hidden_layers", options.num_hidden_layers},
+      {"num_attention_heads", options.num_attention_heads},
+      {"num_key_value_heads", options.num_key_value_heads.value_or(options.num_attention_heads)},
+      {"head_dim", options.head_dim.value_or(options.hidden_size / options.num_attention_heads)},
+      {"hidden_act", "silu"},
+      {"max_position_embeddings", options.max_position_embeddings},
+      {"rope_theta", options.rope_theta},
+      {"rope_scaling", nullptr},
+      {"rms_norm_eps", options.rms_norm_eps},
+      {"initializer_range", options.initializer_range},
+      {"tie_word_embeddings", options.tie_word_embeddings},
+      {"vocab_size", (vocab_size + multiple - 1) / multiple * multiple},
+      {"torch_dtype", "float32"},
+      {"use_cache", true}};
+  if (bos_id) config["bos_token_id"] = *bos_id;
+  if (eos_id) config["eos_token_id"] = *eos_id;
+  return config;
+}
+
+}  // namespace hone::run

@@ -1,0 +1,218 @@
+#include "hone/run/config.h"
+
+#include <algorithm>
+#include <set>
+
+namespace hone::run {
+namespace {
+
+/// What makes a new adapter.
+constexpr const char* kLoraKeys[] = {"rank",   "alpha", "dropout",         "targets",      "target_regex",
+                                     "rslora", "dora",  "modules_to_save", "rank_pattern", "alpha_pattern"};
+
+/// What does not fit between lora.from and the rest.
+void check_first_adapter(const Config& config, Validation& v) {
+  if (config.architecture) v.problem("lora/from", "needs the base that it adapts: give a model");
+  if (config.tuning == Tuning::kFull && !config.lora.merge_first) {
+    v.problem("lora/merge_first",
+              "must be true with tuning full, which trains the base's weights; or set tuning lora "
+              "to train the adapter on");
+  } else if (config.tuning == Tuning::kFull) {
+    for (const char* key : kLoraKeys) v.no_effect("lora/" + std::string(key), "with tuning full");
+  }
+  if (config.lora.continues() && config.vocabulary.grows()) {
+    v.problem("lora/from",
+              "an adapter that is trained on has no rows for new tokens: set lora.merge_first, or "
+              "vocabulary.new_tokens 0");
+  }
+}
+
+/// Problems of data sets that share a name, and the set of their domains.
+std::set<std::string> check_sets(const std::vector<data::DatasetOptions>& sets,
+                                 const std::string& key, Validation& v) {
+  std::set<std::string> names, domains;
+  for (size_t i = 0; i < sets.size(); ++i) {
+    if (!names.insert(sets[i].label()).second) {
+      v.problem("data/" + key + "/" + std::to_string(i) + "/name",
+                "is used by two data sets: \"" + sets[i].label() + "\"");
+    }
+    domains.insert(sets[i].domain);
+  }
+  return domains;
+}
+
+void check_domain(const std::string& name, const std::string& key,
+                  const std::set<std::string>& known, const char* where, Validation& v) {
+  if (known.contains(name)) return;
+  v.problem(key, "no data set in " + std::string(where) + " has the domain \"" + name + "\"" +
+                     did_you_mean(name, {known.begin(), known.end()}));
+}
+
+/// What weights of 0 leave nothing to do.
+void check_zero_weights(const Config& config, Validation& v) {
+  const auto& sets = config.data.train;
+  const auto drawn = [&](const data::DatasetOptions& set) {
+    return set.weight > 0 && config.weights.weight_of(set.domain) > 0;
+  };
+  if (!sets.empty() && std::none_of(sets.begin(), sets.end(), drawn)) {
+    v.problem("data/train",
+              "leaves nothing to train: every set has weight 0, or its domain has in weights; give "
+              "one of them a weight above 0");
+  }
+  const auto& guard = config.guard;
+  if (!guard.domain || guard.action != GuardAction::kRebalance) return;
+  const auto guarded = [&](const data::DatasetOptions& set) { return set.domain == guard.domain; };
+  if (std::any_of(sets.begin(), sets.end(), guarded) &&
+      std::none_of(sets.begin(), sets.end(),
+                   [&](const auto& set) { return guarded(set) && drawn(set); })) {
+    v.problem("guard/action", "rebalance cannot raise the share of \"" + *guard.domain +
+                                  "\", whose weight is 0; give it a weight above 0");
+  }
+}
+
+}  // namespace
+
+void TokenizerOptions::validate(Validation& v) const {
+  if (folder) {
+    v.no_effect("vocab_size", "with a tokenizer folder");
+    v.no_effect("family", "with a tokenizer folder");
+  }
+}
+
+void VocabularyOptions::validate(Validation& v) const {
+  if (!grows()) {
+    for (const char* key : {"mode", "domains", "terms_file", "min_pieces", "min_count",
+                            "embedding_steps", "embedding_lr"}) {
+      v.no_effect(key, "with new_tokens 0 and new_terms 0");
+    }
+  } else {
+    if (terms_file) {
+      for (const char* key : {"domains", "min_pieces", "min_count"}) {
+        v.no_effect(key, "with a terms_file");
+      }
+    }
+    if (embedding_steps == 0) v.no_effect("embedding_lr", "with embedding_steps 0");
+  }
+}
+
+void WeightOptions::validate(Validation& v) const {
+  for (const auto& [name, weight] : domains) {
+    if (!(weight >= 0 && weight <= 1e6))
+      v.problem("domains/" + pointer_step(name), "must be in [0, 1e6]");
+  }
+  const bool entities = !entity_terms.empty() || entity_file;
+  if (!entities) {
+    v.no_effect("entity_multiplier", "without entity_terms or entity_file");
+    v.no_effect("entity_ignore_case", "without entity_terms or entity_file");
+  } else if (entity_multiplier == 1.0) {
+    v.problem("entity_multiplier", "must differ from 1 for the entities to count");
+  }
+}
+
+void GuardOptions::validate(Validation& v) const {
+  if (!domain) {
+    for (const char* key : {"max_ratio", "action", "rebalance_factor"}) {
+      v.no_effect(key, "without a guarded domain");
+    }
+  } else if (action == GuardAction::kStop) {
+    v.no_effect("rebalance_factor", "with action stop");
+  }
+}
+
+void PromptOptions::validate(Validation& v) const {
+  if (texts.empty()) {
+    for (const char* key : {"system", "max_new_tokens"}) v.no_effect(key, "without texts");
+  }
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (texts[i].empty()) v.problem("texts/" + std::to_string(i), "is empty");
+  }
+}
+
+void LoraRecipe::validate(Validation& v) const {
+  nn::LoraOptions::validate(v);
+  if (!from) v.no_effect("merge_first", "without from");
+  if (!continues()) return;
+  for (const char* key : kLoraKeys) {
+    v.no_effect(key, "with from, whose adapter has options of its own");
+  }
+}
+
+void DataOptions::validate(Validation& v) const {
+  if (train.size() < 2) v.no_effect("temperature", "with fewer than two training sets");
+}
+
+std::vector<data::DatasetOptions> DataOptions::train_sets() const {
+  std::vector<data::DatasetOptions> sets = train;
+  if (!validation) return sets;
+  for (data::DatasetOptions& set : sets) set.portion = {*validation, /*held_out=*/false};
+  return sets;
+}
+
+std::vector<data::DatasetOptions> DataOptions::held_out_sets() const {
+  std::vector<data::DatasetOptions> sets = held_out;
+  if (!validation) return sets;
+  for (data::DatasetOptions set : train) {
+    set.portion = {*validation, /*held_out=*/true};
+    sets.push_back(std::move(set));
+  }
+  return sets;
+}
+
+void Config::validate(Validation& v) const {
+  if (model.has_value() == architecture.has_value()) {
+    v.problem("model", "give either a checkpoint folder or an architecture to start from");
+  }
+  if (model) v.no_effect("tokenizer", "with a model, which has its own");
+  if (architecture && tuning == Tuning::kLora) {
+    v.problem("tuning", "lora needs trained weights below it: give a model");
+  }
+  if (lora.from) {
+    check_first_adapter(*this, v);
+  } else if (tuning == Tuning::kFull) {
+    v.no_effect("lora", "with tuning full");
+  }
+  if (!train.only_evaluates() && data.train.empty()) {
+    v.problem("data/train", "needs at least one data set, unless train.steps is 0");
+  }
+  if (train.only_evaluates()) {
+    if (data.held_out.empty()) v.problem("data/held_out", "needs a data set to score with steps 0");
+    v.no_effect("data/validation", "with train.steps 0, which trains on no set");
+    if (architecture) v.problem("architecture", "has nothing learnt to score: give a model");
+    const auto unused = [&v](const char* key) {
+      v.no_effect(key, "with train.steps 0, which only evaluates");
+    };
+    for (const char* key : {"data/train", "vocabulary", "weights", "guard", "memory", "save"}) {
+      unused(key);
+    }
+    if (!lora.from) {  // an adapter may be scored
+      for (const char* key : {"tuning", "lora"}) unused(key);
+    }
+  }
+  if (!train.only_evaluates()) check_zero_weights(*this, v);
+  const std::set<std::string> trained = check_sets(data.train, "train", v);
+  const std::set<std::string> scored = check_sets(data.held_out_sets(), "held_out", v);
+  for (const auto& [name, weight] : weights.domains) {
+    check_domain(name, "weights/domains/" + pointer_step(name), trained, "data.train", v);
+  }
+  for (const std::string& name : vocabulary.domains) {
+    check_domain(name, "vocabulary/domains", trained, "data.train", v);
+  }
+  const bool weighted = std::any_of(weights.domains.begin(), weights.domains.end(),
+                                    [](const auto& domain) { return domain.second > 0; });
+  if (vocabulary.grows() && !vocabulary.terms_file && vocabulary.domains.empty() && !weighted) {
+    v.problem("vocabulary/domains",
+              "names no domain whose text is mined for terms, and weights.domains gives none a "
+              "weight; name domains of data.train here, or give a terms_file");
+  }
+  if (guard.domain) {
+    check_domain(*guard.domain, "guard/domain", scored,
+                 data.validation ? "data.held_out or data.train" : "data.held_out", v);
+    if (guard.action == GuardAction::kRebalance) {
+      check_domain(*guard.domain, "guard/domain", trained, "data.train", v);
+    }
+    if (train.eval_every == 0)
+      v.problem("train/eval_every", "must be above 0 for the guard to act");
+  }
+}
+
+}  // namespace hone::run

@@ -1,0 +1,55 @@
+/// The forward passes of training and scoring a decoder on packed batches.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "hone/data/batch.h"
+#include "hone/data/loader.h"
+#include "hone/loss/domain_weighted_loss.h"
+#include "hone/model/decoder.h"
+
+namespace hone::run {
+
+class DecoderStep {
+ public:
+  /// `weights` is the loss weight of each domain.
+  DecoderStep(model::Decoder decoder, const std::vector<double>& weights);
+
+  /// Weighted loss of a batch with its graph, dropout on.
+  loss::LossSum loss(const data::Batch& batch);
+  /// New loss weights of the domains.
+  void set_weights(const std::vector<double>& weights);
+  const std::vector<double>& weights() const { return weights_; }
+  /// Whether any target of the batch has a weight above 0.
+  bool counts(const data::Batch& batch) const;
+  /// From now on loss() also sums each domain's nll.
+  void measure_domains() { domain_nll_ = at::zeros({loss_->weights.size(0), 2}, at::kDouble); }
+  /// The sums since the last call: {nll, targets} of each domain [M, 2] float64, unweighted.
+  at::Tensor take_domain_nll();
+  /// nll of each target [T], unweighted, dropout off, no graph.
+  at::Tensor nll(const data::Batch& batch);
+
+ private:
+  model::DecoderInput input(const data::Batch& batch) const;
+
+  model::Decoder decoder_;
+  loss::DomainWeightedLoss loss_;
+  std::vector<double> weights_;
+  at::Tensor domain_nll_;  // undefined: not measured
+};
+
+/// The loader's next batch of which something counts; those before it, whose targets all weigh 0,
+/// are passed over. Throws: Error if a thousand in a row do.
+data::Batch next_counting(data::Loader& loader, const DecoderStep& step);
+
+/// Writes the decoder's state into a checkpoint folder: the whole model as a checkpoint folder that
+/// transformers loads, with the files of `tokenizer_folder`; or, where it carries an adapter, the
+/// adapter as PEFT has it, for the base `base_name`.
+void write_decoder(const std::string& folder, model::Decoder& decoder, const Json& config,
+                   const std::string& tokenizer_folder, const std::string& base_name);
+
+/// Copies what write_decoder wrote into the parameters, which stay the same tensors.
+/// Throws: IoError if the folder holds other tensors or shapes.
+void read_decoder(const std::string& folder, model::Decoder& decoder, const std::string& base_name);
+
+}  // namespace hone::run

@@ -1,0 +1,99 @@
+#include "hone/run/meters.h"
+
+#include <torch/types.h>
+
+#include <cmath>
+
+#include "hone/model/pruned/layers.h"
+#include "hone/machine/device.h"
+
+namespace hone::run {
+namespace {
+
+constexpr double kDomainDecay = 0.9;  // about ten steps count
+
+}  // namespace
+
+std::string layer_of(const std::string& parameter) {
+  constexpr std::string_view kLayers = "layers.";
+  const size_t begin = parameter.find(kLayers);
+  if (begin == std::string::npos) return "embeddings";
+  const size_t number = begin + kLayers.size();
+  return parameter.substr(number, parameter.find('.', number) - number);
+}
+
+Meters::Meters(const SignalOptions& options, ReadyRun& parts)
+    : options_(options),
+      parts_(parts),
+      memory_(machine::device_memory_bytes(parts.decoder->device())),
+      domains_(parts.data.domains.size(), train::Ema(kDomainDecay)) {}
+
+void Meters::attach(optim::FusedAdamW& optimizer) {
+  optimizer_ = &optimizer;
+  parts_.step.measure_domains();
+}
+
+void Meters::before_step(int64_t step) {
+  if (!due(step)) return;
+  parts_.decoder->set_observer([this](size_t layer, const at::Tensor& x) {
+    activations_.resize(std::max(activations_.size(), layer + 1));
+    activations_[layer] = x.detach().square().mean(at::kFloat).sqrt();
+  });
+}
+
+void Meters::measure(const train::StepStats& stats, train::Signals& signals) {
+  measure_domains(signals);
+  if (!due(stats.step)) return;
+  parts_.decoder->set_observer({});
+  if (!stats.skipped) measure_updates(signals);  // else nothing was updated, and nothing settled
+  const auto layers = model::layer_sizes(parts_.decoder->config());
+  for (size_t i = 0; i < activations_.size(); ++i) {
+    signals.set("activation_rms/" + std::to_string(layers.at(i).index),
+                activations_[i].item<double>());
+  }
+  activations_.clear();
+  signals.set("memory_headroom", static_cast<double>(machine::memory_headroom_bytes(
+                                     parts_.decoder->device(), memory_)));
+}
+
+void Meters::measure_updates(train::Signals& signals) {
+  std::map<std::string, optim::UpdateSquares> layers;
+  for (const auto& [name, squares] : optimizer_->last_update()) {
+    const auto [layer, first] = layers.emplace(layer_of(name), squares);
+    if (first) continue;
+    layer->second.update += squares.update;
+    layer->second.weights += squares.weights;
+  }
+  for (const auto& [layer, squares] : layers) {
+    const double norm = std::sqrt(squares.weights.item<double>());
+    if (norm > 0) {
+      signals.set("update_ratio/" + layer, std::sqrt(squares.update.item<double>()) / norm);
+    }
+  }
+}
+
+void Meters::measure_domains(train::Signals& signals) {
+  const at::Tensor sums = parts_.step.take_domain_nll();
+  for (size_t domain = 0; domain < domains_.size(); ++domain) {
+    const auto row = static_cast<int64_t>(domain);
+    const double nll = sums[row][0].item<double>(), targets = sums[row][1].item<double>();
+    if (targets > 0) domains_[domain].add(nll / targets);
+    if (const auto mean = domains_[domain].value()) {
+      signals.set("train/" + parts_.data.domains[domain], *mean);
+    }
+  }
+}
+
+Json Meters::state() const {
+  Json domains = Json::array();
+  for (const train::Ema& domain : domains_) domains.push_back(domain.state());
+  return {{"domains", domains}};
+}
+
+void Meters::restore(const Json& state) {
+  for (size_t domain = 0; domain < domains_.size(); ++domain) {
+    domains_[domain].restore(state.at("domains").at(domain));
+  }
+}
+
+}  // namespace hone::run

@@ -1,0 +1,41 @@
+/// Any folder with a model, ready to speak or to be written again.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hone/core/json.h"
+#include "hone/io/tensors.h"
+#include "hone/model/decoder.h"
+#include "hone/machine/device.h"
+#include "hone/text/tokenizer_folder.h"
+
+namespace hone::run {
+
+/// Which folders a model is made of.
+struct ModelFolders {
+  std::string model;                   ///< a checkpoint folder
+  std::optional<std::string> adapter;  ///< PEFT's, over it
+
+  /// `name` is a checkpoint folder, an adapter folder, a run's, whose model/ it then is, or what the
+  /// hub's cache holds under it (model_folder()). An adapter's base is `base`, of the same kinds, or
+  /// the one that its adapter_config.json names: a name in the hub's cache, or a path, taken from
+  /// the adapter's folder or from here if it is not absolute.
+  /// Throws: IoError naming what is missing.
+  static ModelFolders find(const std::string& name, const std::optional<std::string>& base = {});
+};
+
+struct OpenModel {
+  model::Decoder decoder{nullptr};  ///< the adapter, if any, in place
+  Json config;                      ///< config.json of the checkpoint folder
+  io::TensorTypes types;            ///< of its tensors
+};
+
+/// Throws: IoError; Error if an adapter does not fit.
+OpenModel open_model(const ModelFolders& folders, at::Device device, at::ScalarType weights);
+
+/// The tokenizer of the adapter's folder, which PEFT writes where tokens were added, or else the
+/// model's. Throws: IoError.
+text::TokenizerFolder open_tokenizer(const ModelFolders& folders);
+
+}  // namespace hone::run

@@ -1,0 +1,92 @@
+/// Pruning a decoder while it trains: heads, MLP channels and layers.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "hone/core/field.h"
+#include "hone/core/json.h"
+#include "hone/optim/adamw.h"
+#include "hone/model/decoder.h"
+#include "hone/model/pruned/pruning.h"
+#include "hone/nn/pruning.h"
+#include "hone/train/controllers/controller.h"
+#include "hone/train/controllers/knobs.h"
+#include "hone/train/controllers/signals.h"
+
+namespace hone::run {
+
+struct PruningOptions {
+  bool enabled = false;
+  std::optional<nn::PruneOptions> heads, channels, layers;
+  bool cut = true;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("enabled", self.enabled, "Whether it acts.");
+    v("heads", self.heads, "Attention heads; absent: none go.");
+    v("channels", self.channels, "Channels of the MLPs; absent: none go.");
+    v("layers", self.layers, "Whole layers; absent: none go.");
+    v("cut", self.cut,
+      "Remove what is off when its schedule ends, so that steps get faster; else after the run.");
+  }
+  void validate(Validation& v) const;
+
+  /// The options of each kind that is pruned.
+  std::map<model::UnitKind, nn::PruneOptions> kinds() const;
+};
+
+/// A decoder in training whose units can be switched off and cut, with its optimiser's state.
+class PrunedDecoder {
+ public:
+  /// Adds the knobs heads, channels, layers and cut. Masks are objects of lists of 0 and 1 by layer.
+  PrunedDecoder(model::Decoder& decoder, optim::FusedAdamW& optimizer, train::Knobs& knobs);
+
+  /// What was cut, and the gates; and back, before weights are read.
+  Json state() const;
+  void restore(const Json& state);
+  /// Cuts all that is off: for the end of a run. Returns whether there was any.
+  bool cut_all();
+
+  /// Sets heads_alive/<layer>, and gives the same for metrics.jsonl as {"heads_alive": {"0": 4}},
+  /// with "head_importance": {"0": [...]} if asked for and measured; {} where heads have no gates.
+  Json measure(train::Signals& signals, bool with_importance) const;
+
+ private:
+  void cut(model::UnitKind kind);
+
+  model::Decoder& decoder_;
+  optim::FusedAdamW& optimizer_;
+};
+
+/// Switches units off by their importance as each kind's schedule says, whose start and end count
+/// the steps of the main phase, as train.steps does.
+class Pruning : public train::Controller {
+ public:
+  /// Without a decoder it only tells its name and knobs.
+  /// Throws: ConfigError if a target cannot be met.
+  Pruning(const PruningOptions& options, model::Decoder* decoder);
+
+  std::string name() const override { return "pruning"; }
+  std::vector<std::string> owns() const override;
+  void begin(int64_t first_step) override;
+  void after_step(int64_t step, const train::Signals& signals, train::KnobSetter& adjuster) override;
+  Json state() const override;
+  void restore(const Json& state) override;
+
+ private:
+  using Layers = std::map<int64_t, std::vector<int64_t>>;
+
+  void decide(model::UnitKind kind, const nn::PruneOptions& options, int64_t step,
+              train::KnobSetter& adjuster);
+  /// The layers' units as they are now.
+  std::vector<nn::PruneUnits> units(model::UnitKind kind) const;
+
+  const PruningOptions options_;
+  model::Decoder* const decoder_;
+  std::map<model::UnitKind, Layers> off_since_;  // of the units that are there, by layer
+};
+
+}  // namespace hone::run

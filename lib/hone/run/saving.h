@@ -1,0 +1,30 @@
+/// How the models of a run come out.
+#pragma once
+#include <string>
+
+#include "hone/io/adapter.h"
+#include "hone/io/tensors.h"
+#include "hone/run/base.h"
+#include "hone/run/save_options.h"
+
+namespace hone::run {
+
+/// The types in which the base's decoder is written: with kAuto those of `base.types`. What float16
+/// cannot hold is float32, with a warning.
+io::TensorTypes save_types(const Base& base, SaveDtype dtype);
+
+/// `files` with its tensors in the types in which they are written: with kAuto those of
+/// `base.adapter_types`, where the run began with the adapter, else as they are.
+io::AdapterFiles in_save_types(io::AdapterFiles files, const Base& base, SaveDtype dtype);
+
+/// The main type of what a run of `config` writes, and why, for people: "bfloat16, as the base
+/// came", "float32, as save.dtype says". Reads the headers of the model's files. Throws: IoError.
+std::string describe_save(const Config& config);
+
+/// "bfloat16", or "bfloat16 and float32" for tensors of several types, the main one first.
+std::string types_text(const model::NamedTensors& tensors, const io::TensorTypes& types);
+
+/// The type that `dtype` names; kAuto has none. Throws: hone::Error.
+at::ScalarType scalar_type(SaveDtype dtype);
+
+}  // namespace hone::run

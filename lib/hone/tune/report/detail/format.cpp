@@ -1,0 +1,49 @@
+#include "hone/tune/report/detail/format.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "hone/view/page.h"
+#include "hone/tune/search.h"
+
+namespace hone::tune::detail {
+namespace {
+
+bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }
+
+}  // namespace
+
+size_t columns_of(std::string_view text) {
+  size_t columns = 0;
+  for (const char c : text) columns += begins_character(c);
+  return columns;
+}
+
+std::string shortened(std::string_view text, size_t columns) {
+  if (columns_of(text) <= columns) return std::string(text);
+  if (columns == 0) return "";
+  size_t end = 0;
+  for (size_t seen = 0; end < text.size(); ++end) {
+    if (begins_character(text[end]) && ++seen == columns) break;
+  }
+  return std::string(text.substr(0, end)) + "…";
+}
+
+std::string value_text(const Distribution& distribution, double internal) {
+  if (std::holds_alternative<FloatDistribution>(distribution)) return view::format_number(internal);
+  if (!contains(distribution, internal)) return fmt::format("{}", internal);
+  const Json value = external_value(distribution, internal);
+  return value.is_string() ? value.get<std::string>()
+                           : value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+bool ran(const Trial& trial) { return !refused(trial) && trial.state != TrialState::kWaiting; }
+
+std::optional<double> duration(const Trial& trial, std::optional<Time> now) {
+  const std::optional<Time> end = trial.complete ? trial.complete : now;
+  if (!trial.start || !end) return std::nullopt;
+  return std::max(0.0, (static_cast<double>(*end) - static_cast<double>(*trial.start)) / 1e6);
+}
+
+}  // namespace hone::tune::detail

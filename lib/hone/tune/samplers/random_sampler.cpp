@@ -1,0 +1,24 @@
+#include "hone/tune/samplers/random_sampler.h"
+
+#include <algorithm>
+
+#include "hone/tune/samplers/detail/transform.h"
+
+namespace hone::tune {
+
+double RandomSampler::sample_independent(const StudyView&, Trial&, const std::string&,
+                                         const Distribution& distribution) {
+  if (const size_t n = detail::num_choices(distribution)) {
+    // Optuna draws in the one-hot space and takes the largest coordinate.
+    const std::vector<double> draws = random_.uniforms(n);
+    return static_cast<double>(std::max_element(draws.begin(), draws.end()) - draws.begin());
+  }
+  const detail::Bounds b = detail::bounds(distribution);
+  return detail::untransform(distribution, random_.uniform(b.low, b.high));
+}
+
+std::unique_ptr<Sampler> make_random_sampler(uint64_t seed) {
+  return std::make_unique<RandomSampler>(seed);
+}
+
+}  // namespace hone::tune

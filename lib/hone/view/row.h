@@ -1,0 +1,30 @@
+/// Reading rows of metrics for people.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <string>
+
+#include "hone/core/json.h"
+
+namespace hone::view {
+
+inline double number_or_nan(const Json& row, const std::string& key) {
+  return row.contains(key) && row[key].is_number() ? row[key].get<double>() : NAN;
+}
+
+/// "head importance" for "head_importance".
+inline std::string spaced(std::string key) {
+  std::replace(key.begin(), key.end(), '_', ' ');
+  return key;
+}
+
+/// At most `most` bytes of a text and an ellipsis where it was cut, between characters.
+inline std::string shortened(std::string text, size_t most) {
+  if (text.size() <= most) return text;
+  size_t end = most;
+  while (end > 0 && (text[end] & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "…";
+}
+
+}  // namespace hone::view

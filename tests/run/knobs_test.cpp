@@ -1,0 +1,63 @@
+#include "hone/run/knobs.h"
+
+#include <set>
+
+#include "hone/core/error.h"
+#include "hone/model/pruned/pruning.h"
+#include "run/run_fixture.h"
+#include "support/catch.h"
+
+using namespace hone;
+using namespace hone::run;
+using test::SmallRun, test::trained_layers;
+
+TEST_CASE("frozen_layers are numbers of tensor names, also where layers were cut before") {
+  SmallRun run(test::pruned_config());
+  optim::FusedAdamW optimizer = run.optimizer();
+  train::Knobs knobs;
+  const run::ModelKnobs run_knobs(*run.parts, optimizer, knobs);
+  knobs.set("frozen_layers", {2, 3});
+  CHECK(trained_layers(run) == std::set<std::string>{"5"});
+  CHECK(knobs.get("frozen_layers") == Json{2, 3});
+  knobs.set("frozen_layers", {5});
+  CHECK(trained_layers(run) == std::set<std::string>{"2", "3"});
+  CHECK_THROWS_WITH(knobs.set("frozen_layers", {0}),
+                    "the knob frozen_layers names layer 0, the model has 2, 3, 5");
+}
+
+TEST_CASE("A frozen layer that is cut leaves the knob, and the rest can be restored") {
+  SmallRun run(test::pruned_config());
+  optim::FusedAdamW optimizer = run.optimizer();
+  train::Knobs knobs;
+  const run::ModelKnobs run_knobs(*run.parts, optimizer, knobs);
+  knobs.set("frozen_layers", {2, 3});
+  model::follow(optimizer, run.decoder, model::cut_to(run.decoder, {{3, {0, 1, 2}}, {5}}));
+  CHECK(knobs.get("frozen_layers") == Json{3});
+  run_knobs.restore(run_knobs.state());
+  CHECK(trained_layers(run) == std::set<std::string>{"5"});
+}
+
+TEST_CASE("In full tuning the dropout knob leaves attention fused and drops what branches add") {
+  Json json = test::pruned_config();
+  json["attention_dropout"] = 0.1;  // the model's own, which the memory plan counts
+  SmallRun run(json);
+  optim::FusedAdamW optimizer = run.optimizer();
+  train::Knobs knobs;
+  const run::ModelKnobs run_knobs(*run.parts, optimizer, knobs);
+  CHECK(knobs.get("dropout") == 0.0);
+  knobs.set("dropout", 0.2);
+  for (const nn::DecoderBlock& block : run.decoder->layers) {
+    CHECK(block->branch_dropout == 0.2);
+    CHECK(block->self_attn->options.dropout == 0.1);
+  }
+  const Json state = run_knobs.state();
+  knobs.set("dropout", 0);
+  run_knobs.restore(state);
+  CHECK(knobs.get("dropout") == 0.2);
+  knobs.set("dropout", 0);
+  Json old = state;  // a checkpoint of before: the knob was the attention's, and stood still
+  old.erase("branch_dropout");
+  old["dropout"] = 0.1;
+  run_knobs.restore(old);
+  CHECK(knobs.get("dropout") == 0.0);
+}
