@@ -10,8 +10,8 @@
 
 #include "hone/config/app_arguments.h"
 #include "hone/config/writer.h"
-#include "hone/run/run.h"
 #include "hone/run/report.h"
+#include "hone/run/run.h"
 
 namespace {
 
@@ -19,9 +19,9 @@ using hone::config::AppArguments;
 using hone::run::Config;
 
 int run(const Config& config, const AppArguments& arguments) {
-  const hone::run::Report report = hone::run::execute(
-      config, {"hone-domain", arguments.out, arguments.resume, hone::config::to_json(config),
-               arguments.force});
+  const hone::run::Report report =
+      hone::run::execute(config, {"hone-domain", arguments.out, arguments.resume,
+                                  hone::config::to_json(config), arguments.force});
   std::cout << hone::run::report_table(report.json) << report.summary << std::endl;
   return hone::run::exit_code(report);
 }
@@ -40,11 +40,10 @@ int dump_data(const Config& config, const AppArguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return hone::config::run_app<Config>(
-      argc, argv,
-      {.name = "hone-domain",
-       .summary = "Adapts a DeepSeek-family model to domains.",
-       .dump_data = true,
-       .force = true},
-      {.run = run, .plan = plan, .dump_data = dump_data});
+  return hone::config::run_app<Config>(argc, argv,
+                                       {.name = "hone-domain",
+                                        .summary = "Adapts a DeepSeek-family model to domains.",
+                                        .dump_data = true,
+                                        .force = true},
+                                       {.run = run, .plan = plan, .dump_data = dump_data});
 }

@@ -3,7 +3,8 @@
 ///   hone-static --config recipes/static/lora.json --out runs/search
 ///
 /// Writes into the folder: best.json (a recipe for hone-domain), report.html, report.json,
-/// trials.csv, study.db (which optuna and optuna-dashboard open) and trials/. Run again, it goes on.
+/// trials.csv, study.db (which optuna and optuna-dashboard open) and trials/. Run again, it goes
+/// on.
 #include <fmt/format.h>
 
 #include <iostream>

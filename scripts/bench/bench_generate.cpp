@@ -2,8 +2,8 @@
 //
 //   bench_generate <checkpoint folder> <prompts.safetensors> <new tokens> <rounds>
 //
-// The prompts are "ids" [batch, length] int64. Prints one line "RESULT {json}" with the wall and CPU
-// seconds of each round, those up to its first token, and the last round's ids.
+// The prompts are "ids" [batch, length] int64. Prints one line "RESULT {json}" with the wall and
+// CPU seconds of each round, those up to its first token, and the last round's ids.
 #include <ATen/Parallel.h>
 #include <torch/types.h>
 
@@ -12,14 +12,14 @@
 #include <iostream>
 
 #include "hone/core/error.h"
-#include "hone/machine/hardware.h"
 #include "hone/core/json.h"
+#include "hone/infer/generate.h"
 #include "hone/io/checkpoint.h"
 #include "hone/io/tensors.h"
+#include "hone/machine/hardware.h"
 #include "hone/machine/memory.h"
 #include "hone/machine/parallel.h"
 #include "hone/model/checkpoint.h"
-#include "hone/infer/generate.h"
 
 namespace {
 
@@ -57,13 +57,12 @@ void run(const std::string& folder, const std::string& prompts_path, int64_t tok
   for (int round = 0; round < rounds; ++round) {
     const Seconds begin = Seconds::now();
     Json first;
-    const auto results = infer::generate(decoder, tokenizer, prompts, sampling,
-                                         {.max_batch = ids.size(0),
-                                          .prefill_tokens = ids.numel(),
-                                          .on_token = [&](size_t, int64_t) {
-                                            if (first.is_null()) first = Seconds::now().since(begin);
-                                            return true;
-                                          }});
+    const auto results = infer::generate(
+        decoder, tokenizer, prompts, sampling,
+        {.max_batch = ids.size(0), .prefill_tokens = ids.numel(), .on_token = [&](size_t, int64_t) {
+           if (first.is_null()) first = Seconds::now().since(begin);
+           return true;
+         }});
     result["whole"].push_back(Seconds::now().since(begin));
     result["first"].push_back(first);
     result["ids"] = Json::array();

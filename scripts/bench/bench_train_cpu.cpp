@@ -14,14 +14,14 @@
 #include <ctime>
 #include <iostream>
 
-#include "hone/machine/hardware.h"
 #include "hone/core/json.h"
 #include "hone/io/checkpoint.h"
-#include "hone/optim/adamw.h"
+#include "hone/loss/domain_weighted_loss.h"
+#include "hone/machine/hardware.h"
 #include "hone/machine/memory.h"
 #include "hone/machine/parallel.h"
-#include "hone/loss/domain_weighted_loss.h"
 #include "hone/model/checkpoint.h"
+#include "hone/optim/adamw.h"
 
 namespace {
 

@@ -1,7 +1,8 @@
 // What growth saves, for scripts/bench/vocabulary.
 //
 //   bench_vocabulary train <texts> <vocabulary size> <tokenizer.json>
-//   bench_vocabulary grow <tokenizer.json> <train texts> <held back texts> <new ids> [<terms shown>]
+//   bench_vocabulary grow <tokenizer.json> <train texts> <held back texts> <new ids> [<terms
+//   shown>]
 //       prints {"ids", "terms", "seconds", "train": [before, after], "held_back": [before, after]}
 //
 // Files hold one text a line. `grow` mines with the options' defaults.

@@ -40,8 +40,8 @@ Outcome run(std::vector<const char*> arguments) {
       static_cast<int>(arguments.size()), arguments.data(), {"hone-sample", "Does nothing."},
       "folder",
       [&out](const Options& o) {
-        out << o.folder << "|" << o.note.value_or("-") << "|" << o.most_words << "|" << o.heat << "|"
-            << o.loud;
+        out << o.folder << "|" << o.note.value_or("-") << "|" << o.most_words << "|" << o.heat
+            << "|" << o.loud;
         return 7;
       },
       out, err);
@@ -66,7 +66,8 @@ TEST_CASE("flags that are wrong are refused by their names, with exit code 2") {
   CHECK(run({"x", "--most-words", "10"}).err.find("--most-words: must be in [1, 9], got 10") !=
         std::string::npos);
   CHECK(run({"x", "--most-word=1"}).err ==
-        "hone-sample: unknown flag --most-word; did you mean --most-words?\nTry hone-sample --help\n");
+        "hone-sample: unknown flag --most-word; did you mean --most-words?\nTry hone-sample "
+        "--help\n");
   CHECK(run({"x", "y"}).code == kUsage);
   CHECK(run({"x", "--note", "a", "--note", "b"}).err.find("--note is given twice") !=
         std::string::npos);
@@ -76,7 +77,8 @@ TEST_CASE("flags that are wrong are refused by their names, with exit code 2") {
 TEST_CASE("help names every flag with its default, and the version is the library's") {
   const Outcome help = run({"--help"});
   CHECK(help.code == kDone);
-  for (const char* part : {"Does nothing.", "--most-words", "How many. [3]", "--loud", "--version"}) {
+  for (const char* part :
+       {"Does nothing.", "--most-words", "How many. [3]", "--loud", "--version"}) {
     CHECK(help.out.find(part) != std::string::npos);
   }
   CHECK(run({"--version"}).out == std::string("hone-sample ") + hone::version() + "\n");

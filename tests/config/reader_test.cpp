@@ -77,13 +77,16 @@ TEST_CASE("unknown keys name the nearest known one, or all") {
 }
 
 TEST_CASE("a key that stands at another level is told where it belongs") {
-  CHECK(problems(R"("rank": 4)") == "/rank: unknown key; did you mean adapter.rank or second.rank?");
-  CHECK(problems(R"("adapter": {"steps": 4})") == "/adapter/steps: unknown key; did you mean steps?");
+  CHECK(problems(R"("rank": 4)") ==
+        "/rank: unknown key; did you mean adapter.rank or second.rank?");
+  CHECK(problems(R"("adapter": {"steps": 4})") ==
+        "/adapter/steps: unknown key; did you mean steps?");
   CHECK(problems(R"("file": "f")") ==
         "/file: unknown key; did you mean sources[].file or named.<name>.file?");
   CHECK(problems(R"("controllers": {})") ==
         "/controllers: unknown key; recipes of hone-dynamic have it");
-  CHECK(problems(R"("output_dir": "x")") == "/output_dir: unknown key; the folder is named by --out");
+  CHECK(problems(R"("output_dir": "x")") ==
+        "/output_dir: unknown key; the folder is named by --out");
 }
 
 TEST_CASE("wrong types say what was expected and what came") {
@@ -149,7 +152,8 @@ TEST_CASE("required keys must be there, in nested structs too") {
   CHECK_THROWS_WITH(read("{}"), "/about: required key is missing: What it shows.");
   CHECK(problems(R"("sources": [{"weight": 1}, {"file": "f"}])") ==
         "/sources/0/file: required key is missing: File.");
-  CHECK(problems(R"("named": {"a/b": {}})") == "/named[\"a/b\"]/file: required key is missing: File.");
+  CHECK(problems(R"("named": {"a/b": {}})") ==
+        "/named[\"a/b\"]/file: required key is missing: File.");
 }
 
 TEST_CASE("a struct that is left out still misses its required keys and is validated") {

@@ -31,8 +31,8 @@ TEST_CASE("parse_json refuses what nlohmann lets pass") {
 }
 
 TEST_CASE("a whole number beyond 64 bits stops no file: it becomes a double, which is no integer") {
-  for (const char* text : {"18446744073709551616", "-9223372036854775809",
-                           "1000000000000000019884624838656"}) {
+  for (const char* text :
+       {"18446744073709551616", "-9223372036854775809", "1000000000000000019884624838656"}) {
     const Json json = parse_json(R"({"a": [)" + std::string(text) + "]}", "s");
     CHECK(json["a"][0].is_number_float());
     CHECK_FALSE(json["a"][0].is_number_integer());

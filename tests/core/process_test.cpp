@@ -59,8 +59,8 @@ TEST_CASE("A program that cannot be started is told of at once") {
 }
 
 TEST_CASE("Of a long output the end is kept") {
-  const ProcessResult many = result(shell("seq 1 200000; seq 1 200000 >&2"),
-                                    {.most_output = 12, .most_error = 6});
+  const ProcessResult many =
+      result(shell("seq 1 200000; seq 1 200000 >&2"), {.most_output = 12, .most_error = 6});
   CHECK(many.status == 0);
   CHECK(many.output == "9999\n200000");
   CHECK(many.error == "00000");
@@ -74,8 +74,8 @@ TEST_CASE("A program over its time is ended") {
 
 TEST_CASE("A program that is asked to stop ends with its group, even if it ignores SIGTERM") {
   const TemporaryFolder folder;
-  const std::string pids = folder.path + "/pids", tell = "echo $! > " + pids + ".new; mv " + pids +
-                                                         ".new " + pids + "; ";
+  const std::string pids = folder.path + "/pids",
+                    tell = "echo $! > " + pids + ".new; mv " + pids + ".new " + pids + "; ";
   ProcessLimits limits;
   limits.stop = [&] { return std::ifstream(pids).good(); };
   for (const char* trap : {"", "trap '' TERM; "}) {
@@ -129,7 +129,8 @@ TEST_CASE("A program dies with the process that runs it") {
   while (lives(child)) std::this_thread::sleep_for(std::chrono::milliseconds(2));
 }
 
-TEST_CASE("A process is known by its identity, and known to have ended only where that is certain") {
+TEST_CASE(
+    "A process is known by its identity, and known to have ended only where that is certain") {
   const std::string own = process_identity();
   REQUIRE_FALSE(own.empty());
   CHECK_FALSE(known_ended(own));
@@ -154,8 +155,8 @@ TEST_CASE("A process is known by its identity, and known to have ended only wher
   CHECK(known_ended(identity));
 
   const size_t start = own.rfind(' ');
-  CHECK(known_ended(own.substr(0, start) + " 1"));       // its number is another's now
-  CHECK_FALSE(known_ended("another-boot" + identity));   // of another machine
+  CHECK(known_ended(own.substr(0, start) + " 1"));      // its number is another's now
+  CHECK_FALSE(known_ended("another-boot" + identity));  // of another machine
   for (const char* strange : {"", " ", "x", "a b", "a b c", "a b c d"}) {
     CHECK_FALSE(known_ended(strange));
   }

@@ -152,9 +152,8 @@ TEST_CASE("of runs at the same time one asks, the others find its answers") {
   std::vector<std::thread> runs;
   std::atomic<int> right{0};
   for (int i = 0; i < 4; ++i) {
-    runs.emplace_back([&] {
-      right += *Paraphrases(slow, folder.cache, 20, {"a", "b"}).find("b") == "b";
-    });
+    runs.emplace_back(
+        [&] { right += *Paraphrases(slow, folder.cache, 20, {"a", "b"}).find("b") == "b"; });
   }
   for (std::thread& run : runs) run.join();
   CHECK(right == 4);

@@ -130,8 +130,9 @@ TEST_CASE("what was left out or cut is reported") {
   REQUIRE(messages.size() == 7);
   CHECK(messages[0] == "skipped: data_test_rows.jsonl:2: expected an object, got array");
   CHECK(messages[5] == "data set \"data_test_rows\": skipped 7 bad rows in all");
-  CHECK(messages[6] == "data set \"data_test_rows\": documents over 4 tokens: 1 truncated; 5 of 9 "
-                       "tokens are lost");
+  CHECK(messages[6] ==
+        "data set \"data_test_rows\": documents over 4 tokens: 1 truncated; 5 of 9 "
+        "tokens are lost");
 }
 
 TEST_CASE("entities weigh exactly the tokens that overlap them") {

@@ -61,8 +61,8 @@ TEST_CASE("a dropped document stays dropped under a tokenizer that would fit it"
 
 TEST_CASE("a prompt's border and a first token stay where the base put them") {
   const auto base = make_folder(kBase), other = make_folder(grown());
-  const Dataset before = held_out(R"({"prompt": "qg", "completion": "habcd"})", base,
-                                  OnTooLong::kTruncate, 64);
+  const Dataset before =
+      held_out(R"({"prompt": "qg", "completion": "habcd"})", base, OnTooLong::kTruncate, 64);
   const Dataset after = retokenise(before, base, other);
   CHECK(marked(before, base.tokenizer) == Marked{"qg[habcd</s>]"});
   CHECK(marked(after, other.tokenizer) == Marked{"qg[habcd</s>]"});  // no "gh", though a token
@@ -73,8 +73,8 @@ TEST_CASE("a prompt's border and a first token stay where the base put them") {
 
 TEST_CASE("a cut of held-out text falls between characters") {
   const auto base = make_folder(kBase);
-  const Dataset set = held_out("{\"text\": \"ab\xe4\xb8\xad\xe4\xb8\xad\"}", base,
-                               OnTooLong::kTruncate, 6);
+  const Dataset set =
+      held_out("{\"text\": \"ab\xe4\xb8\xad\xe4\xb8\xad\"}", base, OnTooLong::kTruncate, 6);
   CHECK(set.examples[0].length() == 4);
   CHECK(marked(set, base.tokenizer) == Marked{"ab[\xe4\xb8\xad]"});
   CHECK(set.counts.lost_tokens == 4);

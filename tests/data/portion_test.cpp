@@ -15,16 +15,15 @@ using Texts = std::vector<std::string>;
 std::string rows(int count, int different) {
   std::string text;
   for (int i = 0; i < count; ++i) {
-    text += "{\"text\": \"row " + std::to_string(i % different) + "\", \"id\": " +
-            std::to_string(i) + "}\n";
+    text += "{\"text\": \"row " + std::to_string(i % different) +
+            "\", \"id\": " + std::to_string(i) + "}\n";
   }
   return text;
 }
 
 Texts side(const std::string& path, const SplitOptions& split, bool held_out,
            std::optional<int64_t> max_rows = {}) {
-  return read_texts(
-      {.files = {path}, .max_rows = max_rows, .portion = Portion{split, held_out}});
+  return read_texts({.files = {path}, .max_rows = max_rows, .portion = Portion{split, held_out}});
 }
 
 std::string refusal(const std::string& content, const SplitOptions& split) {
@@ -51,9 +50,8 @@ TEST_CASE("a split puts every row on one side, as many as asked, in their order"
     const auto place = [&](const std::string& text) {
       return std::find(whole.begin(), whole.end(), text);
     };
-    CHECK(std::is_sorted(held.begin(), held.end(), [&](const auto& a, const auto& b) {
-      return place(a) < place(b);
-    }));
+    CHECK(std::is_sorted(held.begin(), held.end(),
+                         [&](const auto& a, const auto& b) { return place(a) < place(b); }));
   }
   // Another seed holds out others, the same seed the same; a smaller split is part of a larger one.
   const Texts held = side(file.path(), {.rows = 10}, true);
@@ -79,9 +77,8 @@ TEST_CASE("rows of the same text are on the same side of a split") {
 TEST_CASE("the tokenizer and the longest document do not move the split") {
   const TempFile file("data_portion.jsonl", rows(60, 60));
   const auto count = [&](const text::TokenizerFolder& folder, int64_t max_length) {
-    const DatasetOptions options{.files = {file.path()},
-                                 .max_length = max_length,
-                                 .portion = Portion{{.rows = 7}, true}};
+    const DatasetOptions options{
+        .files = {file.path()}, .max_length = max_length, .portion = Portion{{.rows = 7}, true}};
     return marked(load_dataset(options, folder), folder.tokenizer);
   };
   const auto plain = count(make_folder(), 100);

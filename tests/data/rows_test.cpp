@@ -44,8 +44,10 @@ TEST_CASE("a whole number beyond 64 bits stops a row only where a template would
   CHECK_THAT(reason(messages(kUser + ", " + call + huge + "}}}]}")),
              Contains("a whole number beyond 64 bits") && Contains("make it a string"));
   CHECK(reason(messages(kUser + ", " + call + "1e20}}}]}")).empty());
-  CHECK_THAT(reason("{\"messages\": [" + kUser + ", " + kBot + "], \"tools\": [{\"name\": \"f\", "
-                    "\"most\": " + huge + "}]}"),
+  CHECK_THAT(reason("{\"messages\": [" + kUser + ", " + kBot +
+                    "], \"tools\": [{\"name\": \"f\", "
+                    "\"most\": " +
+                    huge + "}]}"),
              Contains("a whole number beyond 64 bits"));
 }
 
@@ -250,9 +252,9 @@ TEST_CASE("preference data is called so instead of being trained") {
     CHECK_THAT(reason("{\"messages\": " + list + ", \"label\": " + answer + "}"),
                Contains(std::string("is KTO preference data (\"label\" ") + answer + ")"));
   }
-  CHECK_THAT(reason(R"({"prompt": "q", "completion": "a", "label": false})",
-                    Format::kPromptCompletion),
-             Contains("KTO") && Contains("keep the rows whose \"label\" is true"));
+  CHECK_THAT(
+      reason(R"({"prompt": "q", "completion": "a", "label": false})", Format::kPromptCompletion),
+      Contains("KTO") && Contains("keep the rows whose \"label\" is true"));
   CHECK_THAT(reason(R"({"instruction": "q", "output": "a", "kto_tag": true})"), Contains("KTO"));
   // A class that stands beside a text is no preference, nor is a label that is no truth value.
   CHECK(reason(R"({"text": "a", "label": true})").empty());

@@ -66,8 +66,7 @@ TEST_CASE("files may be folders and patterns, sorted; without a match they are a
   CHECK(texts({"data_many/"}) == Texts{"a", "b", "c"});
   CHECK(texts({"data_many/[bc].*"}) == Texts{"b", "c"});
   CHECK(texts({"data_many/c.csv", "data_many/b.jsonl"}) == Texts{"c", "b"});
-  CHECK(refusal({"data_many/*.parquet"}) ==
-        "data_many/*.parquet: no file matches the pattern");
+  CHECK(refusal({"data_many/*.parquet"}) == "data_many/*.parquet: no file matches the pattern");
   CHECK_THAT(refusal({"data_many/*.md"}), Contains("README.md: expected a file ending in .jsonl"));
   CHECK_THAT(refusal({"data_many", "data_many/*.csv"}), Contains("c.csv: is named twice"));
   std::filesystem::create_directory("data_none");

@@ -1,5 +1,4 @@
 #include <catch2/catch.hpp>
-
 #include <fstream>
 #include <sstream>
 
@@ -90,8 +89,8 @@ TEST_CASE("rows that would lose their calls can be left out, by number") {
   });
   const std::string defined = one_line(kPlain.substr(0, kPlain.size() - 1) + ", " + kTools + "}");
   const auto folder = folder_with("chatml");
-  const Dataset set = load(kRow + one_line(kPlain) + defined, folder,
-                           {.tool_form = ToolForm::kLeaveOut});
+  const Dataset set =
+      load(kRow + one_line(kPlain) + defined, folder, {.tool_form = ToolForm::kLeaveOut});
   set_log_sink(nullptr);
   CHECK(set.counts.documents == 2);
   CHECK(set.counts.lost_calls == 1);
@@ -116,9 +115,9 @@ TEST_CASE("tools written as text under plain ChatML are what Qwen2.5's own templ
 
 TEST_CASE("DeepSeek's form writes what a template of the family lacks") {
   const auto r1 = folder_with("deepseek_v3"), old = folder_with("deepseek_v2_5");
-  const std::string whole = marked(load(kRow, r1, {.tool_form = ToolForm::kDeepSeek,
-                                                   .train_on = TrainOn::kLastAssistant}),
-                                   r1.tokenizer)[0];
+  const std::string whole = marked(
+      load(kRow, r1, {.tool_form = ToolForm::kDeepSeek, .train_on = TrainOn::kLastAssistant}),
+      r1.tokenizer)[0];
   CHECK_THAT(whole, Contains("S.\n\n## Tools\nYou have access to the following tools:\n\n### add\n"
                              "Description: Adds.\n\nParameters: {\"type\": \"object\"}\n"));
   const std::string written =
@@ -128,8 +127,9 @@ TEST_CASE("DeepSeek's form writes what a template of the family lacks") {
       "{\"a\": 1, \"b\": [2, \"ü\"]}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>";
   CHECK_THAT(whole, Contains(call));  // the template's own
   CHECK_THAT(written, Contains("[" + call));
-  CHECK_THAT(written, Contains("<｜tool▁outputs▁begin｜><｜tool▁output▁begin｜>3<｜tool▁output▁end｜>\n"
-                               "<｜tool▁output▁begin｜>4<｜tool▁output▁end｜><｜tool▁outputs▁end｜>"));
+  CHECK_THAT(written,
+             Contains("<｜tool▁outputs▁begin｜><｜tool▁output▁begin｜>3<｜tool▁output▁end｜>\n"
+                      "<｜tool▁output▁begin｜>4<｜tool▁output▁end｜><｜tool▁outputs▁end｜>"));
 }
 
 TEST_CASE("arguments may be text that holds JSON, and must then be JSON") {

@@ -38,8 +38,8 @@ TEST_CASE("what stands before the mark is not searched") {
 }
 
 TEST_CASE("a pattern that does not compile, or that backtracks without end, is named") {
-  CHECK_THROWS_WITH(eval::AnswerReader({}, "(a"), Catch::Contains("\"(a\" does not compile") &&
-                                               Catch::Contains("at byte 2"));
+  CHECK_THROWS_WITH(eval::AnswerReader({}, "(a"),
+                    Catch::Contains("\"(a\" does not compile") && Catch::Contains("at byte 2"));
   CHECK_THROWS_WITH(read(std::string(40, 'a') + "!", {}, "^(a+)+$"),
                     Catch::Contains("ran over its limit on 41 bytes"));
 }

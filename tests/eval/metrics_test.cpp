@@ -3,17 +3,17 @@
 #include <cmath>
 
 #include "hone/core/error.h"
-#include "hone/eval/metrics/bleu.h"
-#include "hone/eval/metrics/chrf.h"
 #include "hone/eval/detail/lcs.h"
 #include "hone/eval/detail/mt_tokenizer.h"
 #include "hone/eval/detail/ngrams.h"
 #include "hone/eval/detail/porter_stemmer.h"
-#include "hone/unicode/python_text.h"
 #include "hone/eval/detail/ter_edits.h"
+#include "hone/eval/metrics/bleu.h"
+#include "hone/eval/metrics/chrf.h"
 #include "hone/eval/metrics/exact_match.h"
 #include "hone/eval/metrics/rouge.h"
 #include "hone/eval/metrics/ter.h"
+#include "hone/unicode/python_text.h"
 
 namespace hone::eval {
 namespace {
@@ -34,8 +34,7 @@ std::string failure(const Call& call) {
 template <class Options>
 std::string problems(const Options& options, const std::string& set = "") {
   std::vector<Problem> found;
-  Validation validation(
-      "", [&](const std::string& path) { return path == set; }, found);
+  Validation validation("", [&](const std::string& path) { return path == set; }, found);
   options.validate(validation);
   std::string text;
   for (const Problem& problem : found) text += problem.path + ": " + problem.message + "\n";
@@ -72,13 +71,16 @@ TEST_CASE("BLEU clips an n-gram at its most frequent reference and takes the nea
       eval::sentence_bleu("a a a a", {"a b", "a a c d e", "c d e f g h"}, {.max_ngram_order = 1});
   CHECK(score.counts == Values{2});
   CHECK(score.ref_len == 5);
-  CHECK(eval::sentence_bleu("a b c", {"a b c d", "a b"}).ref_len == 2);  // the shorter of two as near
+  CHECK(eval::sentence_bleu("a b c", {"a b c d", "a b"}).ref_len ==
+        2);  // the shorter of two as near
 }
 
 TEST_CASE("BLEU smoothing") {
-  const auto score = [](eval::BleuSmoothing method, std::optional<double> value = {}, bool eff = false) {
-    return eval::sentence_bleu("a b c x", {"a b y c"},
-                         {.smooth_method = method, .smooth_value = value, .effective_order = eff});
+  const auto score = [](eval::BleuSmoothing method, std::optional<double> value = {},
+                        bool eff = false) {
+    return eval::sentence_bleu(
+        "a b c x", {"a b y c"},
+        {.smooth_method = method, .smooth_value = value, .effective_order = eff});
   };  // matches 3/4, 1/3, 0/2, 0/1
   CHECK(score(eval::BleuSmoothing::kNone).precisions == Values{75, 100.0 / 3, 0, 0});
   CHECK(score(eval::BleuSmoothing::kNone).score == 0);
@@ -95,9 +97,9 @@ TEST_CASE("BLEU smoothing") {
 
 TEST_CASE("BLEU signatures") {
   const eval::BleuOptions options{.tokenize = eval::BleuTokenizer::kIntl,
-                            .smooth_method = eval::BleuSmoothing::kFloor,
-                            .effective_order = true,
-                            .lowercase = true};
+                                  .smooth_method = eval::BleuSmoothing::kFloor,
+                                  .effective_order = true,
+                                  .lowercase = true};
   CHECK(corpus_bleu({"a", "b"}, {{"a"}, {"b", "c"}}, options).signature ==
         "nrefs:var|case:lc|eff:yes|tok:intl|smooth:floor[0.10]|version:2.6.0");
   CHECK(sentence_bleu("A", {"a"}, options).score == Approx(100));
@@ -116,12 +118,10 @@ TEST_CASE("BLEU tokenizers") {
 
 TEST_CASE("BLEU refuses what it cannot score") {
   CHECK(failure([] { eval::corpus_bleu({}, {}); }) == "BLEU: there is no hypothesis to score");
-  CHECK(failure([] {
-          eval::corpus_bleu({"a", "b"}, {{"a"}});
-        }) == "BLEU: expected a list of references for each of 2 hypotheses, got 1");
-  CHECK(failure([] {
-          eval::corpus_bleu({"a", "b"}, {{"a"}, {}});
-        }) == "BLEU: segment 1 (from 0) has no reference");
+  CHECK(failure([] { eval::corpus_bleu({"a", "b"}, {{"a"}}); }) ==
+        "BLEU: expected a list of references for each of 2 hypotheses, got 1");
+  CHECK(failure([] { eval::corpus_bleu({"a", "b"}, {{"a"}, {}}); }) ==
+        "BLEU: segment 1 (from 0) has no reference");
   CHECK(failure([] { eval::sentence_bleu("a", {"a"}, {.max_ngram_order = 0}); }) ==
         "BLEU: max_ngram_order must lie between 1 and 100, got 0");
   CHECK(failure([] { eval::sentence_bleu("a", {"a"}, {.smooth_value = -1}); }) ==

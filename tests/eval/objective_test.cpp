@@ -43,16 +43,18 @@ TEST_CASE("Each metric has its direction") {
   CHECK(eval::direction_of({.metric = eval::Metric::kBleu}) == tune::Direction::kMaximize);
   CHECK(eval::direction_of({.metric = eval::Metric::kAccuracy}) == tune::Direction::kMaximize);
   CHECK(eval::direction_of({.metric = eval::Metric::kLatency}) == tune::Direction::kMinimize);
-  CHECK(eval::direction_of({.metric = eval::Metric::kLatency, .direction = tune::Direction::kMaximize}) ==
+  CHECK(eval::direction_of(
+            {.metric = eval::Metric::kLatency, .direction = tune::Direction::kMaximize}) ==
         tune::Direction::kMaximize);
 }
 
 TEST_CASE("Keys that a metric does not read are errors, and what it needs is missed") {
   CHECK(refusal({{"metric", "perplexity"}, {"domains", {"law"}}}).empty());
   CHECK_THAT(refusal({{"metric", "bleu"}}), Catch::Contains("/file: is needed with metric bleu"));
-  CHECK_THAT(refusal({{"metric", "latency"}, {"file", "x"}}), Catch::Contains("/file: has no effect"));
-  CHECK_THAT(refusal({{"metric", "command"}}), Catch::Contains("/command: is needed") &&
-                                                   Catch::Contains("/direction: is needed"));
+  CHECK_THAT(refusal({{"metric", "latency"}, {"file", "x"}}),
+             Catch::Contains("/file: has no effect"));
+  CHECK_THAT(refusal({{"metric", "command"}}),
+             Catch::Contains("/command: is needed") && Catch::Contains("/direction: is needed"));
   CHECK_THAT(refusal({{"metric", "chrf"}, {"file", "x"}, {"bleu", {{"lowercase", true}}}}),
              Catch::Contains("/bleu: has no effect"));
 }
@@ -60,8 +62,8 @@ TEST_CASE("Keys that a metric does not read are errors, and what it needs is mis
 TEST_CASE("A command's last line is its value") {
   CHECK(value_of("echo noise; echo 12.5") == 12.5);
   CHECK(value_of("test \"$1\" = '/the model' && echo -3e2") == -300);
-  CHECK_THROWS_WITH(value_of("echo twelve"), Catch::Contains("must print a number") &&
-                                            Catch::Contains("twelve"));
+  CHECK_THROWS_WITH(value_of("echo twelve"),
+                    Catch::Contains("must print a number") && Catch::Contains("twelve"));
   CHECK_THROWS_WITH(value_of("true"), Catch::Contains("must print a number"));
   CHECK_THROWS_WITH(value_of("echo 1; exit 4"), Catch::Contains("exit code 4"));
   CHECK_THROWS_WITH(value_of("echo no disk >&2; exit 1"), Catch::Contains("it says: no disk"));
@@ -72,7 +74,8 @@ TEST_CASE("A command that takes too long, or that is asked to stop, is ended") {
   const eval::ObjectiveMeter meter(
       {.metric = eval::Metric::kCommand, .command = "sleep 600; echo 1", .timeout_seconds = 0.1});
   CHECK_THROWS_WITH(meter.command_value("m"), Catch::Contains("longer than 0.1 s"));
-  const eval::ObjectiveMeter endless({.metric = eval::Metric::kCommand, .command = "sleep 600; echo 1"});
+  const eval::ObjectiveMeter endless(
+      {.metric = eval::Metric::kCommand, .command = "sleep 600; echo 1"});
   CHECK_FALSE(endless.command_value("m", [] { return true; }));
   CHECK_THAT(refusal({{"metric", "loss"}, {"timeout_seconds", 5}}),
              Catch::Contains("/timeout_seconds: has no effect with metric loss"));
@@ -101,12 +104,16 @@ TEST_CASE("A mean comes with the standard error of its rows") {
 TEST_CASE("Text metrics come with a standard error, by rows or by the jackknife") {
   const eval::Hypotheses texts = {"the cat sat on the mat", "a dog", "four birds sing a song now",
                                   "nothing of it here at all"};
-  const eval::References right = {{"the cat sat on the mat"}, {"a dog"}, {"four birds sing songs"},
+  const eval::References right = {{"the cat sat on the mat"},
+                                  {"a dog"},
+                                  {"four birds sing songs"},
                                   {"another line that differs much"}};
-  const eval::Measurement exact = eval::text_score({.metric = eval::Metric::kExactMatch}, texts, right);
+  const eval::Measurement exact =
+      eval::text_score({.metric = eval::Metric::kExactMatch}, texts, right);
   CHECK(exact.value == 0.5);
   CHECK(*exact.standard_error == Approx(std::sqrt(0.25 / 3)));
-  for (const eval::Metric metric : {eval::Metric::kBleu, eval::Metric::kChrf, eval::Metric::kRougeL, eval::Metric::kTokenF1}) {
+  for (const eval::Metric metric :
+       {eval::Metric::kBleu, eval::Metric::kChrf, eval::Metric::kRougeL, eval::Metric::kTokenF1}) {
     const eval::Measurement score = eval::text_score({.metric = metric}, texts, right);
     INFO(enum_name(metric));
     REQUIRE(score.standard_error);
@@ -114,7 +121,9 @@ TEST_CASE("Text metrics come with a standard error, by rows or by the jackknife"
     CHECK(*score.standard_error < score.value);
   }
   // Of equal rows chance has nothing to choose from.
-  CHECK(*eval::text_score({.metric = eval::Metric::kBleu}, {texts[0], texts[0]}, {right[0], right[0]})
-             .standard_error == 0);
-  CHECK_FALSE(eval::text_score({.metric = eval::Metric::kBleu}, {texts[0]}, {right[0]}).standard_error);
+  CHECK(
+      *eval::text_score({.metric = eval::Metric::kBleu}, {texts[0], texts[0]}, {right[0], right[0]})
+           .standard_error == 0);
+  CHECK_FALSE(
+      eval::text_score({.metric = eval::Metric::kBleu}, {texts[0]}, {right[0]}).standard_error);
 }

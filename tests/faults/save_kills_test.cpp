@@ -71,8 +71,8 @@ TEST_CASE("the newest complete checkpoint loads after a kill at any moment of a 
     close(report[0]);
     for (const auto& entry : std::filesystem::directory_iterator(path + "/checkpoints")) {
       const std::string file = entry.path().filename();
-      inside_saves += file.find(".tmp-") != std::string::npos ||
-                      file.find(".trash-") != std::string::npos;
+      inside_saves +=
+          file.find(".tmp-") != std::string::npos || file.find(".trash-") != std::string::npos;
     }
 
     RunFolder run = RunFolder::create(path, true);

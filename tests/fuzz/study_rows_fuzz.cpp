@@ -14,21 +14,21 @@
 #include <string_view>
 #include <vector>
 
+#include "hone/tune/pareto.h"
+#include "hone/tune/pruners/pruners.h"
+#include "hone/tune/report/export.h"
+#include "hone/tune/report/live_table.h"
+#include "hone/tune/report/report.h"
 #include "hone/tune/samplers/cma_es_sampler.h"
+#include "hone/tune/samplers/gp_sampler.h"
+#include "hone/tune/samplers/grid_sampler.h"
+#include "hone/tune/samplers/random_sampler.h"
+#include "hone/tune/samplers/tpe_sampler.h"
+#include "hone/tune/search.h"
+#include "hone/tune/space.h"
 #include "hone/tune/storage/detail/sql_codec.h"
 #include "hone/tune/storage/detail/sql_storage.h"
 #include "hone/tune/storage/detail/sqlite_connection.h"
-#include "hone/tune/report/export.h"
-#include "hone/tune/samplers/gp_sampler.h"
-#include "hone/tune/samplers/grid_sampler.h"
-#include "hone/tune/report/live_table.h"
-#include "hone/tune/pareto.h"
-#include "hone/tune/pruners/pruners.h"
-#include "hone/tune/samplers/random_sampler.h"
-#include "hone/tune/report/report.h"
-#include "hone/tune/search.h"
-#include "hone/tune/space.h"
-#include "hone/tune/samplers/tpe_sampler.h"
 
 namespace {
 

@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "hone/core/error.h"
-#include "hone/unicode/unicode.h"
 #include "hone/text/tokenizer.h"
+#include "hone/unicode/unicode.h"
 
 namespace {
 
@@ -23,8 +23,10 @@ void use(const Tokenizer& tokenizer, std::string_view text) {
     const auto encoding = tokenizer.encode(text, special);
     require(encoding.ids == tokenizer.encode_ids(text, special));
     require(encoding.offsets.size() == encoding.ids.size());
-    for (const auto& [begin, end] : encoding.offsets) require(0 <= begin && begin <= end && end <= size);
-    for (const int64_t id : encoding.ids) require(tokenizer.has_id(id) && id < tokenizer.vocab_size());
+    for (const auto& [begin, end] : encoding.offsets)
+      require(0 <= begin && begin <= end && end <= size);
+    for (const int64_t id : encoding.ids)
+      require(tokenizer.has_id(id) && id < tokenizer.vocab_size());
     require(hone::unicode::is_valid_utf8(tokenizer.decode(encoding.ids, special)));
   }
   for (const auto& [begin, end] : tokenizer.pieces(text)) require(0 <= begin && end <= size);

@@ -23,7 +23,8 @@ infer::SamplingOptions to_length(int64_t tokens) {
 }
 
 std::vector<infer::Generated> run(model::Decoder& decoder, const IdLists& prompts,
-                           const infer::SamplingOptions& sampling, const infer::GenerateOptions& options = {}) {
+                                  const infer::SamplingOptions& sampling,
+                                  const infer::GenerateOptions& options = {}) {
   return generate(decoder, small_tokenizer(), prompts, sampling, options);
 }
 
@@ -71,8 +72,8 @@ TEST_CASE("generate: what a conversation keeps changes no answer and is not run 
     prompt.insert(prompt.end(), answer.begin(), answer.end());
     prompt.push_back(9);
   }
-  check();                   // the same prompt again
-  prompt.resize(4);          // a beginning of it
+  check();           // the same prompt again
+  prompt.resize(4);  // a beginning of it
   check();
   prompt = {30, 31, 32, 33};  // another one
   check();

@@ -33,9 +33,9 @@ infer::LogLikelihood plain(model::Decoder& decoder, const infer::Continuation& r
 TEST_CASE("log_likelihood equals whole logits, whatever the batch") {
   model::Decoder decoder = small_decoder();
   decoder->train();
-  std::vector<infer::Continuation> requests = {{{1, 2, 3}, {4, 5}},     {{1, 2, 3}, {6}}, {{1, 2, 3}, {7}},
-                                        {{9}, {10, 11, 12, 13}}, {{1, 2}, {3, 8}}, {{1, 2, 3}, {6}},
-                                        {{30, 31, 32, 33}, {5}}};
+  std::vector<infer::Continuation> requests = {
+      {{1, 2, 3}, {4, 5}}, {{1, 2, 3}, {6}}, {{1, 2, 3}, {7}},       {{9}, {10, 11, 12, 13}},
+      {{1, 2}, {3, 8}},    {{1, 2, 3}, {6}}, {{30, 31, 32, 33}, {5}}};
   // A continuation that greedy generation would produce.
   const torch::NoGradGuard no_grad;
   const auto hidden =
@@ -75,7 +75,8 @@ TEST_CASE("log_likelihood: what cannot be is named") {
 TEST_CASE("encode_continuation: the boundary") {
   const text::Tokenizer tokenizer = small_tokenizer();
   const auto encode = [&](const char* text) { return tokenizer.encode_ids(text, false); };
-  infer::Continuation pair = infer::encode_continuation(tokenizer, "the ", "stop", std::vector<int64_t>{0});
+  infer::Continuation pair =
+      infer::encode_continuation(tokenizer, "the ", "stop", std::vector<int64_t>{0});
   std::vector<int64_t> context = encode("the");
   context.insert(context.begin(), 0);
   CHECK(pair.context == context);

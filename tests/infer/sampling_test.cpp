@@ -74,8 +74,7 @@ TEST_CASE("sampled_token draws by probability and never what was dropped") {
 TEST_CASE("Options without effect or meaning are refused") {
   const auto problems_of = [](const infer::SamplingOptions& options) {
     std::vector<Problem> problems;
-    Validation validation(
-        "", [](const std::string&) { return true; }, problems);
+    Validation validation("", [](const std::string&) { return true; }, problems);
     options.validate(validation);
     return problems;
   };

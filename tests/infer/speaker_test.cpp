@@ -28,7 +28,8 @@ constexpr const char* kTemplate =
 
 }  // namespace
 
-TEST_CASE("A speaker without a template goes on with the text, after bos where texts begin with it") {
+TEST_CASE(
+    "A speaker without a template goes on with the text, after bos where texts begin with it") {
   text::TokenizerFolder plain = folder();
   const Json messages = infer::one_turn("two", std::nullopt);
   const infer::Speaker speaker(plain, {7});
@@ -40,7 +41,8 @@ TEST_CASE("A speaker without a template goes on with the text, after bos where t
   auto with_bos = ids;
   with_bos.insert(with_bos.begin(), 0);
   CHECK(infer::Speaker(plain, {}).ids(messages) == with_bos);
-  CHECK_THROWS_WITH(speaker.ids(infer::one_turn("two", "be kind")), Contains("needs a chat template"));
+  CHECK_THROWS_WITH(speaker.ids(infer::one_turn("two", "be kind")),
+                    Contains("needs a chat template"));
   CHECK_THROWS_WITH(speaker.ids(infer::one_turn("\xff", std::nullopt)), Contains("not UTF-8"));
 }
 

@@ -16,14 +16,14 @@
 #include "hone/config/reader.h"
 #include "hone/core/error.h"
 #include "hone/core/json.h"
-#include "hone/eval/metrics/bleu.h"
-#include "hone/eval/metrics/chrf.h"
 #include "hone/eval/detail/mt_tokenizer.h"
 #include "hone/eval/detail/porter_stemmer.h"
-#include "hone/unicode/python_text.h"
+#include "hone/eval/metrics/bleu.h"
+#include "hone/eval/metrics/chrf.h"
 #include "hone/eval/metrics/exact_match.h"
 #include "hone/eval/metrics/rouge.h"
 #include "hone/eval/metrics/ter.h"
+#include "hone/unicode/python_text.h"
 
 namespace {
 
@@ -87,18 +87,23 @@ Json run(const Segments& segments, const std::string& metric, const Json& option
     return [&function](const auto&... arguments) { return to_json(function(arguments...)); };
   };
   if (metric == "bleu") {
-    return score<hone::eval::BleuOptions>(segments, options, corpus_only, json(hone::eval::corpus_bleu),
-                              json(hone::eval::sentence_bleu));
+    return score<hone::eval::BleuOptions>(segments, options, corpus_only,
+                                          json(hone::eval::corpus_bleu),
+                                          json(hone::eval::sentence_bleu));
   }
   if (metric == "chrf") {
-    return score<hone::eval::ChrfOptions>(segments, options, corpus_only, json(hone::eval::corpus_chrf),
-                              json(hone::eval::sentence_chrf));
+    return score<hone::eval::ChrfOptions>(segments, options, corpus_only,
+                                          json(hone::eval::corpus_chrf),
+                                          json(hone::eval::sentence_chrf));
   }
   if (metric == "ter") {
-    return score<hone::eval::TerOptions>(segments, options, corpus_only, json(hone::eval::corpus_ter), json(hone::eval::sentence_ter));
+    return score<hone::eval::TerOptions>(segments, options, corpus_only,
+                                         json(hone::eval::corpus_ter),
+                                         json(hone::eval::sentence_ter));
   }
   if (metric == "rouge") {
-    return score<hone::eval::RougeOptions>(segments, options, corpus_only, json(hone::eval::mean_rouge), json(hone::eval::rouge));
+    return score<hone::eval::RougeOptions>(segments, options, corpus_only,
+                                           json(hone::eval::mean_rouge), json(hone::eval::rouge));
   }
   if (metric == "answers") {
     const auto corpus = [](const auto&... arguments) -> Json {

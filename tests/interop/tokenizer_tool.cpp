@@ -1,12 +1,14 @@
 // Encodes and decodes with hone for tests/interop/text_tokenizer.py and scripts/bench/tokenizer.
 //
-//   tokenizer_tool <tokenizer.json> check          texts on stdin, each as "<bytes>\n<text>"; for each one
-//       line "ids|begin:end ...|decoded|decoded without special tokens|ids with special tokens", the
-//       decoded texts in hexadecimal
-//   tokenizer_tool <tokenizer.json> bench <file> <rounds>   CPU seconds of each encode_ids of the file's lines
-//   tokenizer_tool <tokenizer.json> describe       line of vocab_size, special ids, added ids
-//   tokenizer_tool <folder> folder <text>          ids of the text with special tokens, as the folder has them
-//   tokenizer_tool <tokenizer.json> train <family> <vocab_size> <text file>   writes a tokenizer.json
+//   tokenizer_tool <tokenizer.json> check          texts on stdin, each as "<bytes>\n<text>"; for
+//   each one
+//       line "ids|begin:end ...|decoded|decoded without special tokens|ids with special tokens",
+//       the decoded texts in hexadecimal
+//   tokenizer_tool <tokenizer.json> bench <file> <rounds>   CPU seconds of each encode_ids of the
+//   file's lines tokenizer_tool <tokenizer.json> describe       line of vocab_size, special ids,
+//   added ids tokenizer_tool <folder> folder <text>          ids of the text with special tokens,
+//   as the folder has them tokenizer_tool <tokenizer.json> train <family> <vocab_size> <text file>
+//   writes a tokenizer.json
 //       trained on the file's lines, with the special tokens <bos> and <eos>
 #include <cstdio>
 #include <ctime>
@@ -52,7 +54,8 @@ void check(const Tokenizer& tokenizer) {
       spans += (spans.empty() ? "" : " ") + std::to_string(begin) + ":" + std::to_string(end);
     }
     const auto ids = tokenizer.encode_ids(text, false);
-    if (tokenizer.encode(text, false).ids != ids || tokenizer.encode_ids(text, true) != encoding.ids) {
+    if (tokenizer.encode(text, false).ids != ids ||
+        tokenizer.encode_ids(text, true) != encoding.ids) {
       throw hone::Error("encode and encode_ids differ on " + text);
     }
     out += joined(ids) + "|" + spans + "|" + hex(tokenizer.decode(ids, false)) + "|" +
@@ -89,7 +92,8 @@ void train(const std::string& out, const std::string& family, int64_t vocab_size
     lines.push_back(text.substr(at, end - at));
     at = end + 1;
   }
-  hone::text::BpeTrainerOptions options{.vocab_size = vocab_size, .special_tokens = {"<bos>", "<eos>"}};
+  hone::text::BpeTrainerOptions options{.vocab_size = vocab_size,
+                                        .special_tokens = {"<bos>", "<eos>"}};
   options.family = hone::enum_from_name<hone::text::TokenizerFamily>(family).value();
   std::ofstream(out) << hone::text::train_bpe(lines, options).dump();
 }

@@ -177,7 +177,8 @@ TEST_CASE("read_adapter: integers are no weights") {
   const std::string name = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
   write_file(root.path + "/adapter_config.json",
              R"({"peft_type": "LORA", "target_modules": ["q_proj"]})");
-  write_safetensors(root.path + "/adapter_model.safetensors", {{name, torch::ones({2, 2}, at::kChar)}});
+  write_safetensors(root.path + "/adapter_model.safetensors",
+                    {{name, torch::ones({2, 2}, at::kChar)}});
   CHECK_THROWS_WITH(read_adapter(root.path),
                     Catch::Contains(name) && Catch::Contains("is I8, but weights must be"));
 }

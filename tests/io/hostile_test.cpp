@@ -4,9 +4,9 @@
 #include <cstring>
 
 #include "hone/core/error.h"
-#include "hone/machine/hardware.h"
 #include "hone/io/safetensors.h"
 #include "hone/io/safetensors_index.h"
+#include "hone/machine/hardware.h"
 #include "support.h"
 
 namespace hone::io {

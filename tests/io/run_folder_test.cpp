@@ -43,7 +43,9 @@ struct Warnings {
 TEST_CASE("a folder in which nothing was trained is free again") {
   const TemporaryFolder root;
   const std::string path = root.file("run");
-  { RunFolder::create(path, false).metrics().write({{"step", 0}, {"evaluation", Json::array()}}); }
+  {
+    RunFolder::create(path, false).metrics().write({{"step", 0}, {"evaluation", Json::array()}});
+  }
   {
     RunFolder run = RunFolder::create(path, false);  // only the base was scored
     run.metrics().rewind(-1);
@@ -51,7 +53,9 @@ TEST_CASE("a folder in which nothing was trained is free again") {
     CHECK(read_json_lines(run.file("metrics.jsonl")).size() == 1);
   }
   std::ofstream(path + "/metrics.jsonl", std::ios::app) << "{\"step\": 1, \"lo";  // torn
-  { RunFolder::create(path, false).metrics().write({{"step", 1}, {"loss", 2.0}}); }
+  {
+    RunFolder::create(path, false).metrics().write({{"step", 1}, {"loss", 2.0}});
+  }
   CHECK_THROWS_WITH(RunFolder::create(path, false), Catch::Contains("holds a run"));
 
   const std::string scored = root.file("scored");
@@ -75,7 +79,9 @@ TEST_CASE("a run folder is made once and gone on with") {
     CHECK(read_json_file(run.file("config.json")) == Json({{"seed", 3}}));
   }
   // Nothing was measured yet: the same command may be given again.
-  { RunFolder::create(path, false).metrics().write({{"step", 1}, {"loss", 2.0}}); }
+  {
+    RunFolder::create(path, false).metrics().write({{"step", 1}, {"loss", 2.0}});
+  }
   CHECK_THROWS_WITH(RunFolder::create(path, false), Catch::Contains("holds a run; go on with it"));
   RunFolder run = RunFolder::create(path, true);
   CHECK(run.resumed());

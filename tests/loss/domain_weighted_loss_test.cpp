@@ -1,7 +1,7 @@
 #include "hone/loss/domain_weighted_loss.h"
 
-#include <torch/serialize.h>
 #include <torch/nn/functional/loss.h>
+#include <torch/serialize.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 

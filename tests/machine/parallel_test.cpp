@@ -52,9 +52,9 @@ TEST_CASE("parallel_for inside parallel_for runs in place") {
 TEST_CASE("parallel_for rethrows what a range throws") {
   const Threads threads(2);
   CHECK_THROWS_WITH(machine::parallel_for(2, 1,
-                                 [](int64_t begin, int64_t) {
-                                   if (begin == 1) throw std::runtime_error("range 1");
-                                 }),
+                                          [](int64_t begin, int64_t) {
+                                            if (begin == 1) throw std::runtime_error("range 1");
+                                          }),
                     "range 1");
 }
 

@@ -68,7 +68,8 @@ TEST_CASE("add_lora: names and patterns that fit nothing are named") {
   CHECK_THROWS_WITH(add({.modules_to_save = {"wte"}}), Contains("modules_to_save wte"));
   CHECK_THROWS_WITH(add({.rank_pattern = {{"q_proj", 2}, {"self_attn.q_proj", 4}}}),
                     Contains("both match"));
-  CHECK_THROWS_WITH(add({.targets = {"v_proj"}, .rank_pattern = {{"q_proj", 2}},
+  CHECK_THROWS_WITH(add({.targets = {"v_proj"},
+                         .rank_pattern = {{"q_proj", 2}},
                          .alpha_pattern = {{"v_prj", 2}}}),
                     Contains("rank_pattern q_proj matches no adapted layer") &&
                         Contains("alpha_pattern v_prj matches"));

@@ -125,8 +125,8 @@ TEST_CASE("load_decoder: weights that are integers or F8 are refused by name") {
     io::save_checkpoint(root.path + "/x", small_config(), changed);
     return root.path + "/x";
   };
-  for (const at::ScalarType type : {at::kChar, at::kByte, at::kBool, at::kShort, at::kInt, at::kLong,
-                                    at::kFloat8_e4m3fn}) {
+  for (const at::ScalarType type :
+       {at::kChar, at::kByte, at::kBool, at::kShort, at::kInt, at::kLong, at::kFloat8_e4m3fn}) {
     const std::string folder = with(type);
     CHECK_THROWS_WITH(load(folder),
                       Contains("tensor " + tensors[1].first + " is ") &&
@@ -141,8 +141,7 @@ TEST_CASE("load_decoder: weights that are integers or F8 are refused by name") {
 
 TEST_CASE("storable_types: what float16 cannot hold stays float32") {
   const NamedTensors tensors = {{"a", at::full({2}, 65504.0)}, {"b", at::full({2}, 65536.0)}};
-  const io::TensorTypes types =
-      storable_types(tensors, {{"a", at::kHalf}, {"b", at::kHalf}});
+  const io::TensorTypes types = storable_types(tensors, {{"a", at::kHalf}, {"b", at::kHalf}});
   CHECK(types == io::TensorTypes{{"a", at::kHalf}, {"b", at::kFloat}});
   CHECK(storable_types(tensors, {{"b", at::kBFloat16}}).at("b") == at::kBFloat16);
 }

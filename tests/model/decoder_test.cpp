@@ -95,9 +95,7 @@ TEST_CASE("Decoder: misshapen input is named") {
     change(input);
     return decoder->hidden(input);
   };
-  CHECK_THROWS_WITH(run([](DecoderInput& in) {
-                      in.ids = in.ids.view({2, 4});
-                    }),
+  CHECK_THROWS_WITH(run([](DecoderInput& in) { in.ids = in.ids.view({2, 4}); }),
                     Catch::Contains("ids must be int64 [T]"));
   CHECK_THROWS_WITH(run([](DecoderInput& in) { in.positions = in.positions.slice(0, 0, 3); }),
                     Catch::Contains("positions must be int64 [T] with T = 8"));

@@ -3,8 +3,8 @@
 #include <torch/types.h>
 
 #include "hone/core/error.h"
-#include "hone/optim/adamw.h"
 #include "hone/model/adapter.h"
+#include "hone/optim/adamw.h"
 #include "model/support.h"
 #include "support/allocations.h"
 #include "support/catch.h"
@@ -104,10 +104,7 @@ const std::vector<Recipe> kRecipes = {
      {.tokens_per_batch = 1024, .documents = 4, .branch_dropout = true}},
     {"full, dropout of branches, every block again",
      config_of({{"num_hidden_layers", 12}}),
-     {.tokens_per_batch = 2048,
-      .documents = 8,
-      .checkpoint_every = 1,
-      .branch_dropout = true}},
+     {.tokens_per_batch = 2048, .documents = 8, .checkpoint_every = 1, .branch_dropout = true}},
     {"full, large vocabulary",
      config_of({{"hidden_size", 64}, {"num_attention_heads", 4}, {"vocab_size", 100000}}),
      {.tokens_per_batch = 512}},
@@ -206,8 +203,7 @@ TEST_CASE("predict_memory: other devices hold groups and rows in float32 beside 
       config_of({{"hidden_size", 1536}, {"intermediate_size", 4096}, {"num_hidden_layers", 2}}),
       "test");
   const MemoryPlan step = predict_memory(wide, tiny);
-  CHECK(step.peak == step.weights + step.gradients + step.optimizer_states +
-                         4 * optim::kStepGroup);
+  CHECK(step.peak == step.weights + step.gradients + step.optimizer_states + 4 * optim::kStepGroup);
 }
 
 }  // namespace

@@ -1,5 +1,3 @@
-#include "hone/model/pruned/export.h"
-
 #include <torch/types.h>
 
 #include <filesystem>
@@ -8,6 +6,7 @@
 #include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
 #include "hone/model/adapter.h"
+#include "hone/model/pruned/export.h"
 #include "hone/model/pruned/pruning.h"
 #include "model/support.h"
 #include "support/catch.h"

@@ -1,9 +1,8 @@
-#include "hone/model/pruned/layers.h"
-
 #include <torch/types.h>
 
 #include "hone/core/error.h"
 #include "hone/model/kv_cache.h"
+#include "hone/model/pruned/layers.h"
 #include "model/support.h"
 #include "support/catch.h"
 

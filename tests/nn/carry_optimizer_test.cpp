@@ -29,7 +29,9 @@ void step(torch::optim::Optimizer& optimizer, const at::Tensor& parameter,
   optimizer.step();
 }
 
-at::Tensor leaf(const at::Tensor& tensor) { return tensor.detach().clone().set_requires_grad(true); }
+at::Tensor leaf(const at::Tensor& tensor) {
+  return tensor.detach().clone().set_requires_grad(true);
+}
 
 }  // namespace
 
@@ -66,7 +68,8 @@ TEST_CASE("After a cut a stock optimiser does to what is kept what it would have
       step(*by_whole, whole, gradient);
       step(*by_part, part, gradient.index_select(0, rows).index_select(1, columns));
       // Elements of a vector and those left over may round differently in the last bit.
-      CHECK(torch::allclose(part, whole.index_select(0, rows).index_select(1, columns), 1e-6, 1e-7));
+      CHECK(
+          torch::allclose(part, whole.index_select(0, rows).index_select(1, columns), 1e-6, 1e-7));
     }
     CHECK_FALSE(other.equal(other_then));
   }
@@ -86,9 +89,9 @@ TEST_CASE("A parameter that is gone leaves the optimiser with its state") {
 TEST_CASE("Cuts that do not fit the new parameter, and LBFGS, are refused with nothing changed") {
   const at::Tensor a = leaf(torch::ones({4})), part = leaf(torch::ones({2}));
   torch::optim::Adam optimizer({a}, 1e-2);
-  CHECK_THROWS_WITH(carry(optimizer, {{"a", a}}, {{"a", part}}, {{"a", 0, torch::tensor({1})}}),
-                    Catch::Contains("the cuts of a leave [1] of [4]") &&
-                        Catch::Contains("now is [2]"));
+  CHECK_THROWS_WITH(
+      carry(optimizer, {{"a", a}}, {{"a", part}}, {{"a", 0, torch::tensor({1})}}),
+      Catch::Contains("the cuts of a leave [1] of [4]") && Catch::Contains("now is [2]"));
   CHECK(optimizer.param_groups()[0].params()[0].is_same(a));
 
   torch::optim::LBFGS lbfgs({a}, 1e-2);
@@ -104,8 +107,8 @@ TEST_CASE("Cuts that do not fit the new parameter, and LBFGS, are refused with n
 
 TEST_CASE("DynamicAttention trains on under Adam after its cut") {
   torch::manual_seed(1);
-  DynamicAttention attention({.dim = 16, .num_heads = 4, .causal = true,
-                              .prune = {.target = 0.5, .start = 2, .end = 6}});
+  DynamicAttention attention(
+      {.dim = 16, .num_heads = 4, .causal = true, .prune = {.target = 0.5, .start = 2, .end = 6}});
   torch::optim::Adam optimizer(attention->parameters(), 1e-2);
   const at::Tensor x = torch::randn({2, 6, 16});
   const auto train = [&] {

@@ -6,9 +6,9 @@
 
 #include <map>
 
-#include "hone/optim/adamw.h"
 #include "hone/nn/checkpointing.h"
 #include "hone/nn/decoder_block.h"
+#include "hone/optim/adamw.h"
 #include "nn/modules.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"
@@ -139,8 +139,7 @@ TEST_CASE("Attention: after a cut AdamW goes on, with its state cut alike") {
       }
       return parameters;
     };
-    optim::FusedAdamW of_masked(trained(masked), {.lr = 0.01}),
-        of_cut(trained(cut), {.lr = 0.01});
+    optim::FusedAdamW of_masked(trained(masked), {.lr = 0.01}), of_cut(trained(cut), {.lr = 0.01});
     const auto step = [&](Attention& m, optim::FusedAdamW& optimizer) {
       optimizer.zero_grad();
       m(x, c).square().sum().backward();

@@ -93,9 +93,8 @@ TEST_CASE("Attention: heads that do not divide are named") {
 
 TEST_CASE("Dropout of the branches: none in eval mode, scaled in training, not of the stream") {
   const auto doubles = at::TensorOptions().dtype(at::kDouble);
-  DecoderBlock block = randomised(
-      DecoderBlock(DecoderBlockOptions{.attention = kAttention, .mlp = {.dim = 12, .hidden = 20}},
-                   doubles));
+  DecoderBlock block = randomised(DecoderBlock(
+      DecoderBlockOptions{.attention = kAttention, .mlp = {.dim = 12, .hidden = 20}}, doubles));
   const at::Tensor x = torch::randn({7, 12}, at::kDouble);
   const auto c = context({0, 7}, at::kDouble);
   const at::Tensor plain = block(x, c).detach();

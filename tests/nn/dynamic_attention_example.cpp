@@ -3,7 +3,9 @@
 
 int main() {
   torch::manual_seed(1);
-  hone::nn::DynamicAttention attention({.dim = 32, .num_heads = 8, .causal = true,
+  hone::nn::DynamicAttention attention({.dim = 32,
+                                        .num_heads = 8,
+                                        .causal = true,
                                         .prune = {.target = 0.5, .start = 10, .end = 60}});
   torch::optim::Adam optimizer(attention->parameters(), 1e-2);
   const torch::Tensor x = torch::randn({4, 12, 32});  // [B, T, D]

@@ -1,7 +1,7 @@
 // Another project's search over hone's studies: 30 trials of TPE on a function of its own.
 #include <hone/tune/pareto.h>
-#include <hone/tune/search.h>
 #include <hone/tune/samplers/tpe_sampler.h>
+#include <hone/tune/search.h>
 
 #include <cmath>
 #include <cstdio>
@@ -10,7 +10,8 @@ int main(int, char** argv) {
   using namespace hone::tune;
   const auto storage = open_storage(argv[1]);
   const Study study = storage->create_study("mine", {Direction::kMinimize});
-  const Space space({{"x", {.low = -5, .high = 5}}, {"lr", {.low = 1e-5, .high = 1, .log = true}}}, "");
+  const Space space({{"x", {.low = -5, .high = 5}}, {"lr", {.low = 1e-5, .high = 1, .log = true}}},
+                    "");
   const auto sampler = make_tpe_sampler({}, 0);
   Search search(*storage, study, space, *sampler, nullptr, {}, {.worker = "me"});
   search.enqueue(30);

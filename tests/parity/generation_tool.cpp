@@ -8,11 +8,11 @@
 #include "hone/config/reader.h"
 #include "hone/core/error.h"
 #include "hone/core/json.h"
+#include "hone/infer/generate.h"
+#include "hone/infer/log_likelihood.h"
 #include "hone/io/checkpoint.h"
 #include "hone/io/tensors.h"
 #include "hone/model/checkpoint.h"
-#include "hone/infer/generate.h"
-#include "hone/infer/log_likelihood.h"
 #include "hone/text/tokenizer.h"
 
 namespace {

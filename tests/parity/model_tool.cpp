@@ -12,13 +12,13 @@
 #include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
 #include "hone/io/tensors.h"
-#include "hone/optim/adamw.h"
 #include "hone/kernels/linear_cross_entropy.h"
 #include "hone/model/adapter.h"
 #include "hone/model/checkpoint.h"
 #include "hone/model/pruned/export.h"
 #include "hone/model/pruned/pruning.h"
 #include "hone/model/resize_vocabulary.h"
+#include "hone/optim/adamw.h"
 
 namespace {
 

@@ -1,8 +1,7 @@
-#include "hone/paths/dynamic/config.h"
-
 #include "hone/config/reader.h"
 #include "hone/config/writer.h"
 #include "hone/core/error.h"
+#include "hone/paths/dynamic/config.h"
 #include "hone/run/knobs.h"
 #include "run/run_fixture.h"
 #include "support/catch.h"
@@ -134,9 +133,8 @@ TEST_CASE("Gradual unfreezing begins with the last layer that is there") {
   SmallRun run(test::pruned_config());
   optim::FusedAdamW optimizer = run.optimizer();
   DynamicConfig config;
-  config.controllers.freezing = {.enabled = true,
-                                 .mode = train::FreezingMode::kGradualUnfreezing,
-                                 .every = 10};
+  config.controllers.freezing = {
+      .enabled = true, .mode = train::FreezingMode::kGradualUnfreezing, .every = 10};
   train::ControllerBoard board(make_controllers(config, &run.decoder), nullptr);
   const run::ModelKnobs run_knobs(*run.parts, optimizer, board.knobs());
   board.begin(7);  // steps of another phase came before

@@ -34,10 +34,11 @@ std::string problems(const tune::SpaceOptions& space, const run::Config& recipe 
 }  // namespace
 
 TEST_CASE("A point's values stand in its recipe") {
-  const run::Config trial = trial_config(
-      base("lora"), {param("/train/lr", 0.25, tune::FloatDistribution{0, 1}),
-                     param("/lora/rank", 8, tune::IntDistribution{1, 16}),
-                     param("/train/decay", 1, tune::CategoricalDistribution{{"cosine", "linear"}})});
+  const run::Config trial =
+      trial_config(base("lora"),
+                   {param("/train/lr", 0.25, tune::FloatDistribution{0, 1}),
+                    param("/lora/rank", 8, tune::IntDistribution{1, 16}),
+                    param("/train/decay", 1, tune::CategoricalDistribution{{"cosine", "linear"}})});
   CHECK(trial.train.lr == 0.25);
   CHECK(trial.lora.rank == 8);
   CHECK(trial.train.decay == train::Decay::kLinear);
@@ -67,7 +68,8 @@ TEST_CASE("A space's names and values are checked against the recipe") {
   CHECK_THAT(problems({{"/train/decay",
                         {.type = tune::ParameterType::kCategorical, .choices = {"cosin"}}}}),
              Catch::Contains("expected one of"));
-  CHECK_THAT(problems({{"/about/x", {.low = 0, .high = 1}}}), Catch::Contains("does not point to a key"));
+  CHECK_THAT(problems({{"/about/x", {.low = 0, .high = 1}}}),
+             Catch::Contains("does not point to a key"));
 }
 
 TEST_CASE("Keys that change nothing in a trial cannot be searched") {
@@ -83,9 +85,8 @@ TEST_CASE("Values that are wrong only beside others are left to the judge") {
                {"architecture", {{"hidden_size", 64}, {"num_attention_heads", 4}}},
                {"data", {{"train", {{{"name", "x"}, {"files", {"x.jsonl"}}}}}}}};
   const auto recipe = config::read_config<run::Config>(json);
-  const tune::SpaceOptions space{
-      {"/architecture/num_attention_heads",
-       {.type = tune::ParameterType::kCategorical, .choices = {3, 4}}}};
+  const tune::SpaceOptions space{{"/architecture/num_attention_heads",
+                                  {.type = tune::ParameterType::kCategorical, .choices = {3, 4}}}};
   CHECK(problems(space, recipe).empty());
   const tune::Distribution heads = tune::CategoricalDistribution{{3, 4}};
   CHECK_THROWS_WITH(trial_config(recipe, {param("/architecture/num_attention_heads", 0, heads)}),

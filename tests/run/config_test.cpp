@@ -1,7 +1,8 @@
+#include "hone/run/config.h"
+
 #include "hone/config/reader.h"
 #include "hone/config/writer.h"
 #include "hone/run/architecture.h"
-#include "hone/run/config.h"
 #include "hone/run/data.h"
 #include "hone/run/extension.h"
 #include "support/catch.h"
@@ -57,9 +58,12 @@ TEST_CASE("Every contradiction is reported at once") {
 TEST_CASE("Weights of 0 must leave something to train, and the guard something to raise") {
   const auto with = [](const std::string& keys, const std::string& weight = "1") {
     return problems((R"({"about": "x", "architecture": {}, "train": {"eval_every": 5},
-      "data": {"train": [{"files": ["a.jsonl"], "domain": "law", "weight": )" + weight + R"(},
+      "data": {"train": [{"files": ["a.jsonl"], "domain": "law", "weight": )" +
+                     weight + R"(},
                          {"files": ["b.jsonl"], "domain": "general"}],
-               "held_out": [{"files": ["c.jsonl"], "domain": "general"}]}, )" + keys + "}").c_str());
+               "held_out": [{"files": ["c.jsonl"], "domain": "general"}]}, )" +
+                     keys + "}")
+                        .c_str());
   };
   CHECK(with(R"("weights": {"domains": {"general": 0}})").empty());
   CHECK(with(R"("weights": {"default_weight": 0, "domains": {"law": 1}})").empty());
@@ -82,24 +86,29 @@ TEST_CASE("Keys that only training uses are refused where nothing is trained") {
 
 TEST_CASE("An adapter to begin with brings its own options, or is merged first") {
   const auto found = [](const std::string& rest) {
-    return problems((R"({"about": "x", "model": "m", "data": {"train": [{"files": ["a.jsonl"]}]}, )" +
-                     rest + "}").c_str());
+    return problems(
+        (R"({"about": "x", "model": "m", "data": {"train": [{"files": ["a.jsonl"]}]}, )" + rest +
+         "}")
+            .c_str());
   };
   CHECK(found(R"("tuning": "lora", "lora": {"from": "a"})").empty());
-  CHECK(found(R"("tuning": "lora", "lora": {"from": "a", "merge_first": true, "rank": 4})").empty());
+  CHECK(
+      found(R"("tuning": "lora", "lora": {"from": "a", "merge_first": true, "rank": 4})").empty());
   CHECK(found(R"("lora": {"from": "a", "merge_first": true})").empty());
   CHECK(found(R"("tuning": "lora", "lora": {"from": "a", "rank": 4})") ==
         "/lora/rank: has no effect with from, whose adapter has options of its own; remove it");
   CHECK(found(R"("tuning": "lora", "lora": {"merge_first": true})") ==
         "/lora/merge_first: has no effect without from; remove it");
-  CHECK(found(R"("lora": {"from": "a"})").starts_with("/lora/merge_first: must be true with tuning"));
+  CHECK(
+      found(R"("lora": {"from": "a"})").starts_with("/lora/merge_first: must be true with tuning"));
   CHECK(found(R"("lora": {"from": "a", "merge_first": true, "rank": 4})") ==
         "/lora/rank: has no effect with tuning full; remove it");
   CHECK(found(R"("tuning": "lora", "lora": {"from": "a"}, "vocabulary": {"new_tokens": 3})")
             .starts_with("/lora/from: an adapter that is trained on has no rows for new tokens"));
   const Json resolved = config::to_json(config::read_config<run::Config>(parse_json(
       R"({"about": "x", "model": "m", "tuning": "lora", "lora": {"from": "a"},
-          "data": {"train": [{"files": ["a.jsonl"]}]}})", "recipe")));
+          "data": {"train": [{"files": ["a.jsonl"]}]}})",
+      "recipe")));
   CHECK(resolved.at("lora").at("from") == "a");
   CHECK_FALSE(resolved.at("lora").contains("rank"));
   CHECK(config::to_json(config::read_config<run::Config>(resolved)) == resolved);
@@ -132,9 +141,9 @@ TEST_CASE("An architecture becomes a config.json of its family") {
 
 TEST_CASE("Names of other trainers lead to ours") {
   const auto hint = [](const std::string& members) {
-    return problems((R"({"architecture": {}, "data": {"train": [{"files": ["a.jsonl"]}]}, )" +
-                     members + "}")
-                        .c_str());
+    return problems(
+        (R"({"architecture": {}, "data": {"train": [{"files": ["a.jsonl"]}]}, )" + members + "}")
+            .c_str());
   };
   const std::pair<const char*, const char*> names[] = {
       {"learning_rate", "train.lr"},
@@ -152,7 +161,8 @@ TEST_CASE("Names of other trainers lead to ours") {
           "/" + std::string(theirs) + ": unknown key; did you mean " + ours + "?");
   }
   CHECK_THAT(hint(R"("num_train_epochs": 3)"), Catch::Contains("did you mean train."));
-  CHECK_THAT(hint(R"("lora": {"r": 8})"), Catch::Contains("/lora/r: unknown key; did you mean lora.rank?"));
+  CHECK_THAT(hint(R"("lora": {"r": 8})"),
+             Catch::Contains("/lora/r: unknown key; did you mean lora.rank?"));
   CHECK_THAT(hint(R"("train": {"learning_rate": 1})"),
              Catch::Contains("/train/learning_rate: unknown key; did you mean train.lr?"));
   CHECK_THAT(hint(R"("lora": {"form": "x"})"),
@@ -173,7 +183,8 @@ TEST_CASE("Epochs stand instead of steps, and the resolved recipe reads back") {
              Catch::Contains("/train/epochs: must be in"));
   const auto config = config::read_config<run::Config>(parse_json(
       R"({"about": "x", "model": "m", "train": {"epochs": 1.5},
-          "data": {"train": [{"files": ["a.jsonl"]}]}})", "recipe"));
+          "data": {"train": [{"files": ["a.jsonl"]}]}})",
+      "recipe"));
   const Json resolved = config::to_json(config);
   CHECK_FALSE(resolved.at("train").contains("steps"));
   CHECK(config::to_json(config::read_config<run::Config>(resolved)) == resolved);

@@ -4,10 +4,10 @@
 #include <cmath>
 
 #include "hone/core/file.h"
-#include "hone/view/plot.h"
 #include "hone/io/json_lines.h"
-#include "hone/view/knob_text.h"
 #include "hone/run/html_report.h"
+#include "hone/view/knob_text.h"
+#include "hone/view/plot.h"
 #include "io/support.h"
 
 namespace hone::run {
@@ -67,8 +67,8 @@ TEST_CASE("decisions are marks on the loss plot and rows of a table, the latest 
 
 TEST_CASE("decisions are told in words, and the run's own snapshots are left out") {
   view::Curves curves = sample();
-  Json prune = decision(30, "pruning", {{"0", {1, 1}}, {"1", {1, 1}}},
-                        {{"0", {1, 0}}, {"1", {1, 1}}});
+  Json prune =
+      decision(30, "pruning", {{"0", {1, 1}}, {"1", {1, 1}}}, {{"0", {1, 0}}, {"1", {1, 1}}});
   prune["knob"] = "heads";
   curves.add_decision(prune);
   for (int step = 1; step < 99; ++step) {
@@ -142,9 +142,9 @@ TEST_CASE("what knobs are set to is told in words") {
   CHECK(view::knob_text("x", "ääää", 3) == "ä…");
   const auto masks = [](const char* text) { return Json::parse(text); };
   CHECK(view::changed_knob_text("heads", masks(R"({"0":[1,0],"1":[1,1]})"),
-                          masks(R"({"0":[1,1],"1":[1,0]})")) == "3 of 4 heads, 1 exchanged");
+                                masks(R"({"0":[1,1],"1":[1,0]})")) == "3 of 4 heads, 1 exchanged");
   CHECK(view::changed_knob_text("heads", masks(R"({"0":[1,1],"1":[1,1]})"),
-                          masks(R"({"0":[1,1],"1":[1,0]})")) == "3 of 4 heads");
+                                masks(R"({"0":[1,1],"1":[1,0]})")) == "3 of 4 heads");
   CHECK(view::changed_knob_text("lr_scale", 1.0, 0.5) == "0.5");
 }
 

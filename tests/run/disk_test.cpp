@@ -52,8 +52,7 @@ TEST_CASE("What is written follows from what trains") {
   CHECK(all.snapshots == 1200);
   CHECK(all.model == 400);
   const model::MemoryPlan half{.weights = 200, .optimizer_states = 1200};
-  CHECK(run::disk_sizes(config, half, at::kBFloat16, 2).snapshots ==
-        2 * (200 + 1200));
+  CHECK(run::disk_sizes(config, half, at::kBFloat16, 2).snapshots == 2 * (200 + 1200));
   config.tuning = run::Tuning::kLora;
   const model::MemoryPlan part{.weights = 440, .optimizer_states = 80};
   const run::DiskSizes adapter = run::disk_sizes(config, part, at::kFloat, 0);

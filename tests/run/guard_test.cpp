@@ -57,12 +57,14 @@ TEST_CASE("The state of an older guard judges as that did") {
 }
 
 TEST_CASE("The guarded share rises faster the longer the limit is not held, and falls back") {
-  hone::run::Guard guard({.domain = "general", .max_ratio = 1.1, .action = hone::run::GuardAction::kRebalance});
+  hone::run::Guard guard(
+      {.domain = "general", .max_ratio = 1.1, .action = hone::run::GuardAction::kRebalance});
   guard.set_reference(scores(20, 30));
   guard.begin(scores(20, 30));
   const auto share_after = [&](double perplexity, double share) {
     guard.judge(scores(perplexity, 30));
-    hone::run::Guard resumed({.domain = "general", .max_ratio = 1.1, .action = hone::run::GuardAction::kRebalance});
+    hone::run::Guard resumed(
+        {.domain = "general", .max_ratio = 1.1, .action = hone::run::GuardAction::kRebalance});
     resumed.restore(hone::parse_json(guard.state().dump(), "state"));
     const auto next = guard.next_share(share);
     CHECK(resumed.next_share(share) == next);
@@ -72,14 +74,14 @@ TEST_CASE("The guarded share rises faster the longer the limit is not held, and 
   CHECK(share_after(21.4, 0.02) == Approx(0.04));     // within, and the next would not be
   const double past = std::log(1.2) / std::log(1.1);  // limits that 24 is
   CHECK(share_after(24, 0.04) == Approx(0.04 * std::pow(2, past)));
-  CHECK(share_after(22.5, 0.1) == Approx(0.4));   // hardly past it, but again
-  CHECK(share_after(22.2, 0.1) == Approx(0.8));   // and again
-  CHECK(share_after(30, 0.32) == Approx(0.95));   // others keep their part
-  CHECK(share_after(21.9, 0.95) == 0.95);         // within, and falling
+  CHECK(share_after(22.5, 0.1) == Approx(0.4));  // hardly past it, but again
+  CHECK(share_after(22.2, 0.1) == Approx(0.8));  // and again
+  CHECK(share_after(30, 0.32) == Approx(0.95));  // others keep their part
+  CHECK(share_after(21.9, 0.95) == 0.95);        // within, and falling
   CHECK(share_after(20.5, 0.95) == Approx(0.95 / std::sqrt(2.0)));
-  CHECK(share_after(20, 0.025) == Approx(0.02));      // never under what it was at first
+  CHECK(share_after(20, 0.025) == Approx(0.02));  // never under what it was at first
   CHECK(share_after(20, 0.02) == 0.02);
-  CHECK(share_after(30, 0) == 0);                     // nothing to multiply
+  CHECK(share_after(30, 0) == 0);  // nothing to multiply
 }
 
 TEST_CASE("New weights give the guarded domain's sets the share wanted, and keep their ratio") {

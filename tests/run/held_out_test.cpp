@@ -6,8 +6,8 @@
 #include "hone/config/reader.h"
 #include "hone/model/checkpoint.h"
 #include "hone/run/architecture.h"
-#include "hone/run/decoder_step.h"
 #include "hone/run/data.h"
+#include "hone/run/decoder_step.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"
 
@@ -38,8 +38,9 @@ TEST_CASE("a file cannot be trained on and held out, by whatever name") {
   std::filesystem::create_symlink(rows, files.path + "/link.jsonl");
   CHECK(problems({{.files = {rows}}}, {{.files = {other}}}).empty());
   CHECK(problems({{.files = {rows}}}, {{.files = {rows}}}) ==
-        "/data/held_out/0/files: " + rows + " is trained on as data set \"rows\": its score would "
-        "say nothing; split the file and hold one part out");
+        "/data/held_out/0/files: " + rows +
+            " is trained on as data set \"rows\": its score would "
+            "say nothing; split the file and hold one part out");
   CHECK_THAT(problems({{.files = {rows}}}, {{.files = {other, files.path + "/./link.jsonl"}}}),
              Contains("link.jsonl is trained on"));
   CHECK_THAT(problems({{.files = {rows}}}, {{.files = {copy}}}),
@@ -50,9 +51,9 @@ TEST_CASE("entries of one dataset_info.json are told apart by their own files") 
   const Files files;
   files.write("a.jsonl", "{\"instruction\": \"q\", \"output\": \"a\"}\n");
   files.write("b.jsonl", "{\"instruction\": \"q\", \"output\": \"b\"}\n");
-  const std::string info = files.write(
-      "dataset_info.json",
-      R"({"a": {"file_name": "a.jsonl"}, "b": {"file_name": "b.jsonl"},
+  const std::string info =
+      files.write("dataset_info.json",
+                  R"({"a": {"file_name": "a.jsonl"}, "b": {"file_name": "b.jsonl"},
           "c": {"file_name": "a.jsonl"}})");
   const auto entry = [&](const char* name) {
     return data::DatasetOptions{
@@ -98,11 +99,13 @@ TEST_CASE("batches of which nothing counts are passed over, but not for ever") {
     made.counts.tokens = 3;
     return std::make_shared<const data::Dataset>(std::move(made));
   };
-  const auto config = model::DecoderConfig::from_json(
-      architecture_config({.hidden_size = 16, .intermediate_size = 16, .num_hidden_layers = 1,
-                           .num_attention_heads = 1},
-                          64, 0, 1),
-      "test");
+  const auto config =
+      model::DecoderConfig::from_json(architecture_config({.hidden_size = 16,
+                                                           .intermediate_size = 16,
+                                                           .num_hidden_layers = 1,
+                                                           .num_attention_heads = 1},
+                                                          64, 0, 1),
+                                      "test");
   auto decoder = model::make_decoder(config, at::kCPU, at::kFloat);
   decoder->initialise(1);
   DecoderStep step(decoder, {1, 0});

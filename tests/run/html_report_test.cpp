@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "hone/core/file.h"
-#include "hone/view/plot.h"
 #include "hone/io/metrics.h"
+#include "hone/view/plot.h"
 #include "io/support.h"
 
 namespace hone::run {
@@ -115,11 +115,14 @@ TEST_CASE("text of a report is escaped and the page asks for nothing from the ne
   }
 }
 
-TEST_CASE("the first sentence of about is the heading, the rest stands small, the folder's name if none") {
+TEST_CASE(
+    "the first sentence of about is the heading, the rest stands small, the folder's name if "
+    "none") {
   const std::string about = "Adapts to R&D. After base.json: hone-domain --out x";
   const std::string html = render_report({{"about", about}}, view::Curves(), Json(), Json());
   CHECK(count(html, "<title>Adapts to R&amp;D.</title>") == 1);
-  CHECK(count(html, "<h1>Adapts to R&amp;D.</h1><p class=\"sub\">After base.json: hone-domain") == 1);
+  CHECK(count(html, "<h1>Adapts to R&amp;D.</h1><p class=\"sub\">After base.json: hone-domain") ==
+        1);
   const TemporaryFolder folder;
   for (const Json& report : {Json{{"ending", "done"}}, Json{{"about", ""}}}) {
     write_report(folder.path, report);

@@ -52,7 +52,8 @@ TEST_CASE("A hub's name finds the snapshot that the local cache holds") {
   const std::string snapshot = (repository / "snapshots" / "0123abc").string();
   CHECK(refusal("some-org/A_model.v1") ==
         "some-org/A_model.v1: is no folder, and the Hugging Face cache holds no such model: there "
-        "is no " + repository.string() +
+        "is no " +
+            repository.string() +
             "; `hf download some-org/A_model.v1` fetches it (hone downloads nothing)");
 
   fs::create_directories(repository / "refs");

@@ -39,8 +39,8 @@ struct SmallRun {
     }
     data.domains = {"law"};
     data.train = {set};
-    loader = std::make_unique<data::Loader>(data.train,
-                                            data::LoaderOptions{.tokens_per_batch = 24});
+    loader =
+        std::make_unique<data::Loader>(data.train, data::LoaderOptions{.tokens_per_batch = 24});
     step = std::make_unique<DecoderStep>(decoder, std::vector{1.0});
     parts.emplace(ReadyRun{config, decoder, *loader, *step, data, folder, manifest});
   }

@@ -17,16 +17,19 @@ namespace {
 /// A folder with the text of a domain, and the recipe's part that says how the vocabulary grows.
 class Growing {
  public:
-  Growing() : tokenizer_(text::Tokenizer::from_json(text::train_bpe({"a b c"}, {.vocab_size = 270}),
-                                                    "base")) {
+  Growing()
+      : tokenizer_(
+            text::Tokenizer::from_json(text::train_bpe({"a b c"}, {.vocab_size = 270}), "base")) {
     std::filesystem::remove_all(kFolder);
     std::filesystem::create_directories(kFolder);
     std::ofstream file(std::string(kFolder) + "/law.jsonl");
-    for (const char* text : {"plaintiff sues defendant", "defendant pays plaintiff",
-                             "appellate court hears plaintiff", "defendant leaves appellate court"}) {
+    for (const char* text :
+         {"plaintiff sues defendant", "defendant pays plaintiff", "appellate court hears plaintiff",
+          "defendant leaves appellate court"}) {
       for (int i = 0; i < 4; ++i) file << Json{{"text", text}}.dump() << "\n";
     }
-    set_log_sink([this](LogLevel, std::string_view message) { log_ += std::string(message) + "\n"; });
+    set_log_sink(
+        [this](LogLevel, std::string_view message) { log_ += std::string(message) + "\n"; });
   }
   ~Growing() {
     set_log_sink({});
@@ -40,12 +43,11 @@ class Growing {
          {"vocabulary", vocabulary},
          {"weights", {{"domains", weights}}},
          {"data",
-          {{"train",
-            {{{"domain", "law"}, {"files", {std::string(kFolder) + "/law.jsonl"}}}}}}}});
+          {{"train", {{{"domain", "law"}, {"files", {std::string(kFolder) + "/law.jsonl"}}}}}}}});
   }
   text::GrowthResult grow(const run::Config& config, bool in_run = false) {
     return run::grow_vocabulary(config, tokenizer_,
-                           in_run ? std::optional<std::string>(kFolder) : std::nullopt);
+                                in_run ? std::optional<std::string>(kFolder) : std::nullopt);
   }
   const text::Tokenizer& tokenizer() const { return tokenizer_; }
   const std::string& log() const { return log_; }
@@ -64,9 +66,9 @@ TEST_CASE("new_tokens bounds ids, new_terms terms, and the log says them apart")
   const auto by_ids = growing.grow(growing.config({{"new_tokens", 20}}));
   CHECK(by_ids.added.size() <= 20);
   CHECK(by_ids.terms() < std::ssize(by_ids.added));
-  CHECK_THAT(growing.log(), Catch::Contains(std::to_string(by_ids.terms()) +
-                                            " terms became tokens: " +
-                                            std::to_string(by_ids.added.size()) + " new ids, "));
+  CHECK_THAT(growing.log(),
+             Catch::Contains(std::to_string(by_ids.terms()) + " terms became tokens: " +
+                             std::to_string(by_ids.added.size()) + " new ids, "));
   const auto by_terms = growing.grow(growing.config({{"new_terms", 2}}));
   CHECK(by_terms.terms() == 2);
   CHECK(by_terms.added.size() > 2);

@@ -183,7 +183,9 @@ TEST_CASE("a tail gives each row once, leaves a torn line, and notices what is g
   CHECK(steps_of(tail, End::kReached) == std::vector{3});
   append("{\"step\":44");
   CHECK(steps_of(tail, End::kReached).empty());
-  { io::JsonLines cuts_the_torn_line(path); }
+  {
+    io::JsonLines cuts_the_torn_line(path);
+  }
   append("{\"step\":4,\"padding\":\"so that the file is longer than it was\"}\n");
   CHECK(steps_of(tail, End::kReached) == std::vector{4});
 

@@ -75,7 +75,8 @@ TEST_CASE("the order of texts does not matter, and every text comes back") {
 }
 
 TEST_CASE("special tokens in texts are not learnt, nor spelt by merges") {
-  BpeTrainerOptions options{.vocab_size = 300, .min_frequency = 1, .special_tokens = {"<bos>", "Ġab"}};
+  BpeTrainerOptions options{
+      .vocab_size = 300, .min_frequency = 1, .special_tokens = {"<bos>", "Ġab"}};
   std::vector<std::string> texts(10, "<bos><bos> ab ab");
   const Json json = train_bpe(texts, options);
   for (const std::string& merge : merges_of(json)) {
@@ -91,14 +92,17 @@ TEST_CASE("options out of range are named") {
   const auto message = [](BpeTrainerOptions options) {
     return error_of([&] { train_bpe({"a"}, options); });
   };
-  CHECK(message({.vocab_size = 256}) == "train_bpe: vocab_size must lie in [257, 10000000], got 256");
+  CHECK(message({.vocab_size = 256}) ==
+        "train_bpe: vocab_size must lie in [257, 10000000], got 256");
   CHECK(message({.min_frequency = 0}).find("train_bpe: min_frequency must lie in [1, ") == 0);
-  CHECK(message({.vocab_size = 257, .special_tokens = {"<a>", "<b>"}}).find("vocab_size: must be at least") !=
-        std::string::npos);
+  CHECK(message({.vocab_size = 257, .special_tokens = {"<a>", "<b>"}})
+            .find("vocab_size: must be at least") != std::string::npos);
   CHECK(message({.special_tokens = {"<a>", "<a>"}}) ==
         "train_bpe: special_tokens/1: \"<a>\" is listed twice");
-  CHECK(message({.special_tokens = {""}}) == "train_bpe: special_tokens/0: must be text, and not empty");
-  CHECK(message({.special_tokens = {"\xff"}}) == "train_bpe: special_tokens/0: must be text, and not empty");
+  CHECK(message({.special_tokens = {""}}) ==
+        "train_bpe: special_tokens/0: must be text, and not empty");
+  CHECK(message({.special_tokens = {"\xff"}}) ==
+        "train_bpe: special_tokens/0: must be text, and not empty");
   CHECK(message({.special_tokens = {"a"}}) ==
         "train_bpe: special_tokens/0: \"a\" already is the token of a byte");
 }

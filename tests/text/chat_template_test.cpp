@@ -309,7 +309,8 @@ TEST_CASE("the training form of a turn without a thought does not train skipping
 
 TEST_CASE("the training form of an empty turn is empty where the prompt ends in white space") {
   const ChatTemplate chat(
-      "{% for m in messages %}{% if m.content %}{{ m.role }}: {{ m.content }}{% endif %}{% endfor %}"
+      "{% for m in messages %}{% if m.content %}{{ m.role }}: {{ m.content }}{% endif %}{% endfor "
+      "%}"
       "{{ '\\n\\n' }}",
       "silent");
   CHECK(training_form(chat, conversation({user("a"), assistant("")}), 1) ==

@@ -7,8 +7,8 @@
 #include "hone/text/bpe_trainer.h"
 #include "hone/text/detail/run_terms.h"
 #include "hone/text/detail/scripts.h"
-#include "hone/unicode/unicode.h"
 #include "hone/text/growth.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::text {
 namespace {
@@ -29,12 +29,18 @@ Texts words(const std::string& list) {
 
 // Legal terms and what stands around them.
 const Texts kTerms = words(
-    "有期徒刑 无期徒刑 人民法院 人民检察院 公安机关 犯罪嫌疑人 被告人 国家工作人员 违法所得 行政处罚 行政复议 诉讼代理人 附带民事诉讼 "
-    "财产保全 先予执行 连带责任 违约责任 不可抗力 有限责任公司 股东会 董事会 注册资本 劳动合同 用人单位 经济补偿 社会保险费 著作权人 "
-    "注册商标 专利权人 商业秘密 法定代理人 监护人 善意第三人 抵押权 不动产登记 合同解除 诉讼时效 管辖权异议 生效判决 强制执行");
-const Texts kVerbs = words("应当履行 不得侵犯 可以申请 依法撤销 负责监督 书面通知 按照规定办理 明知而放弃 拒绝承认 共同承担");
+    "有期徒刑 无期徒刑 人民法院 人民检察院 公安机关 犯罪嫌疑人 被告人 国家工作人员 违法所得 "
+    "行政处罚 行政复议 诉讼代理人 附带民事诉讼 "
+    "财产保全 先予执行 连带责任 违约责任 不可抗力 有限责任公司 股东会 董事会 注册资本 劳动合同 "
+    "用人单位 经济补偿 社会保险费 著作权人 "
+    "注册商标 专利权人 商业秘密 法定代理人 监护人 善意第三人 抵押权 不动产登记 合同解除 诉讼时效 "
+    "管辖权异议 生效判决 强制执行");
+const Texts kVerbs = words(
+    "应当履行 不得侵犯 可以申请 依法撤销 负责监督 书面通知 按照规定办理 明知而放弃 拒绝承认 "
+    "共同承担");
 const Texts kFrames = words(
-    "因@#的，@予以处理。 @在@中#，情节严重。 除@外，@不#。 凡是@#@的，由@决定。 对于@，@认为需要#时，同@协商。 为了@，任何@都#。");
+    "因@#的，@予以处理。 @在@中#，情节严重。 除@外，@不#。 凡是@#@的，由@决定。 "
+    "对于@，@认为需要#时，同@协商。 为了@，任何@都#。");
 
 std::string sentence(Random& random) {
   std::string text;
@@ -148,8 +154,7 @@ TEST_CASE("a limit of ids counts intermediate ones, and one of terms does not") 
   CHECK(by_ids.size() < 30);
   CHECK(grow(old, names(by_ids)).added.size() <= 30);
   // As added tokens a term needs one id each.
-  const auto added =
-      mine_terms(old, text.train, {.max_ids = 30, .mode = GrowthMode::kAddedTokens});
+  const auto added = mine_terms(old, text.train, {.max_ids = 30, .mode = GrowthMode::kAddedTokens});
   CHECK(added.size() == 30);
   CHECK(grow(old, names(added), {.mode = GrowthMode::kAddedTokens}).added.size() == 30);
   CHECK(mine_terms(old, text.train, {.max_ids = 0}).empty());
@@ -192,7 +197,8 @@ TEST_CASE("what growth did is read back from the tokenizer that it made") {
   }
 }
 
-TEST_CASE("a limit of terms leaves out what comes behind them, and words that are tokens are free") {
+TEST_CASE(
+    "a limit of terms leaves out what comes behind them, and words that are tokens are free") {
   const Tokenizer old = base(law());
   const GrowthResult grown = grow(old, {"有期徒刑", "a", "法院", "合同"}, {.max_terms = 2});
   CHECK(grown.terms() == 2);
@@ -234,8 +240,8 @@ TEST_CASE("what mined terms promise to save is what growth saves, on any merges 
     const auto family = static_cast<TokenizerFamily>(random.below(3));
     const Texts some(texts.begin(), texts.begin() + 1 + static_cast<int64_t>(random.below(20)));
     const Tokenizer old = Tokenizer::from_json(
-        train_bpe(some, {.vocab_size = 262 + static_cast<int64_t>(random.below(20)),
-                         .family = family}),
+        train_bpe(some,
+                  {.vocab_size = 262 + static_cast<int64_t>(random.below(20)), .family = family}),
         "base");
     const auto mined = mine_terms(old, texts, {.max_ids = 40, .min_pieces = 2, .min_count = 2});
     const GrowthResult grown = grow(old, names(mined), {.max_new_tokens = 40});

@@ -70,15 +70,16 @@ TEST_CASE("the other steps") {
   CHECK(traced(R"({"type": "Strip", "strip_left": true, "strip_right": false})", " \u3000a ") ==
         "a[4-5] [5-6]");
   CHECK(traced(R"({"type": "Strip", "strip_left": true, "strip_right": true})", "  ").empty());
-  CHECK(traced(R"({"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "StripAccents"}]})", "éa") ==
-        "e[0-2]a[2-3]");
+  CHECK(
+      traced(R"({"type": "Sequence", "normalizers": [{"type": "NFD"}, {"type": "StripAccents"}]})",
+             "éa") == "e[0-2]a[2-3]");
 }
 
 TEST_CASE("UTF-8 that is broken is found and replaced part by part") {
   const auto replaced = [](std::string_view text) { return unicode::replace_invalid(text); };
   CHECK(unicode::is_valid_utf8("plain é 日本 🙂"));
-  for (const char* text : {"\x80", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF8",
-                           "eight chars and \xE4\xB8", "\xF0\x9F\x99"}) {
+  for (const char* text : {"\x80", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80",
+                           "\xF8", "eight chars and \xE4\xB8", "\xF0\x9F\x99"}) {
     CAPTURE(text);
     CHECK_FALSE(unicode::is_valid_utf8(text));
     CHECK(unicode::is_valid_utf8(replaced(text)));

@@ -1,10 +1,9 @@
-#include "hone/text/detail/scanners.h"
-
 #include <catch2/catch.hpp>
 
 #include "hone/core/error.h"
 #include "hone/core/random.h"
 #include "hone/text/detail/regex.h"
+#include "hone/text/detail/scanners.h"
 #include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
@@ -12,7 +11,8 @@ namespace {
 
 /// Texts that meet the patterns' edges: few characters, many classes.
 std::string random_text(Random& random) {
-  static const std::u32string kOften = U" \n\r\t'sStTdDmMlLrReEvV.!_-a1é日カ٣½´\u0301\u00A0\u3000ſ\u200D🙂k\u0085\u2028";
+  static const std::u32string kOften =
+      U" \n\r\t'sStTdDmMlLrReEvV.!_-a1é日カ٣½´\u0301\u00A0\u3000ſ\u200D🙂k\u0085\u2028";
   std::string text;
   const uint64_t length = random.below(24);
   for (uint64_t i = 0; i < length; ++i) {
@@ -63,15 +63,15 @@ TEST_CASE("Oniguruma's dialect") {
     if (!regex.search(text, 0, scratch, match)) return std::string("none");
     return std::to_string(match.begin) + "-" + std::to_string(match.end);
   };
-  CHECK(first("^b", "a\nb") == "2-3");           // ^ and $ are those of lines
+  CHECK(first("^b", "a\nb") == "2-3");  // ^ and $ are those of lines
   CHECK(first("a$", "a\nb") == "0-1");
   CHECK(first("\\Ab", "a\nb") == "none");
   CHECK(first("a.b", "a\nb") == "none");
-  CHECK(first("\\d", "x٣") == "1-3");             // classes are Unicode's
-  CHECK(first("\\h+", "xyz09aF") == "3-7");       // hexadecimal digits
+  CHECK(first("\\d", "x٣") == "1-3");        // classes are Unicode's
+  CHECK(first("\\h+", "xyz09aF") == "3-7");  // hexadecimal digits
   CHECK(first("[^\\h]", "ag") == "1-2");
-  CHECK(first("a{,2}", "aaa") == "0-2");          // no lower bound is 0
-  CHECK(first("a{x}", "a{x}") == "0-4");          // a brace that counts nothing is plain
+  CHECK(first("a{,2}", "aaa") == "0-2");  // no lower bound is 0
+  CHECK(first("a{x}", "a{x}") == "0-4");  // a brace that counts nothing is plain
   CHECK(first("(?i:ss)", "xSs") == "1-3");
   CHECK(first("\\p{Han}+", "a漢字") == "1-7");
   CHECK(first("\\p{^L}", "a1") == "1-2");
@@ -83,18 +83,21 @@ TEST_CASE("Oniguruma's dialect") {
 }
 
 TEST_CASE("constructs that are not translated are refused by name") {
-  for (const char* pattern : {"(?<n>a)", "\\1", "\\b", "\\G", "[[:alpha:]]", "[a&&b]", "(?x)a", "\\p{", "a{2}+",
-                              "[]a]", "\\xFF", "\\u12", "[a", "\\", "\\x{110000}", "\\x{D800}"}) {
+  for (const char* pattern :
+       {"(?<n>a)", "\\1", "\\b", "\\G", "[[:alpha:]]", "[a&&b]", "(?x)a", "\\p{", "a{2}+", "[]a]",
+        "\\xFF", "\\u12", "[a", "\\", "\\x{110000}", "\\x{D800}"}) {
     CAPTURE(pattern);
     CHECK_THROWS_AS(Regex::compile(pattern, "s", "w"), Error);
   }
   CHECK_THROWS_AS(Regex::compile(std::string(70'000, 'a'), "s", "w"), Error);
   std::string classes;
   for (int i = 0; i < 30'000; ++i) classes += "\\w";
-  CHECK_THROWS_WITH(Regex::compile(classes, "s", "w"), Catch::Contains("too many character classes"));
+  CHECK_THROWS_WITH(Regex::compile(classes, "s", "w"),
+                    Catch::Contains("too many character classes"));
   CHECK_THROWS_WITH(Regex::compile("[" + classes + "]", "s", "w"),
                     Catch::Contains("too many character classes"));
-  CHECK_THROWS_AS(Regex::compile(std::string(5'000, '(') + std::string(5'000, ')'), "s", "w"), Error);
+  CHECK_THROWS_AS(Regex::compile(std::string(5'000, '(') + std::string(5'000, ')'), "s", "w"),
+                  Error);
 }
 
 TEST_CASE("empty matches do not loop, and none stands right behind a match") {

@@ -9,8 +9,6 @@ namespace {
 
 using Ids = std::vector<int64_t>;
 
-
-
 /// small_json() with <s> 6, </s> 7.
 struct Folder : TemporaryFolder {
   explicit Folder(const std::string& config = "") {
@@ -62,12 +60,14 @@ TEST_CASE("an integer of tokenizer.json beyond 64 bits is refused where it is re
 }
 
 TEST_CASE("Llama classes add bos as transformers 4 does") {
-  const std::string tokens = R"("bos_token": "<s>", "eos_token": {"content": "</s>", "lstrip": false})";
+  const std::string tokens =
+      R"("bos_token": "<s>", "eos_token": {"content": "</s>", "lstrip": false})";
   const auto load = [&](const std::string& rest) {
     const Folder folder("{" + tokens + rest + "}");
     return TokenizerFolder::load(folder.path());
   };
-  const auto plain = load(R"(, "tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": true)");
+  const auto plain =
+      load(R"(, "tokenizer_class": "PreTrainedTokenizerFast", "add_bos_token": true)");
   CHECK(plain.bos_id == 6);
   CHECK(plain.eos_id == 7);
   CHECK_FALSE(plain.pad_id);
@@ -81,7 +81,8 @@ TEST_CASE("Llama classes add bos as transformers 4 does") {
   CHECK(both.tokenizer.encode_ids("ab", true) == Ids{6, 3, 7});
   CHECK(both.add_eos);
   // What the rewritten JSON says is what the tokenizer does.
-  CHECK(Tokenizer::from_json(both.tokenizer.json(), "again").encode_ids("ab", true) == Ids{6, 3, 7});
+  CHECK(Tokenizer::from_json(both.tokenizer.json(), "again").encode_ids("ab", true) ==
+        Ids{6, 3, 7});
   const auto none = load(R"(, "tokenizer_class": "LlamaTokenizerFast", "add_bos_token": false)");
   CHECK(none.tokenizer.encode_ids("ab", true) == Ids{3});
   CHECK(none.tokenizer.json()["post_processor"].is_null());
@@ -101,7 +102,8 @@ TEST_CASE("special_tokens_map.json stands in for tokens the config lacks") {
 }
 
 TEST_CASE("the chat template comes from its file first, then from the config") {
-  const Folder folder(R"({"chat_template": [{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]})");
+  const Folder folder(
+      R"({"chat_template": [{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]})");
   auto loaded = TokenizerFolder::load(folder.path());
   CHECK(loaded.chat_template == "D");
   CHECK(loaded.chat_template_source == folder.path() + "/tokenizer_config.json");
@@ -116,8 +118,9 @@ TEST_CASE("broken side files are named") {
     const Folder folder(config);
     return error_of([&] { TokenizerFolder::load(folder.path()); });
   };
-  for (const char* config : {"[]", "{", R"({"bos_token": 3})", R"({"chat_template": 3})", R"({"chat_template": []})",
-                             R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": "yes"})"}) {
+  for (const char* config :
+       {"[]", "{", R"({"bos_token": 3})", R"({"chat_template": 3})", R"({"chat_template": []})",
+        R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": "yes"})"}) {
     CAPTURE(config);
     CHECK(message(config).find("/tokenizer_config.json: ") != std::string::npos);
   }

@@ -43,8 +43,9 @@ TEST_CASE("an unknown character is dropped without unk_token, else unknown, fuse
   json["model"]["unk_token"] = "nowhere";
   const Tokenizer broken = Tokenizer::from_json(json, "s");
   CHECK(broken.encode_ids("ab", false) == Ids{3});
-  CHECK(error_of([&] { broken.encode_ids("x", false); }).find("\"nowhere\" is not in the vocabulary") !=
-        std::string::npos);
+  CHECK(error_of([&] {
+          broken.encode_ids("x", false);
+        }).find("\"nowhere\" is not in the vocabulary") != std::string::npos);
 }
 
 TEST_CASE("byte_fallback writes a character that is no token as its bytes") {
@@ -59,7 +60,9 @@ TEST_CASE("byte_fallback writes a character that is no token as its bytes") {
   const Encoding encoding = tokenizer.encode("aé", false);
   CHECK(encoding.ids == Ids{0, 6, 7});
   CHECK(tokenizer.decode(encoding.ids, false) == "aé");
-  CHECK(tokenizer.decode({6, 0}, false) == "\uFFFD" "a");
+  CHECK(tokenizer.decode({6, 0}, false) ==
+        "\uFFFD"
+        "a");
 }
 
 TEST_CASE("ignore_merges takes a piece that is a token whole") {
@@ -107,8 +110,14 @@ TEST_CASE("the pre-tokenizer's chain of DeepSeek-V3 cuts as its reference says")
 TEST_CASE("broken UTF-8 counts as U+FFFD, and offsets stay those of the bytes given") {
   const Tokenizer tokenizer = trained(TokenizerFamily::kDeepSeekV3, {"a"}, 258);
   // A lone continuation, a cut-off three-byte sequence, an overlong form of two broken parts.
-  const std::string text = "a\x80" "b\xE4\xB8" "c\xC0\xAF";
-  const std::string clean = "a\uFFFD" "b\uFFFD" "c\uFFFD\uFFFD";
+  const std::string text =
+      "a\x80"
+      "b\xE4\xB8"
+      "c\xC0\xAF";
+  const std::string clean =
+      "a\uFFFD"
+      "b\uFFFD"
+      "c\uFFFD\uFFFD";
   const Encoding encoding = tokenizer.encode(text, false);
   CHECK(encoding.ids == tokenizer.encode_ids(clean, false));
   CHECK(tokenizer.decode(encoding.ids, false) == clean);
@@ -159,11 +168,13 @@ TEST_CASE("a template puts ids before and behind, with offset 0") {
     "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
                {"SpecialToken": {"id": "b", "type_id": 0}}],
     "pair": [], "special_tokens": {"<s>": {"id": "<s>", "ids": [6], "tokens": ["<s>"]},
-                                   "b": {"id": "b", "ids": [1, 2], "tokens": ["b", "c"]}}})", "s");
+                                   "b": {"id": "b", "ids": [1, 2], "tokens": ["b", "c"]}}})",
+                                      "s");
   const Tokenizer tokenizer = Tokenizer::from_json(json, "s");
   CHECK(tokenizer.encode_ids("ab", true) == Ids{6, 3, 1, 2});
   CHECK(tokenizer.encode_ids("ab", false) == Ids{3});
-  CHECK(tokenizer.encode("ab", true).offsets == std::vector<Offset>{{0, 0}, {0, 2}, {0, 0}, {0, 0}});
+  CHECK(tokenizer.encode("ab", true).offsets ==
+        std::vector<Offset>{{0, 0}, {0, 2}, {0, 0}, {0, 0}});
 }
 
 TEST_CASE("several threads encode with one tokenizer") {
@@ -201,16 +212,18 @@ TEST_CASE("the cache of pieces may overflow") {
 
 TEST_CASE("a normalizer that blows texts up is stopped") {
   Json json = small_json();
-  json["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", ""}}},
-                        {"content", std::string(100'000, 'a')}};
+  json["normalizer"] = {
+      {"type", "Replace"}, {"pattern", {{"String", ""}}}, {"content", std::string(100'000, 'a')}};
   const Tokenizer tokenizer = Tokenizer::from_json(json, "s");
-  CHECK(error_of([&] { tokenizer.encode_ids(std::string(10'000, 'b'), false); })
-            .find("more than 64 times the text") != std::string::npos);
+  CHECK(error_of([&] {
+          tokenizer.encode_ids(std::string(10'000, 'b'), false);
+        }).find("more than 64 times the text") != std::string::npos);
   json["normalizer"] = nullptr;
-  json["decoder"] = {{"type", "Replace"}, {"pattern", {{"String", ""}}},
-                     {"content", std::string(100'000, 'a')}};
-  CHECK(error_of([&] { Tokenizer::from_json(json, "s").decode(Ids(10'000, 1), false); })
-            .find("more than 64 times the tokens' text") != std::string::npos);
+  json["decoder"] = {
+      {"type", "Replace"}, {"pattern", {{"String", ""}}}, {"content", std::string(100'000, 'a')}};
+  CHECK(error_of([&] {
+          Tokenizer::from_json(json, "s").decode(Ids(10'000, 1), false);
+        }).find("more than 64 times the tokens' text") != std::string::npos);
 }
 
 }  // namespace

@@ -43,7 +43,8 @@ Controllers list(std::vector<Controller*> controllers) {
 }
 
 void add_number(Knobs& knobs, const std::string& name, double& value) {
-  knobs.add(name, {[&value] { return value; }, [&value](const Json& v) {
+  knobs.add(name, {[&value] { return value; },
+                   [&value](const Json& v) {
                      if (v.get<double>() > 100) throw Error("over 100");
                      value = v.get<double>();
                    }});
@@ -95,8 +96,7 @@ TEST_CASE("A dry run writes decisions and changes nothing") {
 TEST_CASE("A replay repeats what was applied, each decision at its moment") {
   std::vector<Decision> record;
   const auto decide = [&](int64_t step, Moment moment, double before, double after, bool applied) {
-    record.push_back(
-        {step, moment, "adder", "rule", {}, "lr_scale", before, after, applied});
+    record.push_back({step, moment, "adder", "rule", {}, "lr_scale", before, after, applied});
   };
   decide(0, Moment::kStart, 1, 2, true);
   decide(3, Moment::kStep, 2, 5, true);
@@ -142,7 +142,9 @@ TEST_CASE("A replay repeats what was applied, each decision at its moment") {
 TEST_CASE("A file of decisions is checked before it is replayed") {
   const TemporaryFolder folder;
   const std::string path = folder.path + "/" + io::kDecisionsFile;
-  { DecisionLog log(folder.path, kRun); }
+  {
+    DecisionLog log(folder.path, kRun);
+  }
   CHECK(read_decisions(path, kRun).empty());
 
   Json other = kRun;

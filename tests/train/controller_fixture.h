@@ -89,8 +89,7 @@ MakeController maker(const Options& options) {
 template <class Options>
 std::vector<Problem> problems_of(const Options& options) {
   std::vector<Problem> problems;
-  Validation validation(
-      "", [](const std::string&) { return true; }, problems);
+  Validation validation("", [](const std::string&) { return true; }, problems);
   options.validate(validation);
   return problems;
 }

@@ -30,7 +30,8 @@ TEST_CASE(
   CHECK(desk.on("stop") == Decided{"20:true"});
 }
 
-TEST_CASE("Where the run ends by itself it goes back to the best weights, unless it ends with them") {
+TEST_CASE(
+    "Where the run ends by itself it goes back to the best weights, unless it ends with them") {
   const auto ended = [](const EarlyStoppingOptions& options, const std::vector<double>& values,
                         bool cut = false) {
     EarlyStopping controller(options);

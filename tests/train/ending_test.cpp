@@ -5,10 +5,10 @@
 #include <fstream>
 
 #include "hone/core/file.h"
-#include "hone/train/controllers/early_stopping.h"
-#include "hone/train/resume.h"
 #include "hone/machine/stop_signal.h"
+#include "hone/train/controllers/early_stopping.h"
 #include "hone/train/loop.h"
+#include "hone/train/resume.h"
 #include "support/catch.h"
 #include "toy.h"
 
@@ -209,8 +209,8 @@ TEST_CASE("A run that ends with parameters that are not finite has diverged, and
   optim::FusedAdamW optimizer({{"weight", toy.weight}}, {.weight_decay = 0.1});
   std::vector<Evaluation> evaluations;
   // Clipping would see the hole only if the gradient had it: rows not read have none.
-  const Outcome outcome = run({.steps = 6, .lr = 0.1, .save_every = 4}, optimizer, task, folder,
-                              {"main"}, evaluations);
+  const Outcome outcome =
+      run({.steps = 6, .lr = 0.1, .save_every = 4}, optimizer, task, folder, {"main"}, evaluations);
   CHECK(outcome.ending == Ending::kDiverged);
   CHECK(outcome.skipped == 0);
   CHECK(steps(folder) == std::vector<int64_t>{4});
@@ -311,8 +311,7 @@ TEST_CASE("Early stopping that never comes to stop still leaves the best weights
     DecisionLog log(in.path(), identity);
     Controllers controllers;
     if (controls) {
-      controllers.push_back(
-          std::make_unique<EarlyStopping>(EarlyStoppingOptions{.patience = 100}));
+      controllers.push_back(std::make_unique<EarlyStopping>(EarlyStoppingOptions{.patience = 100}));
     }
     ControllerBoard board(std::move(controllers), &log, how);
     Task task = which.task();

@@ -35,8 +35,7 @@ namespace {
 /// The problems of `options` as if the user had given every key.
 std::vector<hone::Problem> problems_of(const TrainOptions& options) {
   std::vector<hone::Problem> problems;
-  hone::Validation validation(
-      "/train", [](const std::string&) { return true; }, problems);
+  hone::Validation validation("/train", [](const std::string&) { return true; }, problems);
   options.validate(validation);
   return problems;
 }

@@ -13,8 +13,8 @@ TEST_CASE("A progress line comes first, every log_every steps, and last, at the 
   int lines = 0;
   for (int64_t step = 1; step <= 25; ++step) {
     const double seconds = step <= 10 ? 100.0 : 1.0;  // what was long ago no longer shows
-    const auto line = progress.add({.step = step, .loss = 2.0 * step, .lr = 1e-3, .tokens = 100},
-                                   seconds);
+    const auto line =
+        progress.add({.step = step, .loss = 2.0 * step, .lr = 1e-3, .tokens = 100}, seconds);
     if (!line) continue;
     ++lines;
     CHECK((step == 1 || step % 10 == 0 || step == 25));
@@ -29,10 +29,8 @@ TEST_CASE("Skipped steps do not touch the smoothed loss; rows stay JSON") {
   Progress progress(10, 3);
   CHECK(std::isnan(progress.recent_loss()));
   progress.add({.step = 1, .loss = 4}, 1);
-  const StepStats bad{.step = 2,
-                      .loss = std::numeric_limits<double>::quiet_NaN(),
-                      .tokens = 30,
-                      .skipped = true};
+  const StepStats bad{
+      .step = 2, .loss = std::numeric_limits<double>::quiet_NaN(), .tokens = 30, .skipped = true};
   progress.add(bad, 2);
   CHECK(progress.recent_loss() == 4);
   CHECK(

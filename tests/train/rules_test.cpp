@@ -148,7 +148,8 @@ TEST_CASE("Values that a knob cannot have are refused when rules are read") {
         "/rules/5/to: domain_weights must be an object of numbers that are not negative, by name",
         "/rules/6/to: mix_weights must be an object of numbers",
         "/rules/7/to: heads must be an object of lists of 0 and 1 by a layer's number",
-        "/rules/8/to: layers must be an object of lists", "/rules/9/to: cut must be heads, channels",
+        "/rules/8/to: layers must be an object of lists",
+        "/rules/9/to: cut must be heads, channels",
         "/rules/10/max: dropout must be in [0, 0.999], got 1"}) {
     CHECK_THAT(text, Catch::Contains(expected));
   }
@@ -158,8 +159,7 @@ TEST_CASE("Values that a knob cannot have are refused when rules are read") {
 }
 
 TEST_CASE("What a rule multiplies stays within what the knob can be") {
-  const Json rule = {
-      {"when", "loss > 0"}, {"set", "dropout"}, {"multiply", 3}, {"once", false}};
+  const Json rule = {{"when", "loss > 0"}, {"set", "dropout"}, {"multiply", 3}, {"once", false}};
   CHECK(run(rule, steps_of("loss", {1, 1, 1}), Desk({{"dropout", 0.3}})).on("dropout") ==
         Decided{"1:0.8999999999999999", "2:0.999"});
 }
@@ -170,8 +170,7 @@ TEST_CASE("A rule on a knob that an enabled controller owns is refused") {
   const auto rules = read({{{"when", "loss > 2"}, {"set", "clip_norm"}, {"to", 1}},
                            {{"when", "loss > 2"}, {"set", "dropout"}, {"to", 0.2}}});
   std::vector<Problem> found;
-  Validation validation(
-      "/controllers", [](const std::string&) { return true; }, found);
+  Validation validation("/controllers", [](const std::string&) { return true; }, found);
   check_owners(rules, others, "rules", validation);
   REQUIRE(found.size() == 1);
   CHECK(found[0].path == "/controllers/rules/1/set");

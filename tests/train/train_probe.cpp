@@ -7,8 +7,8 @@
 #include "controller_desk.h"
 #include "hone/config/reader.h"
 #include "hone/core/json.h"
-#include "hone/train/options.h"
 #include "hone/train/controllers/plateau.h"
+#include "hone/train/options.h"
 
 using namespace hone;
 using namespace hone::train;

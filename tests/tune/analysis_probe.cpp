@@ -1,7 +1,7 @@
 // Computes what tests/interop/tune_pareto.py and tune_importance.py compare with Optuna.
+#include "hone/tune/importance.h"
 #include "hone/tune/report/export.h"
 #include "hone/tune/samplers/hypervolume.h"
-#include "hone/tune/importance.h"
 #include "probe.h"
 
 using namespace hone;
@@ -22,9 +22,9 @@ Json answer(const Json& ask) {
     Json result = Json::array();
     for (const auto& [name, importance] : importances(
              probe::study(ask.at("study")), {.target_quantile = ask.at("target").get<double>(),
-                                            .region_quantile = ask.at("region").get<double>(),
-                                            .evaluate_on_local = ask.at("local").get<bool>(),
-                                            .normalize = ask.at("normalize").get<bool>()})) {
+                                             .region_quantile = ask.at("region").get<double>(),
+                                             .evaluate_on_local = ask.at("local").get<bool>(),
+                                             .normalize = ask.at("normalize").get<bool>()})) {
       result.push_back({name, importance});
     }
     return result;

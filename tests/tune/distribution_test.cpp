@@ -32,17 +32,21 @@ TEST_CASE("A high that was pulled down stays where it is") {
 }
 
 TEST_CASE("Distributions travel through Optuna's JSON") {
-  const Distribution all[] = {
-      FloatDistribution{0, 1}, FloatDistribution{1e-6, 0.1, true},
-      FloatDistribution{0, 0.5, false, 0.05}, IntDistribution{4, 128, false, 4},
-      IntDistribution{1, 256, true},
-      CategoricalDistribution{{nullptr, true, 1, 1.0, "é"}}};
+  const Distribution all[] = {FloatDistribution{0, 1},
+                              FloatDistribution{1e-6, 0.1, true},
+                              FloatDistribution{0, 0.5, false, 0.05},
+                              IntDistribution{4, 128, false, 4},
+                              IntDistribution{1, 256, true},
+                              CategoricalDistribution{{nullptr, true, 1, 1.0, "é"}}};
   for (const Distribution& d : all) CHECK(parse_distribution(distribution_text(d)) == d);
-  CHECK(distribution_text(all[0]) ==
-        R"({"name":"FloatDistribution","attributes":{"step":null,"low":0.0,"high":1.0,"log":false}})");
-  CHECK(parse_distribution(R"({"name":"DiscreteUniformDistribution","attributes":{"low":0,"high":1,"q":0.25}})") ==
+  CHECK(
+      distribution_text(all[0]) ==
+      R"({"name":"FloatDistribution","attributes":{"step":null,"low":0.0,"high":1.0,"log":false}})");
+  CHECK(parse_distribution(
+            R"({"name":"DiscreteUniformDistribution","attributes":{"low":0,"high":1,"q":0.25}})") ==
         Distribution(FloatDistribution{0, 1, false, 0.25}));
-  CHECK(parse_distribution(R"({"name":"IntLogUniformDistribution","attributes":{"low":1,"high":9}})") ==
+  CHECK(parse_distribution(
+            R"({"name":"IntLogUniformDistribution","attributes":{"low":1,"high":9}})") ==
         Distribution(IntDistribution{1, 9, true}));
   CHECK_THROWS_WITH(parse_distribution(R"({"name":"Normal","attributes":{}})"),
                     Catch::Contains("no distribution Normal"));

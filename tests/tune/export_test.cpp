@@ -1,8 +1,8 @@
 #include "hone/tune/report/export.h"
 
+#include "hone/tune/pareto.h"
 #include "hone/tune/report/detail/format.h"
 #include "hone/tune/report/live_table.h"
-#include "hone/tune/pareto.h"
 #include "probe.h"
 #include "sample_study.h"
 #include "support/catch.h"

@@ -55,8 +55,7 @@ TEST_CASE("infinite and constant values are no obstacle") {
   };
   drive(*sampler, s, kSpace, jagged, 10);
   StudyView flat = study();
-  drive(
-      *sampler, flat, kSpace, [](const Suggestion&) -> std::vector<double> { return {2}; }, 8);
+  drive(*sampler, flat, kSpace, [](const Suggestion&) -> std::vector<double> { return {2}; }, 8);
   CHECK(flat.trials.size() == 8);
   StudyView huge = study();
   const auto far = [](const Suggestion& x) -> std::vector<double> {
@@ -184,8 +183,7 @@ TEST_CASE("first trials may follow a Sobol sequence") {
   const auto sampler = make_gp_sampler({.sobol_startup = true}, 1);
   const Ordered line = {{"x", FloatDistribution{0, 1}}};
   StudyView s = study();
-  drive(
-      *sampler, s, line, [](const Suggestion&) -> std::vector<double> { return {0}; }, 9);
+  drive(*sampler, s, line, [](const Suggestion&) -> std::vector<double> { return {0}; }, 9);
   // Points 1 to 8 of one dimension: of eight neighbours no two share an eighth but at the ends.
   std::set<int> eighths;
   for (int i = 1; i <= 8; ++i) {

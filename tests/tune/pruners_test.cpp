@@ -153,9 +153,8 @@ TEST_CASE("Patience stops only what does not improve") {
 }
 
 TEST_CASE("Options out of range or contradictory are named") {
-  CHECK(config_error([] {
-          PercentilePruner({{}, 101});
-        }) == "PercentilePruner/percentile: must be in [0, 100], got 101");
+  CHECK(config_error([] { PercentilePruner({{}, 101}); }) ==
+        "PercentilePruner/percentile: must be in [0, 100], got 101");
   CHECK_THAT(config_error([] { SuccessiveHalvingPruner({.bootstrap_count = 1}); }),
              Contains("/bootstrap_count: needs a min_resource"));
   CHECK_THAT(config_error([] { HyperbandPruner({.min_resource = 5, .max_resource = 4}); }),
@@ -170,8 +169,7 @@ TEST_CASE("A recipe names its pruner") {
   CHECK(dynamic_cast<MedianPruner*>(make_pruner({}).get()));
   CHECK(dynamic_cast<PatientPruner*>(make_pruner({.patient = PatientOptions{}}).get()));
   std::vector<Problem> problems;
-  Validation given(
-      "/pruner", [](const std::string&) { return true; }, problems);
+  Validation given("/pruner", [](const std::string&) { return true; }, problems);
   PrunerOptions{.kind = PrunerKind::kThreshold}.validate(given);
   REQUIRE(problems.size() == 7);
   CHECK(problems[1].path == "/pruner/median");

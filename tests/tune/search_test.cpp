@@ -90,9 +90,8 @@ TEST_CASE("Infeasible points are recorded, told as constraints and drawn again")
 
 TEST_CASE("An empty feasible set is an error, and the trial waits again") {
   Fixture f;
-  Search search = f.search([](const std::vector<Param>&) {
-    return Feasibility{{1}, "needs 9 GiB", {}};
-  });
+  Search search =
+      f.search([](const std::vector<Param>&) { return Feasibility{{1}, "needs 9 GiB", {}}; });
   search.enqueue(1);
   CHECK_THROWS_WITH(search.ask(), Catch::Contains("no feasible point in 50 draws") &&
                                       Catch::Contains("needs 9 GiB"));
@@ -132,7 +131,8 @@ TEST_CASE("A NaN objective is a failed trial, nothing is lost") {
   CHECK(search.enqueue(1) == 1);
 }
 
-TEST_CASE("An enqueued point that is none of the space fails with its reason, and the search goes on") {
+TEST_CASE(
+    "An enqueued point that is none of the space fails with its reason, and the search goes on") {
   Fixture f;
   const Json points[] = {{{"x", 5}}, {{"x", "a"}}, {{"y", 0.5}}, {{"x", 0.5}}};
   for (const Json& point : points) {

@@ -60,8 +60,8 @@ TEST_CASE("Values given beforehand are taken, single ones need no draw") {
   const Space space({{"a", real(2, 2)}, {"b", real(0, 1)}}, "/space");
   RandomSampler sampler(3);
   Trial trial;
-  const auto params = suggest(space, sampler, {"s", {Direction::kMinimize}, {}}, trial,
-                              {{"b", 0.25}});
+  const auto params =
+      suggest(space, sampler, {"s", {Direction::kMinimize}, {}}, trial, {{"b", 0.25}});
   CHECK(params[0].value == 2);
   CHECK(params[1].value == 0.25);
 }
@@ -69,8 +69,9 @@ TEST_CASE("Values given beforehand are taken, single ones need no draw") {
 TEST_CASE("Contradictory conditions are refused with their paths") {
   SpaceOptions options = conditional();
   options["/a/rank"].when = {{"/tunin", {"lora"}}};
-  CHECK_THAT(problems_of(options), Catch::Contains("/space[\"/a/rank\"]/when[\"/tunin\"]: no parameter") &&
-                                       Catch::Contains("did you mean /tuning?"));
+  CHECK_THAT(problems_of(options),
+             Catch::Contains("/space[\"/a/rank\"]/when[\"/tunin\"]: no parameter") &&
+                 Catch::Contains("did you mean /tuning?"));
   options["/a/rank"].when = {{"/tuning", {"qlora"}}};
   CHECK_THAT(problems_of(options), Catch::Contains("\"qlora\" is not in"));
   options["/a/rank"].when = {{"/tuning", {}}};

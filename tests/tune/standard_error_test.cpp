@@ -40,8 +40,9 @@ TEST_CASE("trials that tie with the best, or that chance may have put behind it,
 }
 
 TEST_CASE("values that only rounding tells apart tie") {
-  const StudyView study{
-      "s", {Direction::kMinimize}, {trial(0, 104.05740885), trial(1, 104.05740878), trial(2, 104.06)}};
+  const StudyView study{"s",
+                        {Direction::kMinimize},
+                        {trial(0, 104.05740885), trial(1, 104.05740878), trial(2, 104.06)}};
   CHECK(ties(study, *best_trial(study)).equal == std::vector<int64_t>{0});
 }
 

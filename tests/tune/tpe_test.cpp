@@ -4,8 +4,8 @@
 
 #include "hone/core/error.h"
 #include "hone/tune/samplers/detail/parzen_estimator.h"
-#include "hone/tune/storage/detail/trial_table.h"
 #include "hone/tune/samplers/tpe_sampler.h"
+#include "hone/tune/storage/detail/trial_table.h"
 #include "support/catch.h"
 
 using namespace hone;

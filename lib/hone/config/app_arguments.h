@@ -22,8 +22,8 @@ inline constexpr int kDone = 0, kFailure = 1, kUsage = 2, kDiverged = 3;
 
 /// What an app says of itself, and which of the flags that not every app has apply to it.
 struct AppInfo {
-  std::string name;     ///< "hone-domain"
-  std::string summary;  ///< one sentence
+  std::string name;            ///< "hone-domain"
+  std::string summary;         ///< one sentence
   std::string writes = "run";  ///< what --out, which the app needs to run, is the folder of
   bool resume = true;
   bool plan = true;
@@ -73,8 +73,9 @@ struct AppCallbacks {
 
 namespace detail {
 
-/// Sends the log to `err`, runs `body` and turns what it throws into a line on `err` and an exit code: ConfigError and
-/// UsageError 2, anything else 1. `reading`: an IoError is a bad --config file then, so 2.
+/// Sends the log to `err`, runs `body` and turns what it throws into a line on `err` and an exit
+/// code: ConfigError and UsageError 2, anything else 1. `reading`: an IoError is a bad --config
+/// file then, so 2.
 int guarded(const AppInfo& info, std::ostream& err, const bool& reading,
             const std::function<int()>& body);
 

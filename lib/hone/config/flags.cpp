@@ -1,7 +1,6 @@
 #include "hone/config/flags.h"
 
 #include <algorithm>
-
 #include <cxxopts.hpp>
 
 #include "hone/core/json.h"
@@ -21,8 +20,7 @@ cxxopts::Options make_options(const AppInfo& info, const std::vector<Flag>& flag
   options.set_width(100);
   auto add = options.add_options();
   for (const Flag& flag : flags) {
-    const std::string help =
-        flag.help + (flag.standard.empty() ? "" : " [" + flag.standard + "]");
+    const std::string help = flag.help + (flag.standard.empty() ? "" : " [" + flag.standard + "]");
     if (flag.toggle) {
       add(flag_name(flag.key), help);
     } else {
@@ -39,7 +37,8 @@ cxxopts::Options make_options(const AppInfo& info, const std::vector<Flag>& flag
   return options;
 }
 
-[[noreturn]] void refuse(const std::vector<std::string>& arguments, const std::vector<Flag>& flags) {
+[[noreturn]] void refuse(const std::vector<std::string>& arguments,
+                         const std::vector<Flag>& flags) {
   std::vector<std::string> known = {"--help", "--version"};
   for (const Flag& flag : flags) known.push_back("--" + flag_name(flag.key));
   std::string reason;
@@ -83,8 +82,8 @@ std::optional<Json> read_flags(int argc, const char* const* argv, const AppInfo&
       const std::string name = flag_name(flag.key);
       if (parsed.count(name) == 0) continue;
       if (parsed.count(name) > 1) throw UsageError("--" + name + " is given twice");
-      document[flag.key] =
-          flag.toggle ? Json(parsed[name].as<bool>()) : value_of(flag, parsed[name].as<std::string>());
+      document[flag.key] = flag.toggle ? Json(parsed[name].as<bool>())
+                                       : value_of(flag, parsed[name].as<std::string>());
     }
     return document;
   } catch (const cxxopts::exceptions::exception& error) {

@@ -20,10 +20,10 @@ namespace detail {
 
 /// One field as a flag.
 struct Flag {
-  std::string key;   ///< the field's name
+  std::string key;  ///< the field's name
   std::string help;
-  bool text = false;    ///< the value is taken as it is; otherwise it is read as JSON
-  bool toggle = false;  ///< true when given, no value
+  bool text = false;     ///< the value is taken as it is; otherwise it is read as JSON
+  bool toggle = false;   ///< true when given, no value
   std::string standard;  ///< the default, as help shows it; "" for none
 };
 

@@ -8,8 +8,8 @@
 ///   };
 ///   auto options = config::read_config<TrainOptions>(read_json_file("recipe.json"));
 ///
-/// Fields may be bool, int64_t, double, std::string, Json, an enum with EnumNames, structs with visit(),
-/// and std::optional, std::vector and std::map<std::string, T> of these.
+/// Fields may be bool, int64_t, double, std::string, Json, an enum with EnumNames, structs with
+/// visit(), and std::optional, std::vector and std::map<std::string, T> of these.
 #pragma once
 #include <utility>
 

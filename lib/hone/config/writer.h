@@ -108,8 +108,7 @@ void validate_value(const T& value, const std::string& path, const Validation::I
 template <detail::Visited T>
 Json to_json(const T& value) {
   std::vector<Problem> problems;
-  detail::validate_value(
-      value, "", [](const std::string&) { return true; }, problems);
+  detail::validate_value(value, "", [](const std::string&) { return true; }, problems);
   std::set<std::string> left_out;
   for (Problem& problem : problems) {
     if (problem.no_effect) left_out.insert(std::move(problem.path));
@@ -122,8 +121,7 @@ Json to_json(const T& value) {
 template <detail::Visited T>
 void validate(const T& value) {
   std::vector<Problem> problems;
-  detail::validate_value(
-      value, "", [](const std::string&) { return false; }, problems);
+  detail::validate_value(value, "", [](const std::string&) { return false; }, problems);
   if (!problems.empty()) throw ConfigError(std::move(problems));
 }
 

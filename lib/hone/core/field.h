@@ -27,8 +27,8 @@ class Validation {
   Validation(std::string path, IsSet is_set, std::vector<Problem>& problems)
       : path_(std::move(path)), is_set_(std::move(is_set)), problems_(problems) {}
 
-  /// Reports `message` for the struct's field `key` ("rank", or "lora/rank" for a nested one; a map's
-  /// keys go through pointer_step).
+  /// Reports `message` for the struct's field `key` ("rank", or "lora/rank" for a nested one; a
+  /// map's keys go through pointer_step).
   void problem(std::string_view key, std::string message) {
     problems_.push_back({path_ + "/" + std::string(key), std::move(message)});
   }

@@ -68,8 +68,8 @@ std::string binary_kind(std::string_view head) {
   // A NUL alone may be a damaged row of a text; the last character may be cut.
   if (head.find('\0') == std::string_view::npos) return "";
   const size_t invalid = find_invalid_utf8(head);
-  const bool text = invalid == std::string_view::npos ||
-                    (head.size() == kKindBytes && invalid + 4 > head.size());
+  const bool text =
+      invalid == std::string_view::npos || (head.size() == kKindBytes && invalid + 4 > head.size());
   return text ? "" : "binary";
 }
 

@@ -144,8 +144,7 @@ std::string place_in(std::string_view text, size_t position) {
   // The parser counts the byte that it stumbled over as read.
   const std::string_view before = text.substr(0, position > 0 ? position - 1 : 0);
   const size_t newline = before.rfind('\n');
-  const std::string_view line =
-      before.substr(newline == std::string_view::npos ? 0 : newline + 1);
+  const std::string_view line = before.substr(newline == std::string_view::npos ? 0 : newline + 1);
   size_t column = 1;
   for (const char c : line) column += (static_cast<uint8_t>(c) & 0xc0U) != 0x80;
   return "line " + std::to_string(1 + std::count(before.begin(), before.end(), '\n')) +

@@ -30,9 +30,7 @@ template <class E>
 struct EnumNames;
 
 template <class E>
-concept NamedEnum = requires {
-  EnumNames<E>::values;
-};
+concept NamedEnum = requires { EnumNames<E>::values; };
 
 template <NamedEnum E>
 std::string enum_name(E value) {

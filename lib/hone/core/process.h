@@ -36,18 +36,18 @@ struct ProcessStreams {
 /// nothing. By it a signal that asks a run to stop ends the program that the run waits for.
 void set_process_check(void (*check)());
 
-/// Runs `command` (a program, looked up in PATH, and its arguments; no shell sees them) in a process
-/// group of its own until it has ended and its output is read; what its children write after its own
-/// end is not waited for. Returns what waitpid() says of it.
-/// Where a stream throws, the whole group is ended: SIGTERM, and SIGKILL for what is left two
-/// seconds later. If this process dies, the program gets SIGTERM.
-/// Throws: Error "cannot be started: <why>"; what the streams throw.
+/// Runs `command` (a program, looked up in PATH, and its arguments; no shell sees them) in a
+/// process group of its own until it has ended and its output is read; what its children write
+/// after its own end is not waited for. Returns what waitpid() says of it. Where a stream throws,
+/// the whole group is ended: SIGTERM, and SIGKILL for what is left two seconds later. If this
+/// process dies, the program gets SIGTERM. Throws: Error "cannot be started: <why>"; what the
+/// streams throw.
 int run_process(const std::vector<std::string>& command, const ProcessStreams& streams);
 
 /// Bounds of a program that is run for what it prints.
 struct ProcessLimits {
-  double seconds = 0;          ///< that it may run; 0 sets no bound
-  std::function<bool()> stop;  ///< asked at least every 50 ms; true ends it
+  double seconds = 0;                     ///< that it may run; 0 sets no bound
+  std::function<bool()> stop;             ///< asked at least every 50 ms; true ends it
   size_t most_output = size_t{64} << 10;  ///< bytes kept of its output, the last ones
   size_t most_error = 2000;
 };
@@ -65,8 +65,8 @@ ProcessResult run_process(const std::vector<std::string>& command, const Process
 /// "status 3" or "signal 9", of a status of waitpid().
 std::string describe_status(int status);
 
-/// Tells this process from all others of this and every machine: boot, process namespace, number and
-/// start. "" where /proc does not say.
+/// Tells this process from all others of this and every machine: boot, process namespace, number
+/// and start. "" where /proc does not say.
 std::string process_identity();
 /// Whether the process of that identity has ended for certain: it was one of this boot and
 /// namespace, and is no more. False for processes of other machines, whose state is not known.

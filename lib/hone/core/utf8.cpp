@@ -55,8 +55,8 @@ std::string printable(std::string_view text) {
     if (code != Character::kInvalid && !control) {
       shown.append(text, at, character.length);
     } else {
-      const uint8_t byte = code == Character::kInvalid ? static_cast<uint8_t>(text[at])
-                                                       : static_cast<uint8_t>(code);
+      const uint8_t byte =
+          code == Character::kInvalid ? static_cast<uint8_t>(text[at]) : static_cast<uint8_t>(code);
       shown += {'\\', 'x', kDigits[byte >> 4], kDigits[byte & 15]};
     }
     at += character.length;

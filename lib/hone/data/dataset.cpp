@@ -179,13 +179,19 @@ void check_not_empty(const DatasetOptions& options, const DatasetCounts& counts)
 }  // namespace
 
 Json DatasetCounts::json() const {
-  return {{"rows", rows},           {"bad_rows", bad_rows},
-          {"untrained", untrained}, {"truncated", truncated},
-          {"dropped", dropped},     {"split", split},
+  return {{"rows", rows},
+          {"bad_rows", bad_rows},
+          {"untrained", untrained},
+          {"truncated", truncated},
+          {"dropped", dropped},
+          {"split", split},
           {"lost_tokens", lost_tokens},
-          {"lost_calls", lost_calls}, {"lost_tools", lost_tools},
-          {"documents", documents}, {"tokens", tokens},
-          {"trained", trained},     {"entity_tokens", entity_tokens}};
+          {"lost_calls", lost_calls},
+          {"lost_tools", lost_tools},
+          {"documents", documents},
+          {"tokens", tokens},
+          {"trained", trained},
+          {"entity_tokens", entity_tokens}};
 }
 
 Dataset load_dataset(const DatasetOptions& options, const text::TokenizerFolder& text,

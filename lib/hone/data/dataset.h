@@ -51,9 +51,9 @@ using DatasetPtr = std::shared_ptr<const Dataset>;
 
 /// What load_dataset needs beside the data set's own options.
 struct LoadContext {
-  int32_t domain = 0;      ///< index of the set's domain in the run's list
-  int64_t max_length = 0;  ///< most tokens of a document: tokens_per_batch; 0 = no bound
-  bool own_length = false;  ///< DatasetOptions::max_length may be over `max_length`
+  int32_t domain = 0;             ///< index of the set's domain in the run's list
+  int64_t max_length = 0;         ///< most tokens of a document: tokens_per_batch; 0 = no bound
+  bool own_length = false;        ///< DatasetOptions::max_length may be over `max_length`
   bool whole_characters = false;  ///< truncate between characters, never inside one
   bool keep_cuts = false;         ///< keep what retokenise() needs: about 5 bytes a token
   const EntityMatcher* entities = nullptr;

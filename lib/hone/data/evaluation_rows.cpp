@@ -140,8 +140,9 @@ std::vector<Row> read_rows(const std::string& path, const EvaluationLimits& limi
                            Row (*read)(const Json& row)) {
   const FileForm form = form_of(path);
   if (form == FileForm::kUnknown || form == FileForm::kText) {
-    throw IoError(path, "expected a file of rows ending in .jsonl, .json, .csv, .tsv (each also "
-                        ".gz) or .parquet");
+    throw IoError(path,
+                  "expected a file of rows ending in .jsonl, .json, .csv, .tsv (each also "
+                  ".gz) or .parquet");
   }
   std::error_code unreadable;  // reported by RowSource
   const auto bytes = std::filesystem::file_size(path, unreadable);

@@ -245,8 +245,8 @@ struct Loader::Worker {
 
   /// The beginning of the window behind one of which all plans are handed out.
   Position after_window(Position at, const std::vector<Plan>& plans) const {
-    at.window = begin_window(at.window->index + 1,
-                             pass_left_after(*at.window, plans, std::ssize(plans)));
+    at.window =
+        begin_window(at.window->index + 1, pass_left_after(*at.window, plans, std::ssize(plans)));
     at.batch = 0;
     return at;
   }
@@ -380,10 +380,9 @@ struct Loader::Worker {
                   (saved.contains(key) ? saved.at(key).dump() : "none") + ", here " + value.dump());
     }
     Position at;
-    at.window =
-        std::make_shared<Window>(Window{state.at("mixture"), state.at("window").get<int64_t>(),
-                                        state.at("augmentation_rate").get<double>(),
-                                        state.value("pass_left", int64_t{0})});
+    at.window = std::make_shared<Window>(
+        Window{state.at("mixture"), state.at("window").get<int64_t>(),
+               state.at("augmentation_rate").get<double>(), state.value("pass_left", int64_t{0})});
     at.batch = state.at("batch").get<int64_t>();
     at.tokens = state.at("tokens").get<std::vector<int64_t>>();
     const double saved_rate = at.window->augmentation_rate;

@@ -24,14 +24,15 @@ std::string message(int code) {
 std::shared_ptr<const void> compile(const std::string& pattern) {
   int error = 0;
   PCRE2_SIZE offset = 0;
-  pcre2_code* code = pcre2_compile(units(pattern), pattern.size(),
-                                   PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset,
-                                   nullptr);
+  pcre2_code* code =
+      pcre2_compile(units(pattern), pattern.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
+                    &error, &offset, nullptr);
   if (!code) {
-    throw Error("the pattern \"" + pattern.substr(0, 200) + "\" does not compile: " +
-                message(error) + " at byte " + std::to_string(offset));
+    throw Error("the pattern \"" + pattern.substr(0, 200) +
+                "\" does not compile: " + message(error) + " at byte " + std::to_string(offset));
   }
-  return {code, [](const void* p) { pcre2_code_free(static_cast<pcre2_code*>(const_cast<void*>(p))); }};
+  return {code,
+          [](const void* p) { pcre2_code_free(static_cast<pcre2_code*>(const_cast<void*>(p))); }};
 }
 
 }  // namespace

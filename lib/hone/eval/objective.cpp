@@ -12,18 +12,20 @@
 #include "hone/core/error.h"
 #include "hone/core/log.h"
 #include "hone/core/process.h"
-#include "hone/model/pruned/pruning.h"
+#include "hone/eval/answer.h"
 #include "hone/eval/objective_score.h"
 #include "hone/infer/generate.h"
 #include "hone/infer/log_likelihood.h"
-#include "hone/eval/answer.h"
+#include "hone/model/pruned/pruning.h"
 #include "hone/text/chat_template.h"
 #include "hone/text/chat_tools.h"
 
 namespace hone::eval {
 namespace {
 
-bool is_text(Metric metric) { return metric >= Metric::kExactMatch && metric <= Metric::kRougeLsum; }
+bool is_text(Metric metric) {
+  return metric >= Metric::kExactMatch && metric <= Metric::kRougeLsum;
+}
 bool is_rouge(Metric metric) { return metric >= Metric::kRouge1 && metric <= Metric::kRougeLsum; }
 bool from_evaluation(Metric metric) { return metric <= Metric::kLoss; }
 
@@ -45,8 +47,9 @@ std::vector<int64_t> prompt_ids(const data::GenerationRow& row, const text::Toke
                                 const std::optional<text::ChatTemplate>& chat) {
   if (!row.messages.is_null()) {
     if (!chat) {
-      throw Error("the rows are conversations, but the tokenizer has no chat template; give rows "
-                  "with a prompt of text");
+      throw Error(
+          "the rows are conversations, but the tokenizer has no chat template; give rows "
+          "with a prompt of text");
     }
     text::ChatInput input{.messages = row.messages, .tools = row.tools};
     input.add_generation_prompt = true;
@@ -200,9 +203,10 @@ Measurement ObjectiveMeter::text_value(const TrainedTrial& trial) const {
     texts.push_back(begin == std::string::npos ? "" : generated.text.substr(begin));
   }
   if (without > 0) {
-    log_info(fmt::format("{}: {} of {} texts have no answer by after and extract, and score as "
-                         "empty ones",
-                         enum_name(options_.metric), without, texts.size()));
+    log_info(
+        fmt::format("{}: {} of {} texts have no answer by after and extract, and score as "
+                    "empty ones",
+                    enum_name(options_.metric), without, texts.size()));
   }
   return text_score(options_, texts, references);
 }

@@ -11,12 +11,12 @@
 #include "hone/core/field.h"
 #include "hone/core/names.h"
 #include "hone/data/evaluation_rows.h"
-#include "hone/model/decoder.h"
-#include "hone/text/tokenizer_folder.h"
-#include "hone/infer/sampling.h"
 #include "hone/eval/metrics/bleu.h"
 #include "hone/eval/metrics/chrf.h"
 #include "hone/eval/metrics/exact_match.h"
+#include "hone/infer/sampling.h"
+#include "hone/model/decoder.h"
+#include "hone/text/tokenizer_folder.h"
 #include "hone/train/evaluation.h"
 #include "hone/tune/trial.h"
 
@@ -85,8 +85,7 @@ struct ObjectiveOptions {
       "Program run through the shell with the model's folder as $1; the last line it prints is the "
       "value.");
     v("timeout_seconds", self.timeout_seconds,
-      "Time after which the command is ended and the trial fails; 0 sets no bound.",
-      Range{0, 1e7});
+      "Time after which the command is ended and the trial fails; 0 sets no bound.", Range{0, 1e7});
   }
   void validate(Validation& v) const;
 };
@@ -126,8 +125,8 @@ class ObjectiveMeter {
   std::optional<Measurement> model_value(const TrainedTrial& trial) const;
 
   /// Runs the user's command on a saved model; nullopt if `stop`, asked while it runs, ended it.
-  /// Throws: Error with the end of its output if it fails, takes longer than timeout_seconds, or its
-  /// last line is no number.
+  /// Throws: Error with the end of its output if it fails, takes longer than timeout_seconds, or
+  /// its last line is no number.
   std::optional<double> command_value(const std::string& model_folder,
                                       const std::function<bool()>& stop = {}) const;
 
@@ -151,12 +150,19 @@ class ObjectiveMeter {
 template <>
 struct hone::EnumNames<hone::eval::Metric> {
   static constexpr std::pair<eval::Metric, const char*> values[] = {
-      {eval::Metric::kPerplexity, "perplexity"}, {eval::Metric::kLoss, "loss"},
-      {eval::Metric::kAccuracy, "accuracy"},     {eval::Metric::kExactMatch, "exact_match"},
-      {eval::Metric::kTokenF1, "token_f1"},      {eval::Metric::kBleu, "bleu"},
-      {eval::Metric::kChrf, "chrf"},             {eval::Metric::kRouge1, "rouge1"},
-      {eval::Metric::kRouge2, "rouge2"},         {eval::Metric::kRougeL, "rougeL"},
-      {eval::Metric::kRougeLsum, "rougeLsum"},   {eval::Metric::kLatency, "latency"},
-      {eval::Metric::kParameters, "parameters"}, {eval::Metric::kStepTime, "step_time"},
+      {eval::Metric::kPerplexity, "perplexity"},
+      {eval::Metric::kLoss, "loss"},
+      {eval::Metric::kAccuracy, "accuracy"},
+      {eval::Metric::kExactMatch, "exact_match"},
+      {eval::Metric::kTokenF1, "token_f1"},
+      {eval::Metric::kBleu, "bleu"},
+      {eval::Metric::kChrf, "chrf"},
+      {eval::Metric::kRouge1, "rouge1"},
+      {eval::Metric::kRouge2, "rouge2"},
+      {eval::Metric::kRougeL, "rougeL"},
+      {eval::Metric::kRougeLsum, "rougeLsum"},
+      {eval::Metric::kLatency, "latency"},
+      {eval::Metric::kParameters, "parameters"},
+      {eval::Metric::kStepTime, "step_time"},
       {eval::Metric::kCommand, "command"}};
 };

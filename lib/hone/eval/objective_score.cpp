@@ -76,7 +76,8 @@ Measurement text_score(const ObjectiveOptions& options, const eval::Hypotheses& 
     return result;
   }
   std::vector<double> rows;
-  for (size_t i = 0; i < texts.size(); ++i) rows.push_back(score(options, {texts[i]}, {references[i]}));
+  for (size_t i = 0; i < texts.size(); ++i)
+    rows.push_back(score(options, {texts[i]}, {references[i]}));
   result.standard_error = mean_of(rows).standard_error;
   return result;
 }

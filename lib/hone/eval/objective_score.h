@@ -5,8 +5,8 @@
 #include <optional>
 #include <vector>
 
-#include "hone/eval/objective.h"
 #include "hone/eval/metrics/references.h"
+#include "hone/eval/objective.h"
 
 namespace hone::eval {
 

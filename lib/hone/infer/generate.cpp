@@ -105,10 +105,10 @@ class Generation {
     if (cache_.rows() == 0) return;
     const std::vector<int64_t>& prompt = prompts_[0];
     const std::vector<int64_t>& ids = options_.kept->ids;
-    const auto most = std::min(
-        {prompt.size() - 1, ids.size(), static_cast<size_t>(cache_.lengths().front())});
-    const auto same = std::mismatch(prompt.begin(), prompt.begin() + static_cast<ptrdiff_t>(most),
-                                    ids.begin());
+    const auto most =
+        std::min({prompt.size() - 1, ids.size(), static_cast<size_t>(cache_.lengths().front())});
+    const auto same =
+        std::mismatch(prompt.begin(), prompt.begin() + static_cast<ptrdiff_t>(most), ids.begin());
     reused_ = same.first - prompt.begin();
     reused_ > 0 ? cache_.truncate(0, reused_) : cache_.drop(0);
   }

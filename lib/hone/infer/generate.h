@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "hone/core/names.h"
-#include "hone/model/decoder.h"
 #include "hone/infer/sampling.h"
+#include "hone/model/decoder.h"
 #include "hone/text/tokenizer.h"
 
 namespace hone::infer {

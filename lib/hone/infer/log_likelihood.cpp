@@ -9,10 +9,10 @@
 #include <utility>
 
 #include "hone/core/error.h"
-#include "hone/kernels/linear_cross_entropy.h"
 #include "hone/infer/detail/check_ids.h"
 #include "hone/infer/detail/eval_mode.h"
 #include "hone/infer/generate.h"
+#include "hone/kernels/linear_cross_entropy.h"
 
 // Legend of suffixes: t positions of a batch, n targets, d model width, v vocabulary.
 namespace hone::infer {

@@ -32,9 +32,9 @@ std::optional<int64_t> Speaker::end_of_turn() const {
     const text::RenderedChat turn = text::render_turns(*chat_, input, text::ChatTurns::kLast);
     if (turn.spans.empty()) return std::nullopt;
     const text::ChatSpan span = turn.spans.back();
-    ids = text_.tokenizer.encode_ids(
-        turn.text.substr(static_cast<size_t>(span.begin), static_cast<size_t>(span.end - span.begin)),
-        false);
+    ids = text_.tokenizer.encode_ids(turn.text.substr(static_cast<size_t>(span.begin),
+                                                      static_cast<size_t>(span.end - span.begin)),
+                                     false);
   } catch (const Error&) {
     return std::nullopt;  // a template for other conversations than this one
   }

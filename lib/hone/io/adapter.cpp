@@ -28,8 +28,9 @@ void check(const std::string& folder, const AdapterFiles& files) {
   if (files.tensors.empty()) throw IoError(folder + "/" + kAdapterWeights, "holds no tensor");
   for (const auto& [name, tensor] : files.tensors) {
     if (!name.starts_with(kPrefix) || name.size() == kPrefix.size()) {
-      throw IoError(folder + "/" + kAdapterWeights, "tensor \"" + name + "\": PEFT's names begin with \"" +
-                                                 std::string(kPrefix) + "\"");
+      throw IoError(
+          folder + "/" + kAdapterWeights,
+          "tensor \"" + name + "\": PEFT's names begin with \"" + std::string(kPrefix) + "\"");
     }
   }
 }

@@ -44,8 +44,8 @@ Descriptor lock(const std::string& folder) {
   return file;
 }
 
-/// Whether the rows hold a step that was trained, or are not understood; the base's scores are those
-/// of step 0.
+/// Whether the rows hold a step that was trained, or are not understood; the base's scores are
+/// those of step 0.
 bool holds_steps(const std::string& metrics) {
   try {
     std::istringstream rows(read_file(metrics));

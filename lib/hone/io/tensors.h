@@ -36,8 +36,9 @@ int64_t written_bytes(const std::string& name, const at::Tensor& tensor, const T
 /// tensors by descending Dtype, hence by descending size, then by name; header padded with spaces
 /// to 8 bytes; metadata {"format": "pt"} by default.
 /// Tensors may lie on any device and have any strides; each is written whole, even if two share
-/// storage; what `types` changes is rounded to nearest, a few MiB at a time. Not atomic by itself: write inside an AtomicFolder.
-/// Throws: c10::ValueError for duplicate or empty names and unnamed dtypes; IoError.
+/// storage; what `types` changes is rounded to nearest, a few MiB at a time. Not atomic by itself:
+/// write inside an AtomicFolder. Throws: c10::ValueError for duplicate or empty names and unnamed
+/// dtypes; IoError.
 void write_safetensors(const std::string& path, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata = {{"format", "pt"}},
                        const TensorTypes& types = {});

@@ -7,8 +7,8 @@
 
 #include "hone/kernels/detail/dot.h"
 #include "hone/kernels/rows.h"
-#include "hone/machine/parallel.h"
 #include "hone/kernels/varlen_attention.h"
+#include "hone/machine/parallel.h"
 
 // Legend: D documents, T new positions, R rows and S positions of the cache, L positions attended
 // to, H query and K key heads, G = H / K, E head width.
@@ -50,8 +50,7 @@ void attend_rows(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& 
                  const CachePlaces& places, double scale, at::Tensor& out) {
   const int64_t documents = q.size(0), width = q.size(2), heads = keys.size(2);
   const int64_t group = q.size(1) / heads, stride = heads * width, row = keys.size(1) * stride;
-  const T *q_data = read<T>(q), *key_data = read<T>(keys),
-          *value_data = read<T>(values);
+  const T *q_data = read<T>(q), *key_data = read<T>(keys), *value_data = read<T>(values);
   T* out_data = out.mutable_data_ptr<T>();
   machine::parallel_for(documents * heads, 1, [&](int64_t begin, int64_t end) {
     std::vector<T> scores;

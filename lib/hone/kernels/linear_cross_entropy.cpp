@@ -14,7 +14,6 @@
 namespace hone::kernels {
 namespace {
 
-
 void check(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
            const at::Tensor& token_weights) {
   TORCH_CHECK_VALUE(hidden.dim() == 2, "linear_cross_entropy: hidden must be [T, D], got ",
@@ -137,8 +136,8 @@ at::Tensor cross_entropy_composite(at::Tensor& logits_nv, const at::Tensor& targ
   };
   std::vector<at::Tensor> nll;
   for (int64_t begin = 0; begin < rows; begin += most) {
-    nll.push_back(cross_entropy_wide(part(logits_nv, begin), part(targets_n, begin),
-                                     part(factors_n, begin)));
+    nll.push_back(
+        cross_entropy_wide(part(logits_nv, begin), part(targets_n, begin), part(factors_n, begin)));
   }
   return nll.size() == 1 ? nll[0] : at::cat(nll);
 }
@@ -220,8 +219,8 @@ int64_t chunk_rows(int64_t vocabulary, at::Device device) {
 }
 
 int64_t wide_rows(int64_t vocabulary) {
-  return std::max<int64_t>(1, kChunkBytes / (std::max<int64_t>(1, vocabulary) *
-                                             int64_t{sizeof(float)}));
+  return std::max<int64_t>(
+      1, kChunkBytes / (std::max<int64_t>(1, vocabulary) * int64_t{sizeof(float)}));
 }
 
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
@@ -229,17 +228,17 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weig
                                 int64_t ignore_index, int64_t rows_per_chunk,
                                 const at::Tensor& token_nll) {
   check(hidden, weight, targets, token_weights);
-  TORCH_CHECK_VALUE(!token_nll.defined() || (token_nll.sizes() == targets.sizes() &&
-                                             token_nll.scalar_type() == wide_type(hidden)),
-                    "linear_cross_entropy: token_nll must be ", wide_type(hidden), " [T] = ",
-                    targets.sizes(), ", got ", token_nll.scalar_type(), " ", token_nll.sizes());
+  TORCH_CHECK_VALUE(
+      !token_nll.defined() ||
+          (token_nll.sizes() == targets.sizes() && token_nll.scalar_type() == wide_type(hidden)),
+      "linear_cross_entropy: token_nll must be ", wide_type(hidden), " [T] = ", targets.sizes(),
+      ", got ", token_nll.scalar_type(), " ", token_nll.sizes());
   if (token_nll.defined()) token_nll.zero_();  // chunks hold no ignored targets
   const auto given = [](const at::Tensor& x) {
     return x.defined() ? std::optional(x) : std::nullopt;
   };
   return LinearCrossEntropy::apply(hidden, weight, targets, given(token_weights), ignore_index,
-                                   rows_per_chunk, given(token_nll),
-                                   torch::GradMode::is_enabled());
+                                   rows_per_chunk, given(token_nll), torch::GradMode::is_enabled());
 }
 
 at::Tensor linear_nll(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
@@ -247,9 +246,8 @@ at::Tensor linear_nll(const at::Tensor& hidden, const at::Tensor& weight, const 
   check(hidden, weight, targets, {});
   const torch::NoGradGuard no_grad;
   at::Tensor nll = at::zeros({hidden.size(0)}, hidden.options().dtype(wide_type(hidden)));
-  for_each_chunk(hidden, weight, targets, ignore_index, rows_per_chunk, [&](Chunk& chunk) {
-    chunk.put(nll, cross_entropy(chunk, {}));
-  });
+  for_each_chunk(hidden, weight, targets, ignore_index, rows_per_chunk,
+                 [&](Chunk& chunk) { chunk.put(nll, cross_entropy(chunk, {})); });
   return nll;
 }
 

@@ -2,14 +2,13 @@
 #include <torch/autograd.h>
 #include <torch/types.h>
 
-#include "hone/kernels/rows.h"
 #include "hone/kernels/normalisation.h"
+#include "hone/kernels/rows.h"
 #include "hone/machine/parallel.h"
 
 // Legend of suffixes: r rows, d the normalised width.
 namespace hone::kernels {
 namespace {
-
 
 template <class T>
 void forward_rows(const at::Tensor& x_rd, const at::Tensor& weight_d, double eps, at::Tensor& y_rd,

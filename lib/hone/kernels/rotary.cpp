@@ -1,8 +1,8 @@
 #include <torch/autograd.h>
 #include <torch/types.h>
 
-#include "hone/kernels/rows.h"
 #include "hone/kernels/normalisation.h"
+#include "hone/kernels/rows.h"
 #include "hone/machine/parallel.h"
 
 // Legend of suffixes: t positions, h heads, e head width.

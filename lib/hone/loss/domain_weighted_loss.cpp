@@ -67,11 +67,11 @@ at::Tensor DomainWeightedLossImpl::combine(const at::Tensor& targets, const at::
 }
 
 LossSum DomainWeightedLossImpl::forward(const at::Tensor& logits, const at::Tensor& targets,
-                                        const at::Tensor& domain,
-                                        const at::Tensor& token_weights) {
-  TORCH_CHECK_VALUE(logits.dim() >= 2 && logits.sizes().slice(0, logits.dim() - 1) == targets.sizes(),
-                    "DomainWeightedLoss: logits must be [..., V] over targets' shape ",
-                    targets.sizes(), ", got ", logits.sizes());
+                                        const at::Tensor& domain, const at::Tensor& token_weights) {
+  TORCH_CHECK_VALUE(
+      logits.dim() >= 2 && logits.sizes().slice(0, logits.dim() - 1) == targets.sizes(),
+      "DomainWeightedLoss: logits must be [..., V] over targets' shape ", targets.sizes(), ", got ",
+      logits.sizes());
   const at::Tensor combined = combine(targets, domain, token_weights, wide(logits));
   const at::Tensor nll = torch::nn::functional::cross_entropy(
       logits.reshape({-1, logits.size(-1)}).to(wide(logits)), targets.flatten(),

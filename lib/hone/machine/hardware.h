@@ -8,9 +8,10 @@ namespace hone::machine {
 
 struct HardwareReport {
   std::string cpu_model;
-  int cores = 1;                          ///< usable by this process (affinity)
-  std::vector<std::string> cpu_features;  ///< of: avx2, fma, avx512f, avx512_vnni, avx512_bf16, amx_tile
-  int64_t memory_bytes = 0;               ///< of the machine, or of its control group if less
+  int cores = 1;  ///< usable by this process (affinity)
+  std::vector<std::string>
+      cpu_features;          ///< of: avx2, fma, avx512f, avx512_vnni, avx512_bf16, amx_tile
+  int64_t memory_bytes = 0;  ///< of the machine, or of its control group if less
 };
 
 HardwareReport detect_hardware();
@@ -22,7 +23,8 @@ struct ThreadCount {
   /// "2 CPU threads (OMP_NUM_THREADS)"
   std::string text() const;
 };
-/// `asked` where it is above 0; else OMP_NUM_THREADS where that begins with a count, else every core.
+/// `asked` where it is above 0; else OMP_NUM_THREADS where that begins with a count, else every
+/// core.
 ThreadCount thread_count(int64_t asked);
 
 /// Resident set size of this process now, and its highest value so far (VmHWM), in bytes.

@@ -12,11 +12,10 @@ class Interrupted : public std::exception {
 };
 
 /// While it lives, the first SIGINT or SIGTERM only sets a flag, which the training loop reads
-/// between steps, evaluations between batches and paths between their parts, and which ends programs
-/// of the user's that are waited for (core/process.h); a second one ends the process as if nothing
-/// had been installed.
-/// One within another shares the outer one's flag, so that no signal is lost between loops: a run
-/// holds one from its first moment to its last.
+/// between steps, evaluations between batches and paths between their parts, and which ends
+/// programs of the user's that are waited for (core/process.h); a second one ends the process as if
+/// nothing had been installed. One within another shares the outer one's flag, so that no signal is
+/// lost between loops: a run holds one from its first moment to its last.
 class StopSignal {
  public:
   StopSignal();

@@ -105,8 +105,8 @@ io::TensorTypes storable_types(const NamedTensors& tensors, io::TensorTypes want
     if (found == wanted.end() || found->second != at::kHalf || tensor.numel() == 0) continue;
     const double largest = tensor.detach().abs().max().item<double>();
     if (!std::isfinite(largest) || largest <= kLargestHalf) continue;
-    log_warning(fmt::format(
-        "{} holds {:g}, more than float16 can hold: it is saved as float32", name, largest));
+    log_warning(fmt::format("{} holds {:g}, more than float16 can hold: it is saved as float32",
+                            name, largest));
     found->second = at::kFloat;
   }
   return wanted;
@@ -118,9 +118,9 @@ at::ScalarType main_type(const NamedTensors& tensors, const io::TensorTypes& typ
     elements[io::written_type(name, tensor, types)] += tensor.numel();
   }
   TORCH_CHECK_VALUE(!elements.empty(), "main_type: there is no tensor");
-  return std::max_element(elements.begin(), elements.end(), [](const auto& a, const auto& b) {
-           return a.second < b.second;
-         })->first;
+  return std::max_element(elements.begin(), elements.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
 }
 
 bool has_adapter(const Decoder& decoder) {
@@ -133,8 +133,7 @@ bool has_adapter(const Decoder& decoder) {
 Json decoder_config_json(const Decoder& decoder, Json config, const io::TensorTypes& types) {
   config["vocab_size"] = decoder->config().vocab_size;
   const bool new_form = config.contains("dtype") && !config.contains("torch_dtype");
-  config[new_form ? "dtype" : "torch_dtype"] =
-      type_name(main_type(decoder->hf_tensors(), types));
+  config[new_form ? "dtype" : "torch_dtype"] = type_name(main_type(decoder->hf_tensors(), types));
   config.erase("hone_pruned");
   const auto& pruned = decoder->config().pruned;
   if (!pruned.empty()) config["hone_pruned"] = pruned_json(pruned);

@@ -20,8 +20,9 @@ Decoder make_decoder(const DecoderConfig& config, at::Device device, at::ScalarT
 /// The model of a checkpoint folder, its tensors converted to `dtype`. `attn_factor` chooses what
 /// yarn's ambiguous key means (nn/rotary.h).
 /// Throws: IoError listing all tensors that are missing, unexpected, misshapen or of a type that is
-///   no weights' (io::is_weight_dtype), before memory is spent; what DecoderConfig::from_json throws. Buffers rotary_emb.inv_freq of old exports are ignored, and
-///   so is lm_head.weight of a tied model.
+///   no weights' (io::is_weight_dtype), before memory is spent; what DecoderConfig::from_json
+///   throws. Buffers rotary_emb.inv_freq of old exports are ignored, and so is lm_head.weight of a
+///   tied model.
 Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::ScalarType dtype,
                      nn::AttnFactorRule attn_factor = nn::AttnFactorRule::kIgnored);
 

@@ -6,11 +6,11 @@
 #include <map>
 
 #include "hone/core/error.h"
-#include "hone/optim/adamw.h"
 #include "hone/kernels/linear_cross_entropy.h"
 #include "hone/kernels/sequences.h"
-#include "hone/model/detail/lora_layout.h"
 #include "hone/model/checkpoint.h"
+#include "hone/model/detail/lora_layout.h"
+#include "hone/optim/adamw.h"
 
 // Legend: widths are numbers a token; D residual stream, Q query heads, K key heads, R key heads
 // repeated where their groups are uneven, I MLP.
@@ -219,8 +219,7 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   // Last, the embedding's gradient; a tied head's waits for it.
   const int64_t embedding = request.lora ? 0 : table;
   plan.peak = std::max(plan.peak, standing + made + embedding + 2 * e * T * D);
-  const int64_t scaled =
-      request.device.is_cpu() ? 0 : kWide * std::min(trained, optim::kStepGroup);
+  const int64_t scaled = request.device.is_cpu() ? 0 : kWide * std::min(trained, optim::kStepGroup);
   plan.peak = std::max(plan.peak, standing + plan.gradients + scaled);
   return plan;
 }

@@ -59,9 +59,11 @@ State sliced_state(const torch::optim::OptimizerParamState& state, Slice&& slice
       })) {
     return s;
   }
-  if (State s = changed<AdagradParamState>(state, [&](auto& s) { s.sum(slice(s.sum())); })) return s;
-  throw Error("carry: the optimiser's state of a parameter is none of Adam, AdamW, SGD, RMSprop or "
-              "Adagrad, and cannot be cut; begin a new optimiser");
+  if (State s = changed<AdagradParamState>(state, [&](auto& s) { s.sum(slice(s.sum())); }))
+    return s;
+  throw Error(
+      "carry: the optimiser's state of a parameter is none of Adam, AdamW, SGD, RMSprop or "
+      "Adagrad, and cannot be cut; begin a new optimiser");
 }
 
 /// What takes a parameter's place; undefined: it leaves.
@@ -103,8 +105,8 @@ void carry(torch::optim::Optimizer& optimizer, const NamedParameters& before,
     }
     const auto state = optimizer.state().find(key);
     if (state == optimizer.state().end()) continue;
-    change.state = sliced_state(
-        *state->second, [&](const at::Tensor& tensor) { return sliced(tensor, old, own); });
+    change.state = sliced_state(*state->second,
+                                [&](const at::Tensor& tensor) { return sliced(tensor, old, own); });
   }
   for (auto& group : optimizer.param_groups()) {
     std::vector<at::Tensor> kept;

@@ -2,9 +2,9 @@
 // engine for hooks; ours answers with the thread's current recorder. See libtorch.md 6 and 13.
 #include "hone/nn/checkpointing.h"
 
+#include <torch/autograd.h>
 #include <torch/csrc/autograd/engine.h>
 #include <torch/csrc/autograd/saved_variable_hooks.h>
-#include <torch/autograd.h>
 #include <torch/types.h>
 
 #include <memory>

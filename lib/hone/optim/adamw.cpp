@@ -13,7 +13,7 @@
 namespace hone::optim {
 namespace {
 
-constexpr int64_t kBlock = 1 << 15;  // elements: their six arrays fit in a core's L2 cache
+constexpr int64_t kBlock = 1 << 15;     // elements: their six arrays fit in a core's L2 cache
 constexpr int64_t kMeasured = 1 << 18;  // elements measured at a time on the CPU
 
 /// What one step does to a number; the names and the order of operations are torch.optim.AdamW's.
@@ -193,7 +193,6 @@ void FusedAdamW::step() {
   step_on_cpu(begin_step());
   grad_factor_ = 1;
 }
-
 
 void FusedAdamW::step_on_cpu(const std::vector<at::Tensor>& grads) {
   const std::vector<Block> parts = blocks(grads, kBlock);

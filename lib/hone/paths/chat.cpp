@@ -14,12 +14,12 @@
 #include "hone/core/error.h"
 #include "hone/core/file.h"
 #include "hone/core/json.h"
-#include "hone/machine/device.h"
-#include "hone/run/model_folder.h"
-#include "hone/infer/speaker.h"
 #include "hone/infer/generate.h"
+#include "hone/infer/speaker.h"
 #include "hone/infer/text_stream.h"
+#include "hone/machine/device.h"
 #include "hone/machine/stop_signal.h"
+#include "hone/run/model_folder.h"
 
 namespace hone::paths {
 namespace {
@@ -33,7 +33,7 @@ class Chat {
       : options_(options),
         streams_(streams),
         device_(machine::prepare_device(options.device, options.threads,
-                               static_cast<uint64_t>(options.seed))),
+                                        static_cast<uint64_t>(options.seed))),
         folders_(run::ModelFolders::find(options.model, options.base)),
         speaker_(run::open_tokenizer(folders_), infer::eos_ids(folders_.model)),
         model_(run::open_model(folders_, device_.device, device_.weights)) {

@@ -27,8 +27,8 @@ std::optional<int64_t> parse_bytes(const std::string& text) {
   std::string_view unit(rest, static_cast<size_t>(end - rest));
   while (unit.starts_with(' ')) unit.remove_prefix(1);
   constexpr std::pair<std::string_view, double> kUnits[] = {
-      {"", 1}, {"B", 1}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"KiB", 0x1p10},
-      {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+      {"", 1},      {"B", 1},        {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
+      {"TB", 1e12}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
   for (const auto& [name, factor] : kUnits) {
     const double bytes = number * factor;
     if (name == unit && bytes >= 1 && bytes < 0x1p62) return static_cast<int64_t>(bytes);
@@ -38,8 +38,8 @@ std::optional<int64_t> parse_bytes(const std::string& text) {
 
 void MergeOptions::validate(Validation& v) const {
   if (!parse_bytes(max_shard_size)) {
-    v.problem("max_shard_size", "expected a size such as 5GB or 500MiB, got \"" + max_shard_size +
-                                    "\"");
+    v.problem("max_shard_size",
+              "expected a size such as 5GB or 500MiB, got \"" + max_shard_size + "\"");
   }
 }
 

@@ -33,8 +33,7 @@ void begin_with_adapter(Base& base, const LoraRecipe& lora) {
     throw Error(fmt::format("{}: does not fit the model: {}{}", folder, error.what(),
                             named_base(files.config, base.name)));
   }
-  base.weights_hash =
-      hash_bytes(base.weights_hash + hash_file(folder + "/" + io::kAdapterWeights));
+  base.weights_hash = hash_bytes(base.weights_hash + hash_file(folder + "/" + io::kAdapterWeights));
   base.changed = lora.merge_first || model::replaces_embeddings(files);
   const nn::LoraOptions options = *base.decoder->adapter();
   if (lora.merge_first) {

@@ -3,9 +3,9 @@
 #include <string>
 
 #include "hone/io/tensors.h"
+#include "hone/machine/device.h"
 #include "hone/model/adapter.h"
 #include "hone/model/decoder.h"
-#include "hone/machine/device.h"
 #include "hone/run/config.h"
 #include "hone/text/tokenizer_folder.h"
 

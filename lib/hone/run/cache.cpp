@@ -26,8 +26,7 @@ std::string tokenizer_key(const Config& config) {
 /// Whether a run leaves its base's weights as they were.
 bool freezes_base(const Config& config) {
   return config.model && config.tuning == Tuning::kLora && !config.vocabulary.grows() &&
-         !config.lora.from &&
-         config.lora.modules_to_save.empty();
+         !config.lora.from && config.lora.modules_to_save.empty();
 }
 
 }  // namespace
@@ -43,7 +42,7 @@ RunTokenizer Cache::tokenizer(const Config& config) {
 }
 
 Base Cache::base(const Config& config, const text::TokenizerFolder& text,
-                    const machine::DevicePlan& device) {
+                 const machine::DevicePlan& device) {
   if (!freezes_base(config)) return load_base(config, text, device);
   const std::string folder = std::filesystem::canonical(model_folder(*config.model)).string();
   if (free_base_ && free_base_->name == folder) {
@@ -59,19 +58,18 @@ void Cache::release(Base base) {
 }
 
 data::DatasetPtr Cache::dataset(const data::DatasetOptions& set, const RunTokenizer& tokenizer,
-                                   const data::LoadContext& context, const Json& entities) {
+                                const data::LoadContext& context, const Json& entities) {
   const auto load = [&] {
-    return std::make_shared<const data::Dataset>(
-        data::load_dataset(set, tokenizer.text, context));
+    return std::make_shared<const data::Dataset>(data::load_dataset(set, tokenizer.text, context));
   };
   if (tokenizer.grown) return load();
-  const Json portion = set.portion ? Json{config::to_json(set.portion->split),
-                                          set.portion->held_out}
-                                   : Json(nullptr);
-  const std::string key = Json{config::to_json(set), portion,           tokenizer.key,
-                               context.domain,       context.keep_text, context.keep_cuts,
-                               context.own_length,   entities}
-                              .dump();
+  const Json portion = set.portion
+                           ? Json{config::to_json(set.portion->split), set.portion->held_out}
+                           : Json(nullptr);
+  const std::string key =
+      Json{config::to_json(set), portion,           tokenizer.key,      context.domain,
+           context.keep_text,    context.keep_cuts, context.own_length, entities}
+          .dump();
   for (const Entry& entry : datasets_) {
     const bool whole = entry.longest < entry.max_length && entry.longest <= context.max_length;
     if (entry.key == key && (whole || entry.max_length == context.max_length)) return entry.set;
@@ -88,11 +86,15 @@ data::DatasetPtr Cache::dataset(const data::DatasetOptions& set, const RunTokeni
 }
 
 train::Evaluation Cache::base_scores(const Config& config,
-                                        const std::function<train::Evaluation()>& score) {
+                                     const std::function<train::Evaluation()>& score) {
   const Json whole = config::to_json(config);
-  Json key = {whole.at("model"), whole.at("architecture"), tokenizer_key(config),
-              whole.at("data").at("held_out"), config.data.tokens_per_batch,
-              whole.at("data").value("eval_length", Json()), whole.at("device")};
+  Json key = {whole.at("model"),
+              whole.at("architecture"),
+              tokenizer_key(config),
+              whole.at("data").at("held_out"),
+              config.data.tokens_per_batch,
+              whole.at("data").value("eval_length", Json()),
+              whole.at("device")};
   if (config.architecture) key.push_back(config.seed);
   if (config.lora.from) key.push_back({*config.lora.from, config.lora.merge_first});
   if (config.data.validation) {

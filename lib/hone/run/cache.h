@@ -1,5 +1,5 @@
-/// What the runs of one process share: tokenizers, data sets, frozen bases and the bases' scores are
-/// made once and kept by all that they depend on.
+/// What the runs of one process share: tokenizers, data sets, frozen bases and the bases' scores
+/// are made once and kept by all that they depend on.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -23,8 +23,8 @@ class Cache {
   /// The tokenizer of make_tokenizer(config).
   RunTokenizer tokenizer(const Config& config);
 
-  /// The base of load_base(). Where the run freezes it (tuning lora, a new adapter, no growth) runs share one
-  /// decoder, without adapter: give it back by release(), or it is loaded anew next time.
+  /// The base of load_base(). Where the run freezes it (tuning lora, a new adapter, no growth) runs
+  /// share one decoder, without adapter: give it back by release(), or it is loaded anew next time.
   Base base(const Config& config, const text::TokenizerFolder& text,
             const machine::DevicePlan& device);
   /// Says that `decoder`, its adapter dropped, is again what base() gave.

@@ -182,8 +182,8 @@ struct MemoryOptions {
   }
 };
 
-/// Prompts that show what the model says while it trains: answered, each time alike, by the likeliest
-/// tokens.
+/// Prompts that show what the model says while it trains: answered, each time alike, by the
+/// likeliest tokens.
 struct PromptOptions {
   std::vector<std::string> texts;
   std::optional<std::string> system;
@@ -227,7 +227,8 @@ struct Config {
     v("tokenizer", self.tokenizer, "Tokenizer of a model without weights.");
     v("device", self.device, "Where to run; auto takes a CUDA device if there is one.");
     v("seed", self.seed, "Seed of weights, dropout and data order.", Range{0, 9e15});
-    v("threads", self.threads, "CPU threads; 0 takes OMP_NUM_THREADS where it is set, else every core.", Range{0, 4096});
+    v("threads", self.threads,
+      "CPU threads; 0 takes OMP_NUM_THREADS where it is set, else every core.", Range{0, 4096});
     v("tuning", self.tuning, "full trains all weights, lora an adapter on a frozen base.");
     v("lora", self.lora, "The adapter; only with tuning lora.");
     v("data", self.data, "Text.");
@@ -246,8 +247,8 @@ struct Config {
 
 template <>
 struct hone::EnumNames<hone::run::Tuning> {
-  static constexpr std::pair<run::Tuning, const char*> values[] = {
-      {run::Tuning::kFull, "full"}, {run::Tuning::kLora, "lora"}};
+  static constexpr std::pair<run::Tuning, const char*> values[] = {{run::Tuning::kFull, "full"},
+                                                                   {run::Tuning::kLora, "lora"}};
 };
 template <>
 struct hone::EnumNames<hone::run::GuardAction> {

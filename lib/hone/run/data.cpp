@@ -8,15 +8,15 @@
 #include <optional>
 
 #include "hone/config/writer.h"
-#include "hone/machine/hardware.h"
 #include "hone/core/log.h"
 #include "hone/data/entities.h"
 #include "hone/data/files.h"
 #include "hone/data/packing.h"
+#include "hone/infer/generate.h"
+#include "hone/machine/hardware.h"
 #include "hone/model/config.h"
 #include "hone/run/held_out.h"
 #include "hone/run/hub_cache.h"
-#include "hone/infer/generate.h"
 
 namespace hone::run {
 namespace {
@@ -46,8 +46,8 @@ std::optional<data::EntityMatcher> make_matcher(const WeightOptions& options) {
 data::LoadContext context_of(const Config& config, const data::DatasetOptions& set,
                              const std::vector<std::string>& domains) {
   data::LoadContext context;
-  context.domain = static_cast<int32_t>(std::find(domains.begin(), domains.end(), set.domain) -
-                                        domains.begin());
+  context.domain =
+      static_cast<int32_t>(std::find(domains.begin(), domains.end(), set.domain) - domains.begin());
   context.threads = static_cast<int>(machine::thread_count(config.threads).count);
   return context;
 }
@@ -174,9 +174,7 @@ int64_t position_limit(const Config& config) {
   return infer::position_limit(model::DecoderConfig::from_json(read_json_file(path), path));
 }
 
-Json Data::json() const {
-  return {{"train", sets_json(train)}, {"held_out", sets_json(held_out)}};
-}
+Json Data::json() const { return {{"train", sets_json(train)}, {"held_out", sets_json(held_out)}}; }
 
 std::vector<std::string> read_texts(const std::vector<data::DatasetOptions>& sets) {
   std::vector<std::string> texts;
@@ -188,14 +186,13 @@ std::vector<std::string> read_texts(const std::vector<data::DatasetOptions>& set
   return texts;
 }
 
-Data load_data(const Config& config, const RunTokenizer& tokenizer,
-                            Cache& cache) {
+Data load_data(const Config& config, const RunTokenizer& tokenizer, Cache& cache) {
   return {all_domains(config.data), load_train(config, tokenizer, cache),
           load_held_out(config, tokenizer, cache)};
 }
 
-std::vector<data::DatasetPtr> load_held_out(const Config& config,
-                                            const RunTokenizer& tokenizer, Cache& cache) {
+std::vector<data::DatasetPtr> load_held_out(const Config& config, const RunTokenizer& tokenizer,
+                                            Cache& cache) {
   const RunTokenizer base = cache.tokenizer(config);
   const std::vector<std::string> domains = all_domains(config.data);
   const int64_t positions = position_limit(config);
@@ -206,8 +203,8 @@ std::vector<data::DatasetPtr> load_held_out(const Config& config,
     context.own_length = context.whole_characters = true;
     context.keep_cuts = config.vocabulary.grows() && !config.train.only_evaluates();
     const data::DatasetPtr whole = cache.dataset(set, base, context, Json(nullptr));
-    loaded.push_back(tokenizer.grown ? std::make_shared<const data::Dataset>(data::retokenise(
-                                           *whole, base.text, tokenizer.text))
+    loaded.push_back(tokenizer.grown ? std::make_shared<const data::Dataset>(
+                                           data::retokenise(*whole, base.text, tokenizer.text))
                                      : whole);
   }
   return loaded;

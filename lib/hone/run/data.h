@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "hone/data/dataset.h"
-#include "hone/run/config.h"
 #include "hone/run/cache.h"
+#include "hone/run/config.h"
 #include "hone/train/evaluation.h"
 
 namespace hone::run {
@@ -37,14 +37,13 @@ int64_t position_limit(const Config& config);
 std::vector<std::string> read_texts(const std::vector<data::DatasetOptions>& sets);
 
 /// Reads and tokenises every data set. Throws: as data::load_dataset.
-Data load_data(const Config& config, const RunTokenizer& tokenizer,
-                            Cache& cache);
+Data load_data(const Config& config, const RunTokenizer& tokenizer, Cache& cache);
 
 /// Held-out sets only. Their documents are cut once, by the tokenizer before growth and by lengths
 /// of their own: all tokenizers, steps and trials score the same text. Throws: as
 /// data::load_dataset.
-std::vector<data::DatasetPtr> load_held_out(const Config& config,
-                                            const RunTokenizer& tokenizer, Cache& cache);
+std::vector<data::DatasetPtr> load_held_out(const Config& config, const RunTokenizer& tokenizer,
+                                            Cache& cache);
 
 /// Held-out sets as batches of at most tokens_per_batch tokens, or of one longer document. `base`
 /// are the same sets under the base's tokenizer, or the same.

@@ -53,9 +53,9 @@ loss::LossSum DecoderStep::loss(const data::Batch& batch) {
   if (domain_nll_.defined()) {
     token_nll = at::zeros({batch.tokens()}, at::TensorOptions(device).dtype(at::kFloat));
   }
-  loss::LossSum loss = loss_->forward_linear(
-      decoder_->hidden(input(batch)), decoder_->lm_weight(), targets, domains,
-      torch::tensor(batch.weights, at::kFloat).to(device), token_nll);
+  loss::LossSum loss =
+      loss_->forward_linear(decoder_->hidden(input(batch)), decoder_->lm_weight(), targets, domains,
+                            torch::tensor(batch.weights, at::kFloat).to(device), token_nll);
   if (token_nll.defined()) {
     const at::Tensor counted = targets.ne(data::kIgnoreIndex).to(at::kDouble);
     domain_nll_.index_add_(0, domains.cpu(),

@@ -26,8 +26,8 @@ int64_t checkpoints_at_once(const Config& config) {
 
 }  // namespace
 
-DiskSizes disk_sizes(const Config& config, const model::MemoryPlan& memory,
-                     at::ScalarType weights, int64_t snapshots) {
+DiskSizes disk_sizes(const Config& config, const model::MemoryPlan& memory, at::ScalarType weights,
+                     int64_t snapshots) {
   const bool lora = config.tuning == Tuning::kLora, grown = config.vocabulary.new_tokens > 0;
   const auto element = static_cast<int64_t>(c10::elementSize(weights));
   // Two float32 moments a trained number, and a float32 master of half types.
@@ -44,9 +44,9 @@ DiskNeed disk_need(const Config& config, const DiskSizes& sizes, int64_t there) 
   DiskNeed need{.checkpoints = std::max<int64_t>(0, checkpoints_at_once(config) - there)};
   need.bytes = need.checkpoints * sizes.checkpoint() + sizes.model;
   if (need.checkpoints > 0) {
-    need.text = fmt::format("{} checkpoint{} of {} and ", need.checkpoints,
-                            need.checkpoints == 1 ? "" : "s",
-                            train::format_bytes(sizes.checkpoint()));
+    need.text =
+        fmt::format("{} checkpoint{} of {} and ", need.checkpoints,
+                    need.checkpoints == 1 ? "" : "s", train::format_bytes(sizes.checkpoint()));
   }
   need.text += fmt::format("the model of {}", train::format_bytes(sizes.model));
   return need;

@@ -21,8 +21,8 @@ struct DiskSizes {
 };
 
 /// By what training needs of memory. `snapshots`: see Extension.
-DiskSizes disk_sizes(const Config& config, const model::MemoryPlan& memory,
-                     at::ScalarType weights, int64_t snapshots);
+DiskSizes disk_sizes(const Config& config, const model::MemoryPlan& memory, at::ScalarType weights,
+                     int64_t snapshots);
 
 struct DiskNeed {
   int64_t checkpoints = 0;  ///< that lie there at once, the one in the making among them

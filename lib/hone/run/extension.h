@@ -8,10 +8,10 @@
 #include "hone/core/json.h"
 #include "hone/data/loader.h"
 #include "hone/io/run_folder.h"
-#include "hone/optim/adamw.h"
 #include "hone/model/decoder.h"
-#include "hone/run/decoder_step.h"
+#include "hone/optim/adamw.h"
 #include "hone/run/data.h"
+#include "hone/run/decoder_step.h"
 #include "hone/train/loop.h"
 
 namespace hone::run {
@@ -22,7 +22,7 @@ struct PlanChanges {
   bool lora_dropout = false;    ///< dropout on the adapter's input
   bool accumulates = false;     ///< more than one batch a step
   bool keeps_all = false;       ///< no block is recomputed
-  int64_t snapshots = 0;        ///< of what is trained and its optimiser's state; kept by checkpoints too
+  int64_t snapshots = 0;  ///< of what is trained and its optimiser's state; kept by checkpoints too
 };
 
 /// A run that is ready to train, its adapter in place. Lives as long as the run.

@@ -75,12 +75,9 @@ std::optional<double> Guard::next_share(double share) {
 }
 
 Json Guard::state() const {
-  return {{"reference", number(reference_)},
-          {"ratio", number(ratio_)},
-          {"before", number(before_)},
-          {"start", number(start_)},
-          {"was_within", was_within_},
-          {"raises", raises_},
+  return {{"reference", number(reference_)},    {"ratio", number(ratio_)},
+          {"before", number(before_)},          {"start", number(start_)},
+          {"was_within", was_within_},          {"raises", raises_},
           {"first_share", number(first_share_)}};
 }
 

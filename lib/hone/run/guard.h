@@ -34,10 +34,10 @@ class Guard {
   /// nullopt to leave it. To be asked once after each evaluation but the last.
   ///
   /// Let x be the logarithm of the ratio, l that of max_ratio. Past the limit the share is
-  /// multiplied by rebalance_factor to the power of x / l, but at least of the number of evaluations
-  /// in a row that were past it; by the factor alone where the next one, expected at x + (x - x
-  /// before), would be. Within half of l, now and then, it goes back by the factor's root, as far as
-  /// to what it was at first. Source: ours.
+  /// multiplied by rebalance_factor to the power of x / l, but at least of the number of
+  /// evaluations in a row that were past it; by the factor alone where the next one, expected at x
+  /// + (x - x before), would be. Within half of l, now and then, it goes back by the factor's root,
+  /// as far as to what it was at first. Source: ours.
   std::optional<double> next_share(double share);
 
   /// Perplexity of the last judged evaluation over the reference.

@@ -10,14 +10,14 @@
 #include <string_view>
 
 #include "hone/core/file.h"
-#include "hone/view/page.h"
 #include "hone/io/atomic.h"
-#include "hone/view/curves.h"
-#include "hone/view/plot.h"
-#include "hone/view/row.h"
 #include "hone/io/files.h"
 #include "hone/io/json_lines.h"
 #include "hone/io/run_folder.h"
+#include "hone/view/curves.h"
+#include "hone/view/page.h"
+#include "hone/view/plot.h"
+#include "hone/view/row.h"
 
 namespace hone::run {
 namespace {
@@ -176,7 +176,9 @@ std::string render_changes(const Json& report) {
         "<td class=\"number\"><b>{}</b></td><td class=\"number {}\">{}</td><td>{}</td></tr>",
         change.domain, view::format_number(change.tokens), view::format_number(change.before),
         unknown ? "not measured" : view::format_number(change.after),
-        unknown || percent == 0 ? "" : percent < 0 ? "good" : "bad",
+        unknown || percent == 0 ? ""
+        : percent < 0           ? "good"
+                                : "bad",
         drawn ? fmt::format("{:+.1f} %", percent) : "–",
         drawn ? view::render_change(change.before, change.after, low, high) : "");
   }
@@ -187,10 +189,10 @@ std::string render_tiles(const Json& report) {
   std::string html;
   for (const auto& [key, value] : report.items()) {
     if (key == "guard" && value.is_object() && value.contains("verdict")) {
-      html += fmt::format("<div><b class=\"{}\">{}</b><span>guard</span></div>",
-                          value["verdict"] == "violated" ? "bad" : "",
-                          value["verdict"].is_null() ? "not measured"
-                                                     : render_scalar("", value["verdict"]));
+      html += fmt::format(
+          "<div><b class=\"{}\">{}</b><span>guard</span></div>",
+          value["verdict"] == "violated" ? "bad" : "",
+          value["verdict"].is_null() ? "not measured" : render_scalar("", value["verdict"]));
     }
     if (!value.is_primitive() || key == "about" || key == "after" || key == "before") continue;
     html += fmt::format("<div><b>{}</b><span>{}</span></div>", render_scalar(key, value),
@@ -213,7 +215,8 @@ std::string render_rest(const Json& report) {
 std::string render_source(const char* title, const Json& json) {
   if (json.is_null()) return "";
   return fmt::format("<details class=\"card\"><summary>{}</summary><pre>{}</pre></details>\n",
-                     title, view::escape_html(json.dump(2, ' ', false, Json::error_handler_t::replace)));
+                     title,
+                     view::escape_html(json.dump(2, ' ', false, Json::error_handler_t::replace)));
 }
 
 bool has_about(const Json& report) {
@@ -228,12 +231,13 @@ Json read_if_there(const std::string& path) {
 
 std::string render_report(const Json& report, const view::Curves& curves, const Json& config,
                           const Json& manifest) {
-  const std::string about = has_about(report) ? report["about"].get<std::string>() : "A run of hone";
+  const std::string about =
+      has_about(report) ? report["about"].get<std::string>() : "A run of hone";
   return view::render_page(view::escape_html(view::first_sentence(about)),
-                     view::render_heading(about) + render_tiles(report) + render_changes(report) +
-                         curves.render() + render_rest(report) +
-                         render_source("Configuration", config) +
-                         render_source("Manifest", manifest));
+                           view::render_heading(about) + render_tiles(report) +
+                               render_changes(report) + curves.render() + render_rest(report) +
+                               render_source("Configuration", config) +
+                               render_source("Manifest", manifest));
 }
 
 void write_report(const std::string& folder, const Json& report) {
@@ -246,14 +250,15 @@ void write_report(const std::string& folder, const Json& report) {
   each_row(io::kMetricsFile, [&](const Json& row) { curves.add_row(row); });
   each_row(io::kDecisionsFile, [&](const Json& row) { curves.add_decision(row); });
   io::replace_file_atomically(folder + "/" + io::kReportFile,
-                          report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+                              report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
   Json shown = report;
   if (!has_about(report)) {
     shown["about"] = "Run " + std::filesystem::path(folder).lexically_normal().filename().string();
   }
-  io::replace_file_atomically(folder + "/report.html",
-                          render_report(shown, curves, read_if_there(folder + "/" + io::kConfigFile),
-                                        read_if_there(folder + "/" + io::kManifestFile)));
+  io::replace_file_atomically(
+      folder + "/report.html",
+      render_report(shown, curves, read_if_there(folder + "/" + io::kConfigFile),
+                    read_if_there(folder + "/" + io::kManifestFile)));
 }
 
 }  // namespace hone::run

@@ -57,26 +57,24 @@ ModelKnobs::ModelKnobs(ReadyRun& parts, optim::FusedAdamW& optimizer, train::Kno
   knobs_.add("domain_weights",
              {[this] { return by_name(parts_.data.domains, parts_.step.weights()); },
               [this](const Json& v) {
-                parts_.step.set_weights(replaced(parts_.step.weights(), parts_.data.domains, v,
-                                                 "domain_weights"));
+                parts_.step.set_weights(
+                    replaced(parts_.step.weights(), parts_.data.domains, v, "domain_weights"));
                 draw_weighted_domains();
               }});
   knobs_.add("mix_weights",
              {[this] { return by_name(set_names(parts_.data), parts_.loader.weights()); },
               [this](const Json& v) {
-                parts_.loader.set_weights(replaced(parts_.loader.weights(),
-                                                   set_names(parts_.data), v, "mix_weights"));
+                parts_.loader.set_weights(
+                    replaced(parts_.loader.weights(), set_names(parts_.data), v, "mix_weights"));
               }});
   knobs_.add("frozen_layers",
              {[this] { return frozen(); }, [this](const Json& v) { set_frozen(v); }});
-  knobs_.add("augmentation_rate", {[this] { return parts_.loader.augmentation_rate(); },
-                                   [this](const Json& v) {
-                                     parts_.loader.set_augmentation_rate(v.get<double>());
-                                   }});
-  knobs_.add("neftune_alpha", {[this] { return parts_.decoder->embed_tokens->noise(); },
-                               [this](const Json& v) {
-                                 parts_.decoder->embed_tokens->set_noise(v.get<double>());
-                               }});
+  knobs_.add("augmentation_rate",
+             {[this] { return parts_.loader.augmentation_rate(); },
+              [this](const Json& v) { parts_.loader.set_augmentation_rate(v.get<double>()); }});
+  knobs_.add("neftune_alpha",
+             {[this] { return parts_.decoder->embed_tokens->noise(); },
+              [this](const Json& v) { parts_.decoder->embed_tokens->set_noise(v.get<double>()); }});
   knobs_.add("checkpoint_every",
              {[this] { return parts_.decoder->checkpointing(); },
               [this](const Json& v) { parts_.decoder->set_checkpointing(v.get<int64_t>()); }});
@@ -89,9 +87,10 @@ void ModelKnobs::draw_weighted_domains() {
   bool changed = false;
   for (size_t i = 0; i < mix.size(); ++i) {
     const data::DatasetOptions& set = parts_.config.data.train[i];
-    const auto domain = std::find(parts_.data.domains.begin(), parts_.data.domains.end(), set.domain);
-    const bool left_out = mix[i] == 0 && set.weight > 0 &&
-                          parts_.config.weights.weight_of(set.domain) == 0;
+    const auto domain =
+        std::find(parts_.data.domains.begin(), parts_.data.domains.end(), set.domain);
+    const bool left_out =
+        mix[i] == 0 && set.weight > 0 && parts_.config.weights.weight_of(set.domain) == 0;
     if (!left_out || parts_.step.weights()[domain - parts_.data.domains.begin()] <= 0) continue;
     mix[i] = set.weight;
     changed = true;

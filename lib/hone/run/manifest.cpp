@@ -4,8 +4,8 @@
 #include <torch/cuda.h>
 #include <torch/version.h>
 
-#include "hone/machine/hardware.h"
 #include "hone/core/version.h"
+#include "hone/machine/hardware.h"
 
 namespace hone::run {
 

@@ -8,8 +8,8 @@
 
 namespace hone::run {
 
-constexpr const char* kManifestFile = "manifest.json";    ///< in a run folder
-constexpr const char* kLengthened = "lengthened";         ///< key of it, see resumption.h
+constexpr const char* kManifestFile = "manifest.json";  ///< in a run folder
+constexpr const char* kLengthened = "lengthened";       ///< key of it, see resumption.h
 
 /// Versions, seed, threads, device, hardware, and the hashes handed in: `weights` of the base
 /// ("" when it starts from an architecture), `data` as Data::json() gives it.

@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "hone/model/pruned/layers.h"
 #include "hone/machine/device.h"
+#include "hone/model/pruned/layers.h"
 
 namespace hone::run {
 namespace {

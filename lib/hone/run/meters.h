@@ -48,8 +48,8 @@ class Meters {
   const SignalOptions options_;
   ReadyRun& parts_;
   optim::FusedAdamW* optimizer_ = nullptr;
-  std::vector<at::Tensor> activations_;       // of the measured step's last forward pass, by layer
-  const int64_t memory_;                      // of the device, in bytes
+  std::vector<at::Tensor> activations_;  // of the measured step's last forward pass, by layer
+  const int64_t memory_;                 // of the device, in bytes
   std::vector<train::Ema> domains_;
 };
 

@@ -6,8 +6,8 @@
 
 #include "hone/core/json.h"
 #include "hone/io/tensors.h"
-#include "hone/model/decoder.h"
 #include "hone/machine/device.h"
+#include "hone/model/decoder.h"
 #include "hone/text/tokenizer_folder.h"
 
 namespace hone::run {
@@ -17,11 +17,11 @@ struct ModelFolders {
   std::string model;                   ///< a checkpoint folder
   std::optional<std::string> adapter;  ///< PEFT's, over it
 
-  /// `name` is a checkpoint folder, an adapter folder, a run's, whose model/ it then is, or what the
-  /// hub's cache holds under it (model_folder()). An adapter's base is `base`, of the same kinds, or
-  /// the one that its adapter_config.json names: a name in the hub's cache, or a path, taken from
-  /// the adapter's folder or from here if it is not absolute.
-  /// Throws: IoError naming what is missing.
+  /// `name` is a checkpoint folder, an adapter folder, a run's, whose model/ it then is, or what
+  /// the hub's cache holds under it (model_folder()). An adapter's base is `base`, of the same
+  /// kinds, or the one that its adapter_config.json names: a name in the hub's cache, or a path,
+  /// taken from the adapter's folder or from here if it is not absolute. Throws: IoError naming
+  /// what is missing.
   static ModelFolders find(const std::string& name, const std::optional<std::string>& base = {});
 };
 

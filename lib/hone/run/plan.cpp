@@ -5,13 +5,13 @@
 
 #include <fstream>
 
-#include "hone/machine/hardware.h"
 #include "hone/core/random.h"
 #include "hone/data/dump.h"
 #include "hone/kernels/sequences.h"
+#include "hone/machine/hardware.h"
 #include "hone/run/base.h"
-#include "hone/run/disk.h"
 #include "hone/run/data.h"
+#include "hone/run/disk.h"
 #include "hone/run/epochs.h"
 #include "hone/run/prompt_answers.h"
 #include "hone/run/saving.h"
@@ -138,8 +138,7 @@ int64_t data_bytes(const Data& data) {
   return bytes;
 }
 
-void add_disk(const Config& config, const DiskSizes& sizes, const std::string& folder,
-              Plan& plan) {
+void add_disk(const Config& config, const DiskSizes& sizes, const std::string& folder, Plan& plan) {
   const DiskNeed need = disk_need(config, sizes);
   if (need.bytes == 0) return;
   const int64_t free = free_disk_bytes(folder);
@@ -165,17 +164,18 @@ void add_to_plan(Plan& plan, int64_t bytes, const std::string& what) {
 }  // namespace
 
 Plan make_plan(const Config& recipe, Cache* shared, const std::string& out,
-                       const PlanChanges& changes) {
+               const PlanChanges& changes) {
   Cache own;
   const Prepared prepared = prepare(recipe, shared ? *shared : own);
   Config config = recipe;
   if (config.train.epochs) {
-    config.train.steps = planned_steps(
-        config, *make_loader(config, prepared.tokenizer, prepared.data.train));
+    config.train.steps =
+        planned_steps(config, *make_loader(config, prepared.tokenizer, prepared.data.train));
   }
-  const machine::DevicePlan device = machine::prepare_device(config.device, config.threads, config.seed);
+  const machine::DevicePlan device =
+      machine::prepare_device(config.device, config.threads, config.seed);
   Plan plan = predict_run({config, prepared.base_config, prepared.tokenizer.text,
-                                 prepared.new_tokens, prepared.data, device, changes});
+                           prepared.new_tokens, prepared.data, device, changes});
   add_disk(config, disk_sizes(config, plan.memory, device.weights, changes.snapshots),
            out.empty() ? "." : out, plan);
   return plan;
@@ -241,9 +241,9 @@ Plan predict_run(const ReadRun& run) {
   plan.device_bytes = machine::device_memory_bytes(device.device);
   plan.fits = plan.process_bytes <= plan.device_bytes;
   plan.text += fmt::format("{:<24}{:>12}\n", "process", train::format_bytes(plan.process_bytes));
-  plan.text += fmt::format("this {} has {}: the run {}\n", plan.on_gpu ? "GPU" : "machine",
-                           train::format_bytes(plan.device_bytes),
-                           plan.fits ? "fits" : "does not fit");
+  plan.text +=
+      fmt::format("this {} has {}: the run {}\n", plan.on_gpu ? "GPU" : "machine",
+                  train::format_bytes(plan.device_bytes), plan.fits ? "fits" : "does not fit");
   plan.text += machine::thread_count(config.threads).text() + "\n";
   // A snapshot is the trained parameters and the optimiser's state of them.
   const int64_t snapshots = run.changes.snapshots;

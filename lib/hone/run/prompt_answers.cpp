@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "hone/core/log.h"
-#include "hone/io/json_lines.h"
 #include "hone/infer/generate.h"
+#include "hone/io/json_lines.h"
 
 namespace hone::run {
 namespace {
@@ -23,7 +23,8 @@ std::string shown(const std::string& text) {
   return line.substr(0, end) + "...";
 }
 
-std::vector<std::vector<int64_t>> prompt_ids(const PromptOptions& options, const infer::Speaker& speaker) {
+std::vector<std::vector<int64_t>> prompt_ids(const PromptOptions& options,
+                                             const infer::Speaker& speaker) {
   std::vector<std::vector<int64_t>> prompts;
   for (const std::string& text : options.texts) {
     prompts.push_back(speaker.ids(infer::one_turn(text, options.system)));
@@ -63,8 +64,8 @@ Json PromptAnswers::report() const {
   const auto asked = static_cast<ptrdiff_t>(options_.texts.size());
   Json table = Json::array();
   for (ptrdiff_t i = 0; i < std::min(asked, std::ssize(rows)); ++i) {
-    const Json& last = rows[static_cast<size_t>(
-        std::ssize(rows) >= asked ? std::ssize(rows) - asked + i : i)];
+    const Json& last =
+        rows[static_cast<size_t>(std::ssize(rows) >= asked ? std::ssize(rows) - asked + i : i)];
     const Json& first = rows[static_cast<size_t>(i)];
     table.push_back({{"prompt", first.at("prompt")},
                      {"before", first.at("answer")},

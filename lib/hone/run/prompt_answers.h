@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "hone/core/json.h"
+#include "hone/infer/speaker.h"
 #include "hone/model/decoder.h"
 #include "hone/run/config.h"
-#include "hone/infer/speaker.h"
 #include "hone/text/tokenizer_folder.h"
 
 namespace hone::run {

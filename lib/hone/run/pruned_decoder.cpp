@@ -102,7 +102,8 @@ PrunedDecoder::PrunedDecoder(model::Decoder& decoder, optim::FusedAdamW& optimiz
                                model::set_masks(decoder_, kind, masks_from_json(value));
                              }});
   }
-  knobs.add("cut", {[] { return nullptr; }, [this](const Json& value) {
+  knobs.add("cut", {[] { return nullptr; },
+                    [this](const Json& value) {
                       const auto kind = enum_from_name<UnitKind>(value.get<std::string>());
                       if (!kind) throw Error("the knob cut must be heads, channels or layers");
                       cut(*kind);

@@ -8,10 +8,10 @@
 
 #include "hone/core/field.h"
 #include "hone/core/json.h"
-#include "hone/optim/adamw.h"
 #include "hone/model/decoder.h"
 #include "hone/model/pruned/pruning.h"
 #include "hone/nn/pruning.h"
+#include "hone/optim/adamw.h"
 #include "hone/train/controllers/controller.h"
 #include "hone/train/controllers/knobs.h"
 #include "hone/train/controllers/signals.h"
@@ -41,7 +41,8 @@ struct PruningOptions {
 /// A decoder in training whose units can be switched off and cut, with its optimiser's state.
 class PrunedDecoder {
  public:
-  /// Adds the knobs heads, channels, layers and cut. Masks are objects of lists of 0 and 1 by layer.
+  /// Adds the knobs heads, channels, layers and cut. Masks are objects of lists of 0 and 1 by
+  /// layer.
   PrunedDecoder(model::Decoder& decoder, optim::FusedAdamW& optimizer, train::Knobs& knobs);
 
   /// What was cut, and the gates; and back, before weights are read.
@@ -72,7 +73,8 @@ class Pruning : public train::Controller {
   std::string name() const override { return "pruning"; }
   std::vector<std::string> owns() const override;
   void begin(int64_t first_step) override;
-  void after_step(int64_t step, const train::Signals& signals, train::KnobSetter& adjuster) override;
+  void after_step(int64_t step, const train::Signals& signals,
+                  train::KnobSetter& adjuster) override;
   Json state() const override;
   void restore(const Json& state) override;
 

@@ -156,8 +156,8 @@ std::string guard_verdict(const Json& report) {
                      times, guard.at("max_ratio").get<double>());
 }
 
-std::string summary_text(const Config& config, const train::Outcome& outcome,
-                           const Json& report, const std::string& folder) {
+std::string summary_text(const Config& config, const train::Outcome& outcome, const Json& report,
+                         const std::string& folder) {
   const std::string memory = train::format_bytes(machine::peak_resident_bytes());
   const bool signal = outcome.ending == train::Ending::kSignal;
   if (config.train.only_evaluates() && !signal) {

@@ -39,8 +39,8 @@ std::string guard_verdict(const Json& report);
 
 /// "done after 300 steps: loss 3.214, mean 5120 tokens/s, peak memory 812 MiB; guard: ...; see
 /// <folder>".
-std::string summary_text(const Config& config, const train::Outcome& outcome,
-                           const Json& report, const std::string& folder);
+std::string summary_text(const Config& config, const train::Outcome& outcome, const Json& report,
+                         const std::string& folder);
 
 /// A table of perplexity by domain before and after, for a terminal; "" without evaluations.
 std::string report_table(const Json& report);

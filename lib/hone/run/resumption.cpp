@@ -11,8 +11,8 @@
 
 #include "hone/core/error.h"
 #include "hone/core/log.h"
-#include "hone/run/report.h"
 #include "hone/run/manifest.h"
+#include "hone/run/report.h"
 #include "hone/train/resume.h"
 
 namespace hone::run {
@@ -40,8 +40,8 @@ std::optional<Lengthening> compare(const Json& then, const Json& now) {
   std::optional<Lengthening> longer;
   for (const Json& change : Json::diff(then, now)) {
     const std::string path = change.at("path");
-    const bool length = std::find(std::begin(kLengths), std::end(kLengths), path) !=
-                        std::end(kLengths);
+    const bool length =
+        std::find(std::begin(kLengths), std::end(kLengths), path) != std::end(kLengths);
     const double before = number_at(then, path), after = number_at(now, path);
     if (length && before > 0 && after > before) {
       longer = {path, then.at(Json::json_pointer(path)), now.at(Json::json_pointer(path))};
@@ -77,8 +77,9 @@ void check_can_go_on(io::RunFolder& folder, const Lengthening& longer, const Jso
     refuse(longer, fmt::format("its controllers stopped it at step {} of {}", done, wanted));
   }
   if (train::checkpoint_phase(folder) != train::kMainPhase) {
-    refuse(longer, "it keeps no checkpoint to go on from (train.save_every); begin a new run from "
-                   "its model/ instead");
+    refuse(longer,
+           "it keeps no checkpoint to go on from (train.save_every); begin a new run from "
+           "its model/ instead");
   }
 }
 
@@ -108,9 +109,10 @@ void reopen(io::RunFolder& folder, const Json& config, const Reread& reread) {
     std::filesystem::remove(folder.file(file));
   }
   folder.write_json(io::kConfigFile, config);
-  log_info(fmt::format("the run becomes longer: {} is {} instead of {}; it goes on from step {}, "
-                       "and from there the learning rate is that of a schedule over the new length",
-                       longer->key, longer->now.dump(), longer->before.dump(), step));
+  log_info(
+      fmt::format("the run becomes longer: {} is {} instead of {}; it goes on from step {}, "
+                  "and from there the learning rate is that of a schedule over the new length",
+                  longer->key, longer->now.dump(), longer->before.dump(), step));
 }
 
 void check_same_inputs(const Json& then, const Json& now) {
@@ -143,8 +145,9 @@ Report ended_report(const io::RunFolder& folder) {
   report.ending = ending_named(ending);
   report.summary = fmt::format("the run in {} has ended already ({})", folder.path(), ending);
   if (report.ending == train::Ending::kDiverged) {
-    report.summary += "; it wrote no model: lower train.lr or mend its data, and begin a new run "
-                      "in another --out";
+    report.summary +=
+        "; it wrote no model: lower train.lr or mend its data, and begin a new run "
+        "in another --out";
   }
   return report;
 }

@@ -8,37 +8,37 @@
 #include <filesystem>
 #include <memory>
 
-#include "hone/machine/hardware.h"
 #include "hone/core/log.h"
 #include "hone/core/random.h"
 #include "hone/data/loader.h"
+#include "hone/infer/sampling.h"
 #include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
-#include "hone/run/html_report.h"
 #include "hone/kernels/finite.h"
+#include "hone/machine/hardware.h"
+#include "hone/machine/stop_signal.h"
 #include "hone/model/adapter.h"
 #include "hone/model/checkpoint.h"
 #include "hone/model/pruned/export.h"
 #include "hone/model/resize_vocabulary.h"
 #include "hone/run/base.h"
+#include "hone/run/data.h"
 #include "hone/run/decoder_step.h"
 #include "hone/run/disk.h"
-#include "hone/run/data.h"
-#include "hone/run/plan.h"
-#include "hone/run/report.h"
 #include "hone/run/epochs.h"
 #include "hone/run/guard.h"
+#include "hone/run/html_report.h"
 #include "hone/run/hub_cache.h"
 #include "hone/run/manifest.h"
+#include "hone/run/plan.h"
 #include "hone/run/prompt_answers.h"
+#include "hone/run/report.h"
 #include "hone/run/resumption.h"
 #include "hone/run/saving.h"
 #include "hone/run/tokenizer.h"
 #include "hone/run/vocabulary.h"
-#include "hone/infer/sampling.h"
 #include "hone/train/progress.h"
 #include "hone/train/resume.h"
-#include "hone/machine/stop_signal.h"
 
 namespace hone::run {
 namespace {
@@ -61,15 +61,16 @@ std::optional<std::string> not_finite(const model::Decoder& decoder) {
 
 class Run {
  public:
-  Run(const Config& config, const Context& context, Cache& cache,
-            const TrialHooks* trial, Extension& extension)
+  Run(const Config& config, const Context& context, Cache& cache, const TrialHooks* trial,
+      Extension& extension)
       : config_(config),
         context_(context),
         cache_(cache),
         trial_(trial),
         extension_(extension),
         folder_(io::RunFolder::create(context.out, context.resume)),
-        device_(machine::prepare_device(config.device, config.threads, derive_seed(config.seed, "torch"))),
+        device_(machine::prepare_device(config.device, config.threads,
+                                        derive_seed(config.seed, "torch"))),
         guard_(config.guard),
         answers_(config.prompts, context.out) {}
 
@@ -120,7 +121,7 @@ class Run {
   }
 
   const machine::StopSignal stop_;  // of the whole run: no signal is lost between its parts
-  Config config_;  // train.epochs becomes train.steps once the data are loaded
+  Config config_;                   // train.epochs becomes train.steps once the data are loaded
   const Context& context_;
   Cache& cache_;
   const TrialHooks* const trial_;  // null for a run of its own
@@ -187,8 +188,8 @@ void Run::open_text() {
 void Run::check_plan() {
   const int64_t added = growth_ ? std::ssize(growth_->added) : 0;
   const Json base = base_config(config_, base_tokenizer_->text);
-  const Plan plan = predict_run({config_, base, tokenizer_->text, added, data_, device_,
-                                 extension_.changes()});
+  const Plan plan =
+      predict_run({config_, base, tokenizer_->text, added, data_, device_, extension_.changes()});
   if (!context_.force) {
     require_fit(plan);
   } else if (!plan.fits) {
@@ -335,7 +336,7 @@ void Run::rebalance() {
 }
 
 train::Outcome Run::run_phase(const train::Phase& phase, const train::TrainOptions& options,
-                                    bool embeddings_only) {
+                              bool embeddings_only) {
   train::Task task = make_task();
   if (!embeddings_only) {
     task.save_evaluated = config_.guard.domain && config_.guard.action == GuardAction::kStop;
@@ -350,10 +351,10 @@ train::Outcome Run::run_phase(const train::Phase& phase, const train::TrainOptio
   }
   for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(false);
   optim::FusedAdamW optimizer(parameters, {.lr = options.lr,
-                                             .beta1 = options.beta1,
-                                             .beta2 = options.beta2,
-                                             .eps = options.eps,
-                                             .weight_decay = options.weight_decay});
+                                           .beta1 = options.beta1,
+                                           .beta2 = options.beta2,
+                                           .eps = options.eps,
+                                           .weight_decay = options.weight_decay});
   if (!embeddings_only) extension_.attach(task, optimizer);
   task.after_evaluation = [this, judge = std::move(task.after_evaluation)](
                               const train::Evaluation& evaluation, auto... more) {
@@ -415,8 +416,8 @@ void Run::save_weights(const std::string& name) {
   saved_as_ = types_text(tensors, types);
   log_info(fmt::format("the {} is saved as {}", name, saved_as_));
   if (pruned()) {
-    const model::ExportForm form = model::export_pruned(
-        folder, folder + "-compact", base_.decoder, base_.config, tokenizer_folder(), types);
+    const model::ExportForm form = model::export_pruned(folder, folder + "-compact", base_.decoder,
+                                                        base_.config, tokenizer_folder(), types);
     log_info(fmt::format("the pruned {} is in {} ({} form{})", name, folder, enum_name(form),
                          form == model::ExportForm::kDirect
                              ? ""
@@ -449,7 +450,7 @@ Report Run::finish(train::Outcome outcome) {
       trial_ ? done && trial_->save_model : done || outcome.ending == train::Ending::kStopped;
   if (saved && !config_.train.only_evaluates()) save_model();
   report.json = make_report({config_, outcome, evaluations_, growth_, base_held_out_, data_,
-                               returned_to_, stopped_by_search_});
+                             returned_to_, stopped_by_search_});
   if (!saved_as_.empty()) report.json["saved_as"] = saved_as_;
   if (Json answers = answers_.report(); !answers.is_null()) report.json["answers"] = answers;
   extension_.report(report.json);
@@ -494,13 +495,12 @@ Report Run::run() {
 
 }  // namespace
 
-Report execute(const Config& config, const Context& context,
-                     const TrialHooks* trial, Extension* extension) {
+Report execute(const Config& config, const Context& context, const TrialHooks* trial,
+               Extension* extension) {
   check_files(config);
   Cache own;
   Extension none;
-  return Run(config, context, trial ? trial->cache : own, trial,
-                   extension ? *extension : none)
+  return Run(config, context, trial ? trial->cache : own, trial, extension ? *extension : none)
       .run();
 }
 

@@ -7,10 +7,10 @@
 
 #include "hone/model/config.h"
 #include "hone/model/memory.h"
-#include "hone/run/config.h"
-#include "hone/run/data.h"
 #include "hone/run/cache.h"
+#include "hone/run/config.h"
 #include "hone/run/context.h"
+#include "hone/run/data.h"
 #include "hone/run/extension.h"
 
 namespace hone::run {
@@ -40,8 +40,8 @@ struct TrialHooks {
 /// Throws: ConfigError, IoError, DataError, Error; a diverged run is a result, not an exception.
 ///
 /// `trial`: the run is one of a search's. `extension`: what another path adds to it.
-Report execute(const Config& config, const Context& context,
-                     const TrialHooks* trial = nullptr, Extension* extension = nullptr);
+Report execute(const Config& config, const Context& context, const TrialHooks* trial = nullptr,
+               Extension* extension = nullptr);
 
 /// What the run would do and need, as text for people; nothing is trained or written.
 struct Plan {
@@ -50,15 +50,16 @@ struct Plan {
   int64_t steps = 0;  ///< of the main phase
   model::MemoryPlan memory;
   bool on_gpu = false;
-  int64_t process_bytes = 0;  ///< predicted peak of the whole process, on the GPU where it is on one
-  int64_t device_bytes = 0;   ///< what there is
-  int64_t disk_bytes = 0;     ///< that the run writes: checkpoints kept at once, and the result
-  bool fits = true;           ///< in memory, and on the disk of the run's folder
+  int64_t process_bytes =
+      0;                     ///< predicted peak of the whole process, on the GPU where it is on one
+  int64_t device_bytes = 0;  ///< what there is
+  int64_t disk_bytes = 0;    ///< that the run writes: checkpoints kept at once, and the result
+  bool fits = true;          ///< in memory, and on the disk of the run's folder
   std::string text;
 };
 /// `out` is the run's folder, the current one if "": its disk is asked.
-Plan make_plan(const Config& config, Cache* cache = nullptr,
-                       const std::string& out = "", const PlanChanges& changes = {});
+Plan make_plan(const Config& config, Cache* cache = nullptr, const std::string& out = "",
+               const PlanChanges& changes = {});
 
 /// Every training document with its tokens, labels and weights, as JSONL into `path`; the first
 /// few as text for people on `out`.

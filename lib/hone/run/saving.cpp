@@ -73,9 +73,8 @@ std::string describe_save(const Config& config) {
     if (io::is_weight_dtype(info.dtype)) bytes[info.dtype] += info.bytes();
   }
   if (bytes.empty()) return "as the base came";
-  const auto main = std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) {
-    return a.second < b.second;
-  });
+  const auto main = std::max_element(
+      bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   return fmt::format("{}{}, as the base came", model::type_name(io::to_scalar_type(main->first)),
                      bytes.size() > 1 ? " and others" : "");
 }

@@ -24,9 +24,7 @@ bool is_mined(const Config& config, const std::string& domain) {
   return weight != config.weights.domains.end() && weight->second > 0;
 }
 
-std::optional<int64_t> limit(int64_t most) {
-  return most > 0 ? std::optional(most) : std::nullopt;
-}
+std::optional<int64_t> limit(int64_t most) { return most > 0 ? std::optional(most) : std::nullopt; }
 
 /// "3 tokens (2 inside text without spaces) and occurs 5 times".
 std::string conditions(const VocabularyOptions& options) {
@@ -41,8 +39,9 @@ std::vector<std::string> mined_terms(const Config& config, const text::Tokenizer
   std::vector<data::DatasetOptions> sets = config.data.train_sets();
   std::erase_if(sets, [&](const auto& set) { return !is_mined(config, set.domain); });
   if (sets.empty()) {
-    throw Error("vocabulary: no training set belongs to a domain that is mined for terms: name "
-                "domains of data.train in vocabulary.domains, or give them a weight");
+    throw Error(
+        "vocabulary: no training set belongs to a domain that is mined for terms: name "
+        "domains of data.train in vocabulary.domains, or give them a weight");
   }
   const std::vector<std::string> texts = read_texts(sets);
   const VocabularyOptions& options = config.vocabulary;
@@ -59,23 +58,24 @@ std::vector<std::string> mined_terms(const Config& config, const text::Tokenizer
     ids += candidate.ids;
   }
   if (terms.empty()) {
-    throw Error(fmt::format("vocabulary: of {} texts of the domains no term takes {}; lower them or "
-                            "set new_tokens and new_terms to 0",
-                            texts.size(), conditions(options)));
+    throw Error(
+        fmt::format("vocabulary: of {} texts of the domains no term takes {}; lower them or "
+                    "set new_tokens and new_terms to 0",
+                    texts.size(), conditions(options)));
   }
   // A last term may need more ids than are left; anything less means that the text has no more.
   const bool ids_left = options.new_tokens == 0 || ids + kLongestTerm < options.new_tokens;
   const bool terms_left = options.new_terms == 0 || std::ssize(terms) < options.new_terms;
   if (ids_left && terms_left) {
-    log_info(fmt::format("vocabulary: {} terms need {} ids, fewer than the recipe allows: no other "
-                         "term of the domains' text takes {}",
-                         terms.size(), ids, conditions(options)));
+    log_info(
+        fmt::format("vocabulary: {} terms need {} ids, fewer than the recipe allows: no other "
+                    "term of the domains' text takes {}",
+                    terms.size(), ids, conditions(options)));
   }
   return terms;
 }
 
-std::vector<std::string> chosen_terms(const Config& config,
-                                      const text::Tokenizer& tokenizer) {
+std::vector<std::string> chosen_terms(const Config& config, const text::Tokenizer& tokenizer) {
   const auto& file = config.vocabulary.terms_file;
   return file ? text::with_spaced_forms(tokenizer, data::read_terms(*file))
               : mined_terms(config, tokenizer);
@@ -98,8 +98,7 @@ text::GrowthResult grow_vocabulary(const Config& config, const text::Tokenizer& 
   if (run_folder && std::filesystem::exists(file)) {
     terms = read_json_file(file).at("terms").get<std::vector<std::string>>();
   } else if (run_folder && std::filesystem::exists(saved)) {
-    text::GrowthResult grown =
-        text::growth_between(tokenizer, text::Tokenizer::from_file(saved));
+    text::GrowthResult grown = text::growth_between(tokenizer, text::Tokenizer::from_file(saved));
     log_info("vocabulary: " + describe(grown) + "; they are the run's own, from its tokenizer");
     return grown;
   } else {
@@ -112,9 +111,10 @@ text::GrowthResult grow_vocabulary(const Config& config, const text::Tokenizer& 
                                           .max_terms = limit(options.new_terms)});
   log_info("vocabulary: " + describe(result));
   if (!result.left_out.empty()) {
-    log_info(fmt::format("vocabulary: {} of {} terms are left out, as new_tokens or new_terms has "
-                         "no room for them",
-                         result.left_out.size(), terms.size()));
+    log_info(
+        fmt::format("vocabulary: {} of {} terms are left out, as new_tokens or new_terms has "
+                    "no room for them",
+                    result.left_out.size(), terms.size()));
   }
   return result;
 }

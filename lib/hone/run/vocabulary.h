@@ -8,10 +8,10 @@
 
 namespace hone::run {
 
-/// The tokenizer grown within vocabulary.new_tokens ids and vocabulary.new_terms terms: by the terms
-/// of the file, in its order, or by those mined from the training text of the chosen domains, most
-/// useful first. Terms that are one token already add nothing; those beyond the limits are left
-/// out; the log says how many came in, and the ids that they took.
+/// The tokenizer grown within vocabulary.new_tokens ids and vocabulary.new_terms terms: by the
+/// terms of the file, in its order, or by those mined from the training text of the chosen domains,
+/// most useful first. Terms that are one token already add nothing; those beyond the limits are
+/// left out; the log says how many came in, and the ids that they took.
 ///
 /// With a run folder the terms are kept there (vocabulary.json), and a run gone on with takes them
 /// from there, so that its ids stay what they were; of one begun before 2026-12, from the tokenizer

@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "hone/core/json.h"
-#include "hone/view/page.h"
 #include "hone/serve/detail/run_tail.h"
 #include "hone/serve/http_server.h"
+#include "hone/view/page.h"
 
 namespace hone::serve {
 namespace {
@@ -98,10 +98,10 @@ class LiveView::Impl {
     const std::string about = run_.title();
     return page("text/html",
                 view::render_page(view::escape_html(view::first_sentence(about)),
-                            view::render_heading(about) +
-                                "<p id=\"state\" class=\"sub\">waiting for the run</p>"
-                                "<div id=\"view\"></div><script src=\"/live.js\"></script>",
-                            kStyle));
+                                  view::render_heading(about) +
+                                      "<p id=\"state\" class=\"sub\">waiting for the run</p>"
+                                      "<div id=\"view\"></div><script src=\"/live.js\"></script>",
+                                  kStyle));
   }
 
   HttpResponse answer_data(const HttpRequest& request) {

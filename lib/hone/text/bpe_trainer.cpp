@@ -129,8 +129,8 @@ class WordCounter {
     specials_.split(text, false, stretches_);
     for (const Stretch& stretch : stretches_) {
       if (stretch.id >= 0) continue;
-      segment_.buffer.reset(std::string_view(text).substr(
-          stretch.span.begin, stretch.span.end - stretch.span.begin));
+      segment_.buffer.reset(
+          std::string_view(text).substr(stretch.span.begin, stretch.span.end - stretch.span.begin));
       segment_.at_text_start = stretch.span.begin == 0;
       normalizer_.apply(segment_.buffer, scratch_);
       pre_tokenizer_.apply(segment_, scratch_);
@@ -200,7 +200,8 @@ class PairCounts {
       const auto entry = pairs_.find(key(best.left, best.right));
       if (entry == pairs_.end() || entry->second.count <= 0) continue;
       if (entry->second.count == best.count) return best;
-      if (entry->second.count < best.count) queue_.push({entry->second.count, best.left, best.right});
+      if (entry->second.count < best.count)
+        queue_.push({entry->second.count, best.left, best.right});
     }
     return {0, 0, 0};
   }
@@ -243,8 +244,8 @@ class PairCounts {
     for (const uint64_t pair : dirty_) {
       const auto entry = pairs_.find(pair);
       if (entry == pairs_.end() || entry->second.count <= 0) continue;
-      queue_.push({entry->second.count, static_cast<uint32_t>(pair >> 32),
-                   static_cast<uint32_t>(pair)});
+      queue_.push(
+          {entry->second.count, static_cast<uint32_t>(pair >> 32), static_cast<uint32_t>(pair)});
     }
     dirty_.clear();
   }
@@ -254,8 +255,8 @@ class PairCounts {
     const int64_t count = words_[index].count;
     size_t out = 0;
     for (size_t i = 0; i < symbols.size(); ++out) {
-      const bool here = symbols[i] == pair.left && i + 1 < symbols.size() &&
-                        symbols[i + 1] == pair.right;
+      const bool here =
+          symbols[i] == pair.left && i + 1 < symbols.size() && symbols[i + 1] == pair.right;
       if (!here) {
         symbols[out] = symbols[i++];
         continue;

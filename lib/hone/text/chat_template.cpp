@@ -29,15 +29,19 @@ Value to_value(const Json& json, int depth = 0) {
     return Value::string(part);
   };
   switch (json.type()) {
-    case Json::value_t::boolean: return Value::boolean(json.get<bool>());
-    case Json::value_t::number_integer: return Value::integer(json.get<int64_t>());
+    case Json::value_t::boolean:
+      return Value::boolean(json.get<bool>());
+    case Json::value_t::number_integer:
+      return Value::integer(json.get<int64_t>());
     case Json::value_t::number_unsigned:
       if (json.get<uint64_t>() > uint64_t{INT64_MAX}) {
         throw Fault("the integer " + json.dump() + " does not fit into 63 bits");
       }
       return Value::integer(json.get<int64_t>());
-    case Json::value_t::number_float: return Value::real(json.get<double>());
-    case Json::value_t::string: return text(json.get_ref<const std::string&>());
+    case Json::value_t::number_float:
+      return Value::real(json.get<double>());
+    case Json::value_t::string:
+      return text(json.get_ref<const std::string&>());
     case Json::value_t::array: {
       std::vector<Value> items;
       for (const Json& item : json) items.push_back(to_value(item, depth + 1));
@@ -50,7 +54,8 @@ Value to_value(const Json& json, int depth = 0) {
       }
       return Value::dict(std::move(pairs));
     }
-    default: return Value::none();
+    default:
+      return Value::none();
   }
 }
 

@@ -31,8 +31,7 @@ Json probe_tools() {
 Json probe_call(const Json& content, const Json& arguments) {
   Json call = message("assistant", content);
   const Json function = {{"name", kCall}, {"arguments", arguments}};
-  call["tool_calls"] =
-      Json::array({{{"id", kId}, {"type", "function"}, {"function", function}}});
+  call["tool_calls"] = Json::array({{{"id", kId}, {"type", "function"}, {"function", function}}});
   return call;
 }
 
@@ -61,8 +60,8 @@ ToolParts shown_tools(const ChatTemplate& chat, const Json& variables) {
   bool any = false;
   for (const Json& content : {Json(""), Json()}) {
     for (const Json& arguments : {Json{{"key", 1}}, Json(R"({"key": 1})")}) {
-      const auto text = rendered(chat, variables,
-                                 {question, probe_call(content, arguments), result, answer}, {});
+      const auto text =
+          rendered(chat, variables, {question, probe_call(content, arguments), result, answer}, {});
       if (!text) continue;
       any = true;
       shown.calls = shown.calls || text->find(kCall) != std::string::npos;

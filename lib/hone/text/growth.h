@@ -61,14 +61,14 @@ struct TermCandidate {
   std::string text;    ///< leading space included
   int64_t count = 0;   ///< occurrences in the texts
   int64_t pieces = 0;  ///< tokens it takes now
-  int64_t ids = 0;     ///< new ids it needs after the terms before it, its intermediate ones included
-  int64_t saved = 0;   ///< tokens that the texts lose by those ids, after the terms before it
+  int64_t ids = 0;  ///< new ids it needs after the terms before it, its intermediate ones included
+  int64_t saved = 0;  ///< tokens that the texts lose by those ids, after the terms before it
 };
 
-/// Terms of domain texts worth tokens of their own: at each place the one that saves most tokens for
-/// each id it then needs. The texts are merged as the terms come in, so that the sum of `saved` is
-/// what grow() with these terms saves in them (added tokens: about so; they also part what stands
-/// around them).
+/// Terms of domain texts worth tokens of their own: at each place the one that saves most tokens
+/// for each id it then needs. The texts are merged as the terms come in, so that the sum of `saved`
+/// is what grow() with these terms saves in them (added tokens: about so; they also part what
+/// stands around them).
 ///
 /// Candidates are the pieces the pre-tokenizer makes, counted over all texts; where it makes one
 /// piece of a text (Llama-2), the words in it. A term after a space and the same one without are

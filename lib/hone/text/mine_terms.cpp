@@ -9,8 +9,8 @@
 #include "hone/text/detail/scripts.h"
 #include "hone/text/detail/string_table.h"
 #include "hone/text/detail/term_corpus.h"
-#include "hone/unicode/unicode.h"
 #include "hone/text/growth.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::text {
 namespace {
@@ -20,7 +20,9 @@ using namespace detail;
 /// Longer candidates are no terms but layout or sequences.
 constexpr size_t kMaxTermBytes = 128;
 
-bool is_letter(char32_t c) { return (unicode::char_classes()[c] & (unicode::kLetter | unicode::kMark)) != 0; }
+bool is_letter(char32_t c) {
+  return (unicode::char_classes()[c] & (unicode::kLetter | unicode::kMark)) != 0;
+}
 
 /// Bytes of the letters and marks that `text` starts with.
 size_t letters(std::string_view text) {
@@ -142,8 +144,8 @@ class Miner {
   struct Candidate {
     TermCandidate term;
     TermWay way;
-    size_t row;                    ///< of the corpus: the term's tokens as they are now
-    std::optional<size_t> piece;   ///< the row of the piece that it wholly is
+    size_t row;                   ///< of the corpus: the term's tokens as they are now
+    std::optional<size_t> piece;  ///< the row of the piece that it wholly is
   };
   /// What a candidate is worth in the corpus as it now is.
   struct Worth {
@@ -260,8 +262,8 @@ void Miner::join_all(Candidate& candidate) {
   for (auto tokens = corpus_.row(candidate.row); tokens.size() > 1;
        tokens = corpus_.row(candidate.row)) {
     const auto made = model_.join(tokens[0], tokens[1]);
-    candidate.term.saved += corpus_.replace({tokens[0], tokens[1]}, made.id,
-                                            made.is_new ? nullptr : &model_.merges());
+    candidate.term.saved +=
+        corpus_.replace({tokens[0], tokens[1]}, made.id, made.is_new ? nullptr : &model_.merges());
   }
 }
 

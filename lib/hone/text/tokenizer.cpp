@@ -91,7 +91,8 @@ class CleanText {
   void restore(std::vector<Offset>& offsets) const {
     if (origin_.empty()) return;
     for (Offset& offset : offsets) {
-      offset = {origin_[static_cast<size_t>(offset.begin)], origin_[static_cast<size_t>(offset.end)]};
+      offset = {origin_[static_cast<size_t>(offset.begin)],
+                origin_[static_cast<size_t>(offset.end)]};
     }
   }
 
@@ -128,8 +129,8 @@ struct EncodingSink {
     for (const PieceToken& token : tokens) {
       const Span span = buffer.original(at, at + token.length);
       encoding.ids.push_back(token.id);
-      encoding.offsets.push_back({static_cast<int64_t>(base + span.begin),
-                                  static_cast<int64_t>(base + span.end)});
+      encoding.offsets.push_back(
+          {static_cast<int64_t>(base + span.begin), static_cast<int64_t>(base + span.end)});
       if (spaces) spaces->push_back(count_spaces(model.token(token.id)));
       at += token.length;
     }
@@ -241,8 +242,9 @@ void Tokenizer::State::run(std::string_view text, Scratch& scratch, Sink sink) c
     for (const Stretch& cooked : scratch.cooked) {
       if (cooked.id >= 0) {
         const Span span = normalized.original(cooked.span.begin, cooked.span.end);
-        sink.added(cooked.id, {raw.span.begin + span.begin, raw.span.begin + span.end},
-                   normalized.text().substr(cooked.span.begin, cooked.span.end - cooked.span.begin));
+        sink.added(
+            cooked.id, {raw.span.begin + span.begin, raw.span.begin + span.end},
+            normalized.text().substr(cooked.span.begin, cooked.span.end - cooked.span.begin));
       } else {
         const size_t shift =
             scratch.segment.buffer.take(normalized, cooked.span.begin, cooked.span.end);
@@ -303,7 +305,8 @@ std::string Tokenizer::decode(const std::vector<int64_t>& ids, bool skip_special
   tokens.reserve(ids.size());
   for (const int64_t id : ids) {
     const AddedToken* added = state_->added.find(id);
-    const std::string_view token = added ? std::string_view(added->decoded) : state_->model.token(id);
+    const std::string_view token =
+        added ? std::string_view(added->decoded) : state_->model.token(id);
     if (!token.data() || (skip_special_tokens && state_->added.is_special(token))) continue;
     tokens.emplace_back(token);
   }

@@ -92,7 +92,10 @@ Json llama_template(const TokenizerFolder& folder, bool add_bos, bool add_eos) {
   sequence(pair, "B", 1);
   if (add_bos) special(folder.bos_token, *folder.bos_id);
   if (add_eos) special(folder.eos_token, *folder.eos_id);
-  return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", specials}};
+  return {{"type", "TemplateProcessing"},
+          {"single", single},
+          {"pair", pair},
+          {"special_tokens", specials}};
 }
 
 /// What transformers 4 does to classes that derive from LlamaTokenizer.
@@ -101,8 +104,9 @@ void apply_llama_flags(TokenizerFolder& folder, const SideFile& config) {
   const bool add_eos = config.boolean("add_eos_token", false);
   const auto check = [&](bool add, const char* which, const std::optional<int64_t>& id) {
     if (add && !id) {
-      throw IoError(config.path, std::string("add_") + which + "_token is true (the default of bos), but " +
-                                     which + "_token is missing or not in the vocabulary");
+      throw IoError(config.path, std::string("add_") + which +
+                                     "_token is true (the default of bos), but " + which +
+                                     "_token is missing or not in the vocabulary");
     }
   };
   check(add_bos, "bos", folder.bos_id);
@@ -140,7 +144,16 @@ TokenizerFolder TokenizerFolder::load(const std::string& folder) {
   const SideFile config(folder, "tokenizer_config.json");
   const SideFile map(folder, "special_tokens_map.json");
   TokenizerFolder result{Tokenizer::from_file(folder + "/tokenizer.json"),
-                         {}, {}, {}, {}, {}, {}, false, false, {}, {}};
+                         {},
+                         {},
+                         {},
+                         {},
+                         {},
+                         {},
+                         false,
+                         false,
+                         {},
+                         {}};
   const auto token = [&](const char* key, std::string& text, std::optional<int64_t>& id) {
     text = config.find(key) ? config.token(key) : map.token(key);
     if (!text.empty()) id = result.tokenizer.token_to_id(text);

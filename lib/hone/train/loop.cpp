@@ -10,10 +10,10 @@
 
 #include "hone/core/log.h"
 #include "hone/kernels/finite.h"
+#include "hone/machine/stop_signal.h"
 #include "hone/train/loop_control.h"
 #include "hone/train/progress.h"
 #include "hone/train/resume.h"
-#include "hone/machine/stop_signal.h"
 
 namespace hone::train {
 namespace {
@@ -26,8 +26,8 @@ double seconds_since(Clock::time_point begin) {
 
 /// The signals of this step that the row does not hold already.
 Json measured(const Signals& signals) {
-  static const std::set<std::string> elsewhere = {
-      "loss", "grad_norm", "lr", "tokens", "step_seconds", "tokens_per_second"};
+  static const std::set<std::string> elsewhere = {"loss",   "grad_norm",    "lr",
+                                                  "tokens", "step_seconds", "tokens_per_second"};
   Json row = Json::object();
   for (const std::string& name : signals.fresh()) {
     if (!elsewhere.contains(name)) row[name] = *signals.find(name);
@@ -163,11 +163,10 @@ void Loop::record(const StepStats& stats, double seconds) {
   if (stats.skipped) {
     ++position_.skipped;
     ++position_.skipped_in_row;
-    log_warning(
-        fmt::format("step {}: the loss or gradient is not finite; step skipped ({} in a row, "
-                    "the run stops after {})",
-                    phase_.first_step + stats.step, position_.skipped_in_row,
-                    options_.max_nonfinite));
+    log_warning(fmt::format(
+        "step {}: the loss or gradient is not finite; step skipped ({} in a row, "
+        "the run stops after {})",
+        phase_.first_step + stats.step, position_.skipped_in_row, options_.max_nonfinite));
   } else {
     position_.skipped_in_row = 0;
   }

@@ -9,8 +9,8 @@
 #include "hone/core/json.h"
 #include "hone/data/batch.h"
 #include "hone/io/run_folder.h"
-#include "hone/optim/adamw.h"
 #include "hone/loss/loss_sum.h"
+#include "hone/optim/adamw.h"
 #include "hone/train/evaluation.h"
 #include "hone/train/options.h"
 
@@ -61,7 +61,8 @@ struct Task {
   /// Fields added to each row of metrics.jsonl, e.g. the domain weights.
   std::function<Json()> extra_metrics;
   /// The controllers that adapt the run, if any; not owned. They are asked after each step and
-  /// evaluation, steps being the run's; the loop sets what it measures itself (train/loop_control.h).
+  /// evaluation, steps being the run's; the loop sets what it measures itself
+  /// (train/loop_control.h).
   ControllerBoard* board = nullptr;
   /// Called before a step's gradients are computed and after it, before the controllers are asked:
   /// for the signals that a path measures. Steps as in StepStats.
@@ -73,12 +74,12 @@ enum class Ending { kDone, kStopped, kDiverged, kSignal };
 
 struct Outcome {
   Ending ending = Ending::kDone;
-  int signal = 0;                ///< for kSignal
-  int64_t steps = 0;             ///< optimiser steps done, resumed ones included
-  int64_t tokens = 0;            ///< positions processed, resumed ones included
-  int64_t skipped = 0;           ///< non-finite steps
-  double seconds = 0;            ///< of training, earlier phases and processes included,
-                                 ///< without evaluation
+  int signal = 0;                     ///< for kSignal
+  int64_t steps = 0;                  ///< optimiser steps done, resumed ones included
+  int64_t tokens = 0;                 ///< positions processed, resumed ones included
+  int64_t skipped = 0;                ///< non-finite steps
+  double seconds = 0;                 ///< of training, earlier phases and processes included,
+                                      ///< without evaluation
   double mean_tokens_per_second = 0;  ///< of the phase
   double loss = 0;                    ///< mean of the last log_every steps
   bool measured = false;  ///< whether the last evaluation is of the weights as they are now

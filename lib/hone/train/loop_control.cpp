@@ -23,7 +23,7 @@ double checked(double value, double low, double high, const char* knob) {
 }  // namespace
 
 LoopControl::LoopControl(const TrainOptions& options, optim::FusedAdamW& optimizer,
-                       ControllerBoard* board)
+                         ControllerBoard* board)
     : optimizer_(optimizer),
       board_(board),
       snapshots_(optimizer),
@@ -38,23 +38,23 @@ void LoopControl::add_knobs() {
   Knobs& knobs = board_->knobs();
   knobs.add("lr_scale", {[this] { return lr_scale_; },
                          [this](const Json& v) { lr_scale_ = checked(v, 0, 1e6, "lr_scale"); }});
-  knobs.add("accumulation",
-            {[this] { return accumulation_; }, [this](const Json& v) {
-               accumulation_ = static_cast<int64_t>(checked(v, 1, 1e6, "accumulation"));
-             }});
-  knobs.add("weight_decay",
-            {[this] { return optimizer_.weight_decay(); }, [this](const Json& v) {
-               optimizer_.set_weight_decay(checked(v, 0, 1, "weight_decay"));
-             }});
-  knobs.add("clip_norm", {[this] { return clip_norm_; }, [this](const Json& v) {
-                            clip_norm_ = checked(v, 0, 1e9, "clip_norm");
-                          }});
+  knobs.add("accumulation", {[this] { return accumulation_; },
+                             [this](const Json& v) {
+                               accumulation_ =
+                                   static_cast<int64_t>(checked(v, 1, 1e6, "accumulation"));
+                             }});
+  knobs.add("weight_decay", {[this] { return optimizer_.weight_decay(); },
+                             [this](const Json& v) {
+                               optimizer_.set_weight_decay(checked(v, 0, 1, "weight_decay"));
+                             }});
+  knobs.add("clip_norm", {[this] { return clip_norm_; },
+                          [this](const Json& v) { clip_norm_ = checked(v, 0, 1e9, "clip_norm"); }});
   knobs.add("stop", {[this] { return stop_; }, [this](const Json& v) { stop_ = v.get<bool>(); }});
   // What these two are now is nothing: each setting is an act of its own.
-  knobs.add("snapshot", {[] { return nullptr; }, [this](const Json& v) {
-                           snapshots_.take(v.get<std::string>(), step_);
-                         }});
-  knobs.add("rollback", {[] { return nullptr; }, [this](const Json& v) {
+  knobs.add("snapshot", {[] { return nullptr; },
+                         [this](const Json& v) { snapshots_.take(v.get<std::string>(), step_); }});
+  knobs.add("rollback", {[] { return nullptr; },
+                         [this](const Json& v) {
                            snapshots_.restore(v.get<std::string>());
                            rolled_back_ = true;
                          }});

@@ -7,10 +7,10 @@
 #include "hone/core/json.h"
 #include "hone/optim/adamw.h"
 #include "hone/train/controllers/controller_board.h"
-#include "hone/train/evaluation.h"
 #include "hone/train/controllers/noise_scale.h"
-#include "hone/train/options.h"
 #include "hone/train/controllers/smoothing.h"
+#include "hone/train/evaluation.h"
+#include "hone/train/options.h"
 #include "hone/train/snapshots.h"
 
 namespace hone::train {
@@ -59,7 +59,7 @@ class LoopControl {
   double clip_norm_;
   bool stop_ = false;
   bool rolled_back_ = false;
-  int64_t step_ = 0;  // now, for snapshots
+  int64_t step_ = 0;                          // now, for snapshots
   double first_norm_ = 0, first_weight_ = 0;  // of the step's first batch; weight 0: not measured
   Ema loss_;
   Slope slope_;

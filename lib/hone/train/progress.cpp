@@ -9,8 +9,8 @@
 #include <numeric>
 #include <vector>
 
-#include "hone/view/page.h"
 #include "hone/train/loop.h"
+#include "hone/view/page.h"
 
 namespace hone::train {
 
@@ -43,8 +43,8 @@ std::optional<std::string> Progress::add(const StepStats& stats, double seconds)
     recent_tokens += static_cast<double>(step_tokens);
     recent_seconds += step_seconds;
   }
-  const double left = recent_seconds / static_cast<double>(pace_.size()) *
-                      static_cast<double>(steps_ - stats.step);
+  const double left =
+      recent_seconds / static_cast<double>(pace_.size()) * static_cast<double>(steps_ - stats.step);
   return fitted({fmt::format("{} {}/{}", word_, first_step_ + stats.step, first_step_ + steps_),
                  fmt::format("loss {:.4f}", recent_loss()), fmt::format("lr {:.1e}", stats.lr),
                  fmt::format("grad {:.3g}", stats.grad_norm),

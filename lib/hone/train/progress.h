@@ -19,10 +19,7 @@ class Progress {
   /// `first_step` is where the phase's steps begin in the run's count, which the lines show; `word`
   /// is what they call one.
   Progress(int64_t steps, int64_t log_every, int64_t first_step = 0, std::string word = "step")
-      : steps_(steps),
-        log_every_(log_every),
-        first_step_(first_step),
-        word_(std::move(word)) {}
+      : steps_(steps), log_every_(log_every), first_step_(first_step), word_(std::move(word)) {}
 
   /// Adds a step that took `seconds`; gives the line to show, if one is due: loss, lr, gradient
   /// norm, tokens/s of the last log_every steps (of this process) and time left at that pace, in 80

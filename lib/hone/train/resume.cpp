@@ -100,9 +100,8 @@ void load_optimizer(const std::string& folder, optim::FusedAdamW& optimizer) {
 }  // namespace
 
 void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& position,
-                     const std::vector<Evaluation>& evaluations,
-                     const optim::FusedAdamW& optimizer, const LoopControl& adaptation,
-                     const Task& task) {
+                     const std::vector<Evaluation>& evaluations, const optim::FusedAdamW& optimizer,
+                     const LoopControl& adaptation, const Task& task) {
   io::AtomicFolder checkpoint = folder.begin_checkpoint(phase.first_step + position.step);
   const auto state = optimizer.state();
   std::vector<std::pair<std::string, at::Tensor>> tensors(state.begin(), state.end());
@@ -133,8 +132,7 @@ std::optional<Resumed> resume_checkpoint(io::RunFolder& folder, const Phase& pha
   task.load(newest->path, document.at("task"));
   load_optimizer(newest->path, optimizer);
   adaptation.load(newest->path, document.value("adaptation", Json()));
-  return Resumed{position_from_json(document),
-                 evaluations_from_json(document.at("evaluations"))};
+  return Resumed{position_from_json(document), evaluations_from_json(document.at("evaluations"))};
 }
 
 std::optional<std::string> checkpoint_phase(io::RunFolder& folder) {

@@ -8,8 +8,8 @@
 
 #include "hone/io/run_folder.h"
 #include "hone/optim/adamw.h"
-#include "hone/train/loop_control.h"
 #include "hone/train/loop.h"
+#include "hone/train/loop_control.h"
 
 namespace hone::train {
 
@@ -18,15 +18,15 @@ constexpr const char* kMainPhase = "main";
 
 /// How far a phase has come.
 struct Position {
-  int64_t step = 0;            ///< optimiser steps done in the phase
-  int64_t tokens = 0;          ///< positions processed
-  int64_t skipped = 0;         ///< non-finite steps
-  int64_t skipped_in_row = 0;  ///< of them, the last ones
-  std::deque<double> losses;   ///< of the last steps, see Progress
-  double seconds = 0;          ///< of training, in earlier phases and processes too
-  int64_t timed_tokens = 0;    ///< of the phase; older versions kept no time
-  double timed_seconds = 0;    ///< that they took
-  bool measured = false;       ///< whether the last evaluation is of the weights as they are
+  int64_t step = 0;                  ///< optimiser steps done in the phase
+  int64_t tokens = 0;                ///< positions processed
+  int64_t skipped = 0;               ///< non-finite steps
+  int64_t skipped_in_row = 0;        ///< of them, the last ones
+  std::deque<double> losses;         ///< of the last steps, see Progress
+  double seconds = 0;                ///< of training, in earlier phases and processes too
+  int64_t timed_tokens = 0;          ///< of the phase; older versions kept no time
+  double timed_seconds = 0;          ///< that they took
+  bool measured = false;             ///< whether the last evaluation is of the weights as they are
   std::optional<int64_t> passed_at;  ///< step of the run of the newest checkpoint that passed
   std::optional<Ending> ended;       ///< how the phase ended, if it has: kDone or kStopped
 };
@@ -40,9 +40,8 @@ struct Resumed {
 /// generators'), state.json (the rest of what is named here), the adaptation's snapshots and what
 /// task.save writes. Complete or not there.
 void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& position,
-                     const std::vector<Evaluation>& evaluations,
-                     const optim::FusedAdamW& optimizer, const LoopControl& adaptation,
-                     const Task& task);
+                     const std::vector<Evaluation>& evaluations, const optim::FusedAdamW& optimizer,
+                     const LoopControl& adaptation, const Task& task);
 
 /// Restores all of it from the folder's newest complete checkpoint; nullopt, with nothing changed,
 /// if there is none or it is of another phase.

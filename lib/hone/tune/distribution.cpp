@@ -207,24 +207,24 @@ Distribution validated(Distribution distribution) {
 
 std::string distribution_text(const Distribution& distribution) {
   const Json json = std::visit(
-      Overloaded{
-          [](const FloatDistribution& d) {
-            return Json{{"name", "FloatDistribution"},
-                        {"attributes",
-                         {{"step", d.step ? Json(*d.step) : Json(nullptr)},
-                          {"low", d.low},
-                          {"high", d.high},
-                          {"log", d.log}}}};
-          },
-          [](const IntDistribution& d) {
-            return Json{{"name", "IntDistribution"},
-                        {"attributes",
-                         {{"log", d.log}, {"step", d.step}, {"low", d.low}, {"high", d.high}}}};
-          },
-          [](const CategoricalDistribution& d) {
-            return Json{{"name", "CategoricalDistribution"},
-                        {"attributes", {{"choices", Json(d.choices)}}}};
-          }},
+      Overloaded{[](const FloatDistribution& d) {
+                   return Json{{"name", "FloatDistribution"},
+                               {"attributes",
+                                {{"step", d.step ? Json(*d.step) : Json(nullptr)},
+                                 {"low", d.low},
+                                 {"high", d.high},
+                                 {"log", d.log}}}};
+                 },
+                 [](const IntDistribution& d) {
+                   return Json{
+                       {"name", "IntDistribution"},
+                       {"attributes",
+                        {{"log", d.log}, {"step", d.step}, {"low", d.low}, {"high", d.high}}}};
+                 },
+                 [](const CategoricalDistribution& d) {
+                   return Json{{"name", "CategoricalDistribution"},
+                               {"attributes", {{"choices", Json(d.choices)}}}};
+                 }},
       distribution);
   return json.dump(-1, ' ', true);
 }
@@ -253,19 +253,18 @@ bool contains(const Distribution& distribution, double value) {
 }
 
 std::optional<int64_t> cardinality(const Distribution& distribution) {
-  return std::visit(
-      Overloaded{[](const FloatDistribution& d) -> std::optional<int64_t> {
-                   if (d.low == d.high) return 1;
-                   if (!d.step) return std::nullopt;
-                   return std::llround((d.high - d.low) / *d.step) + 1;
-                 },
-                 [](const IntDistribution& d) -> std::optional<int64_t> {
-                   return (d.high - d.low) / d.step + 1;
-                 },
-                 [](const CategoricalDistribution& d) -> std::optional<int64_t> {
-                   return static_cast<int64_t>(d.choices.size());
-                 }},
-      distribution);
+  return std::visit(Overloaded{[](const FloatDistribution& d) -> std::optional<int64_t> {
+                                 if (d.low == d.high) return 1;
+                                 if (!d.step) return std::nullopt;
+                                 return std::llround((d.high - d.low) / *d.step) + 1;
+                               },
+                               [](const IntDistribution& d) -> std::optional<int64_t> {
+                                 return (d.high - d.low) / d.step + 1;
+                               },
+                               [](const CategoricalDistribution& d) -> std::optional<int64_t> {
+                                 return static_cast<int64_t>(d.choices.size());
+                               }},
+                    distribution);
 }
 
 double value_at(const Distribution& distribution, int64_t k) {
@@ -317,16 +316,16 @@ std::string describe(const Distribution& distribution) {
     }
     return text;
   };
-  return std::visit(
-      Overloaded{[&](const FloatDistribution& d) {
-                   return range(d.low, d.high, "", d.log, d.step.value_or(0));
-                 },
-                 [&](const IntDistribution& d) {
-                   return range(static_cast<double>(d.low), static_cast<double>(d.high),
-                                ", integer", d.log, d.step > 1 ? static_cast<double>(d.step) : 0);
-                 },
-                 choices},
-      distribution);
+  return std::visit(Overloaded{[&](const FloatDistribution& d) {
+                                 return range(d.low, d.high, "", d.log, d.step.value_or(0));
+                               },
+                               [&](const IntDistribution& d) {
+                                 return range(static_cast<double>(d.low),
+                                              static_cast<double>(d.high), ", integer", d.log,
+                                              d.step > 1 ? static_cast<double>(d.step) : 0);
+                               },
+                               choices},
+                    distribution);
 }
 
 Json external_value(const Distribution& distribution, double internal) {
@@ -338,9 +337,7 @@ Json external_value(const Distribution& distribution, double internal) {
 }
 
 double internal_value(const Distribution& distribution, const Json& value) {
-  const auto outside = [&] {
-    return Error(value.dump() + " is not in " + describe(distribution));
-  };
+  const auto outside = [&] { return Error(value.dump() + " is not in " + describe(distribution)); };
   if (const auto* categorical = std::get_if<CategoricalDistribution>(&distribution)) {
     for (size_t i = 0; i < categorical->choices.size(); ++i) {
       if (same_choice(categorical->choices[i], value)) return static_cast<double>(i);

@@ -33,8 +33,8 @@ struct CategoricalDistribution {
   bool operator==(const CategoricalDistribution& other) const;
 };
 
-/// A parameter's *internal* value is a double everywhere in this room and in the storage: the number
-/// itself or, for a categorical one, the index of its choice.
+/// A parameter's *internal* value is a double everywhere in this room and in the storage: the
+/// number itself or, for a categorical one, the index of its choice.
 using Distribution = std::variant<FloatDistribution, IntDistribution, CategoricalDistribution>;
 
 /// The same with `high` pulled down to the last point of the grid where step does not divide, in

@@ -10,8 +10,8 @@
 #include <set>
 
 #include "hone/core/error.h"
-#include "hone/tune/samplers/hypervolume.h"
 #include "hone/tune/pareto.h"
+#include "hone/tune/samplers/hypervolume.h"
 
 namespace hone::tune {
 namespace {

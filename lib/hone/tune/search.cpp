@@ -96,9 +96,7 @@ Search::Search(Storage& storage, const Study& study, const Space& space, Sampler
 
 StudyView Search::view() { return {study_.name, study_.directions, storage_.trials(study_.id)}; }
 
-int64_t Search::enqueue(int64_t trials) {
-  return storage_.enqueue(study_.id, trials, kRefused);
-}
+int64_t Search::enqueue(int64_t trials) { return storage_.enqueue(study_.id, trials, kRefused); }
 
 int64_t Search::enqueue_points(const std::vector<std::vector<Param>>& points, int64_t most) {
   std::set<std::string> tried;
@@ -124,8 +122,7 @@ std::optional<Trial> Search::ask() {
   storage_.fail_stale(study_.id, options_.retry);
   Attributes marks = options_.marks;
   marks[kWorker] = options_.worker;
-  while (std::optional<Trial> trial =
-             storage_.claim_waiting(study_.id, marks)) {
+  while (std::optional<Trial> trial = storage_.claim_waiting(study_.id, marks)) {
     if (draw(*trial)) return trial;
   }
   return std::nullopt;

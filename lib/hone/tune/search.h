@@ -29,9 +29,9 @@ using FeasibilityCheck = std::function<Feasibility(const std::vector<Param>&)>;
 
 struct SearchOptions {
   uint64_t seed = 0;
-  std::string worker;       ///< value of kWorker
-  Attributes marks;         ///< further user attributes of the trials that the worker claims
-  RetryOptions retry;       ///< of trials whose workers died
+  std::string worker;  ///< value of kWorker
+  Attributes marks;    ///< further user attributes of the trials that the worker claims
+  RetryOptions retry;  ///< of trials whose workers died
   /// Whether the sampler asks of each candidate whether it may run (Sampler::may_try), where the
   /// check is cheap beside what the sampler does.
   bool ask_candidates = false;
@@ -44,8 +44,8 @@ struct SearchOptions {
 class Search {
  public:
   /// The references must outlive it; `pruner` may be null; an empty `check` lets everything pass.
-  Search(Storage& storage, const Study& study, const Space& space, Sampler& sampler,
-         Pruner* pruner, FeasibilityCheck check, SearchOptions options);
+  Search(Storage& storage, const Study& study, const Space& space, Sampler& sampler, Pruner* pruner,
+         FeasibilityCheck check, SearchOptions options);
 
   /// Makes the trials that were, run, or wait up to `trials`: those that failed and were enqueued
   /// again, and refused ones, do not count. Returns how many were added.

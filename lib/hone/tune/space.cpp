@@ -26,14 +26,15 @@ Distribution ParameterOptions::distribution() const {
   if (!low || !high) throw Error("a range needs low and high");
   const double from = *low, to = *high;
   if (type == ParameterType::kFloat) return validated(FloatDistribution{from, to, log, step});
-  return validated(IntDistribution{whole(from, "low"), whole(to, "high"), log,
-                                   step ? whole(*step, "step") : 1});
+  return validated(
+      IntDistribution{whole(from, "low"), whole(to, "high"), log, step ? whole(*step, "step") : 1});
 }
 
 void ParameterOptions::validate(Validation& v) const {
   const bool categorical = type == ParameterType::kCategorical;
   if (categorical) {
-    for (const char* key : {"low", "high", "log", "step"}) v.no_effect(key, "with type categorical");
+    for (const char* key : {"low", "high", "log", "step"})
+      v.no_effect(key, "with type categorical");
     if (choices.empty()) v.problem("choices", "must list the values of a categorical parameter");
   } else {
     v.no_effect("choices", "unless type is categorical");
@@ -60,8 +61,8 @@ Space::Space(const SpaceOptions& options, const std::string& path) {
     for (const auto& [parent, values] : parameter.when) {
       const std::string at = path + "/" + pointer_step(name) + "/when/" + pointer_step(parent);
       if (!parameters_.contains(parent)) {
-        problems.push_back({at, "no parameter of the space has this name" +
-                                    did_you_mean(parent, known)});
+        problems.push_back(
+            {at, "no parameter of the space has this name" + did_you_mean(parent, known)});
         continue;
       }
       if (values.empty()) problems.push_back({at, "must list at least one value"});

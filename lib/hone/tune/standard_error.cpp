@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "hone/view/page.h"
 #include "hone/tune/pareto.h"
+#include "hone/view/page.h"
 
 namespace hone::tune {
 namespace {

@@ -8,10 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "hone/view/knob_text.h"
 #include "hone/view/page.h"
 #include "hone/view/plot.h"
 #include "hone/view/row.h"
-#include "hone/view/knob_text.h"
 
 namespace hone::view {
 namespace {
@@ -33,9 +33,9 @@ constexpr size_t kMaxText = 160;
 /// A string as it is, anything else as JSON, cut to a length that a table bears.
 std::string short_text(const Json& value) {
   return view::shortened(value.is_string()
-                               ? value.get<std::string>()
-                               : value.dump(-1, ' ', false, Json::error_handler_t::replace),
-                           kMaxText);
+                             ? value.get<std::string>()
+                             : value.dump(-1, ' ', false, Json::error_handler_t::replace),
+                         kMaxText);
 }
 
 /// Every two points by their mean; one that is not finite does not count.
@@ -94,9 +94,7 @@ struct Decision {
 };
 
 /// "old → ", or nothing for knobs that hold no value.
-std::string change_from(const std::string& before) {
-  return before.empty() ? "" : before + " → ";
-}
+std::string change_from(const std::string& before) { return before.empty() ? "" : before + " → "; }
 
 std::string signals_text(const Json& signals) {
   std::string text;
@@ -238,9 +236,8 @@ struct Curves::State {
     for (const Decision& decision : decisions) {
       const auto at = std::find(names.begin(), names.end(), decision.controller) - names.begin();
       marks.push_back({decision.step, static_cast<size_t>(at) + 1, decision.controller,
-                       fmt::format("step {}: {} {}{}", format_number(decision.step),
-                                   decision.knob, change_from(decision.before),
-                                   decision.after)});
+                       fmt::format("step {}: {} {}{}", format_number(decision.step), decision.knob,
+                                   change_from(decision.before), decision.after)});
     }
     return marks;
   }
@@ -322,7 +319,8 @@ void Curves::add_decision(const Json& row) {
   state.decisions.push_back({row["step"].get<double>(), row.value("applied", Json()) != false,
                              text("controller"), text("rule"), knob,
                              knob_text(knob, before, kMaxText),
-                             changed_knob_text(knob, before, after, kMaxText), signals_text(row.value("signals", Json()))});
+                             changed_knob_text(knob, before, after, kMaxText),
+                             signals_text(row.value("signals", Json()))});
   if (state.decisions.size() > kMaxDecisions) state.decisions.pop_front();
 }
 

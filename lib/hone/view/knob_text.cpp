@@ -34,9 +34,8 @@ std::string scalar_text(const Json& value) {
 }
 
 bool is_flat(const Json& value) {
-  return value.is_structured() && std::all_of(value.begin(), value.end(), [](const Json& item) {
-           return item.is_primitive();
-         });
+  return value.is_structured() && std::all_of(value.begin(), value.end(),
+                                              [](const Json& item) { return item.is_primitive(); });
 }
 
 std::string list_text(const Json& value) {
@@ -54,9 +53,9 @@ std::string list_text(const Json& value) {
 std::string knob_text(const std::string& knob, const Json& value, size_t most) {
   if (value.is_null()) return "";
   return view::shortened(is_mask(value)   ? mask_text(knob, value)
-                           : is_flat(value) ? list_text(value)
-                                            : scalar_text(value),
-                           most);
+                         : is_flat(value) ? list_text(value)
+                                          : scalar_text(value),
+                         most);
 }
 
 std::string changed_knob_text(const std::string& knob, const Json& before, const Json& after,

@@ -272,8 +272,8 @@ std::string render_plot(const std::string& title, const std::vector<Series>& ser
       "<figure><figcaption>{0}{1}</figcaption>{2}"
       "<svg viewBox=\"0 0 {3} {4}\" role=\"img\" aria-label=\"{0}\">{5}{6}</svg></figure>\n",
       escape_html(title), y.logarithmic ? " <small>log scale</small>" : "",
-      render_legend(series, colours, options), frame.width, frame.height,
-      render_axes(x, y, frame), lines);
+      render_legend(series, colours, options), frame.width, frame.height, render_axes(x, y, frame),
+      lines);
 }
 
 std::string render_heat_map(const HeatMap& map) {

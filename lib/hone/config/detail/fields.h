@@ -20,14 +20,10 @@ struct AnyVisitor {
 
 /// A struct that lists its fields: static void visit(self, visitor).
 template <class T>
-concept Visited = requires(T& self, AnyVisitor& visitor) {
-  T::visit(self, visitor);
-};
+concept Visited = requires(T& self, AnyVisitor& visitor) { T::visit(self, visitor); };
 
 template <class T>
-concept Validated = requires(const T& self, Validation& v) {
-  self.validate(v);
-};
+concept Validated = requires(const T& self, Validation& v) { self.validate(v); };
 
 template <class T>
 inline constexpr bool is_optional = false;

@@ -9,8 +9,8 @@ namespace {
 
 using Pair = std::pair<const char*, const char*>;
 
-/// Other trainers' names, and the key here. Of several keys for one name the first that the document
-/// has counts.
+/// Other trainers' names, and the key here. Of several keys for one name the first that the
+/// document has counts.
 constexpr std::array kTheirs = {
     // Optimiser and schedule.
     Pair{"learning_rate", "train.lr"},
@@ -99,11 +99,11 @@ constexpr std::array kFlags = {
 
 /// Keys of one executable, for recipes of another.
 constexpr std::array kElsewhere = {
-    Pair{"controllers", "hone-dynamic"}, Pair{"signals", "hone-dynamic"},
+    Pair{"controllers", "hone-dynamic"},   Pair{"signals", "hone-dynamic"},
     Pair{"neftune_alpha", "hone-dynamic"}, Pair{"neftune_noise_alpha", "hone-dynamic"},
-    Pair{"space", "hone-static"}, Pair{"objectives", "hone-static"},
-    Pair{"sampler", "hone-static"}, Pair{"pruner", "hone-static"},
-    Pair{"budget", "hone-static"}, Pair{"presets", "hone-static"},
+    Pair{"space", "hone-static"},          Pair{"objectives", "hone-static"},
+    Pair{"sampler", "hone-static"},        Pair{"pruner", "hone-static"},
+    Pair{"budget", "hone-static"},         Pair{"presets", "hone-static"},
 };
 
 /// The document's keys that are `key`, or end in it where the document holds another's recipe.
@@ -127,8 +127,8 @@ std::string listed(const std::vector<std::string>& names) {
 
 template <class Table>
 const char* second(const Table& table, std::string_view key) {
-  const auto found = std::find_if(table.begin(), table.end(),
-                                  [&](const Pair& pair) { return pair.first == key; });
+  const auto found =
+      std::find_if(table.begin(), table.end(), [&](const Pair& pair) { return pair.first == key; });
   return found == table.end() ? nullptr : found->second;
 }
 

@@ -135,8 +135,7 @@ size_t ByteSource::inflate_into(char* to, size_t most) {
 
 bool ByteSource::read(std::string& buffer, size_t most) {
   buffer.resize(most);
-  const size_t got =
-      inflater_ ? inflate_into(buffer.data(), most) : read_raw(buffer.data(), most);
+  const size_t got = inflater_ ? inflate_into(buffer.data(), most) : read_raw(buffer.data(), most);
   buffer.resize(got);
   return got > 0;
 }

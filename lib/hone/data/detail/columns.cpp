@@ -19,9 +19,9 @@ std::vector<std::string> keys_of(const Json& row) {
 
 const std::vector<std::string>& column_names() {
   static const std::vector<std::string> names{
-      "text",   "messages", "prompt", "completion",    "instruction", "input",     "output",
-      "history", "system",   "tools",  "conversations", "segments",    "input_ids", "labels",
-      "attention_mask"};
+      "text",          "messages", "prompt",    "completion", "instruction",
+      "input",         "output",   "history",   "system",     "tools",
+      "conversations", "segments", "input_ids", "labels",     "attention_mask"};
   return names;
 }
 

@@ -83,10 +83,10 @@ bool Encoder::keeps_tools(const ChatSample& sample, DatasetCounts& counts) const
 
 std::vector<Document> Encoder::chat_documents(const ChatSample& sample) const {
   const text::ToolParts lost = lost_tools(sample);
-  std::vector<Document> documents = rendered_documents(
-      lost.any() && options_.tool_form != ToolForm::kLeaveOut
-          ? with_tools_as_text(sample, options_.tool_form, lost)
-          : sample);
+  std::vector<Document> documents =
+      rendered_documents(lost.any() && options_.tool_form != ToolForm::kLeaveOut
+                             ? with_tools_as_text(sample, options_.tool_form, lost)
+                             : sample);
   for (Document& document : documents) {
     document.free = free_contents(document.text, sample.messages);
     std::erase_if(document.free, [&](const Span& span) {

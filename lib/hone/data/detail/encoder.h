@@ -27,7 +27,7 @@ class SetupError : public Error {
 struct EncodedRow {
   std::vector<Example> examples;
   std::vector<std::shared_ptr<const CutText>> cuts;  ///< with LoadContext::keep_cuts
-  DatasetCounts counts;  ///< of this row, from `untrained` on
+  DatasetCounts counts;                              ///< of this row, from `untrained` on
 };
 
 /// Tokenises and masks. May be called from several threads at once.

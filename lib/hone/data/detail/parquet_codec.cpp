@@ -31,8 +31,7 @@ void unpack_gzip(std::string_view packed, std::string& page) {
 }  // namespace
 
 std::string codec_name(Codec codec) {
-  const char* const names[] = {"none",   "snappy", "gzip", "LZO",
-                               "brotli", "LZ4",    "zstd", "LZ4_RAW"};
+  const char* const names[] = {"none", "snappy", "gzip", "LZO", "brotli", "LZ4", "zstd", "LZ4_RAW"};
   return names[static_cast<int>(codec)];
 }
 

@@ -86,8 +86,8 @@ void ColumnReader::next_page() {
   const std::string_view packed = pages_.substr(header.size, static_cast<size_t>(header.packed));
   pages_.remove_prefix(header.size + packed.size());
   if (header.checksum) {
-    const auto sum = crc32(0, reinterpret_cast<const Bytef*>(packed.data()),
-                           static_cast<uInt>(packed.size()));
+    const auto sum =
+        crc32(0, reinterpret_cast<const Bytef*>(packed.data()), static_cast<uInt>(packed.size()));
     if (sum != *header.checksum) damaged("a page's checksum is wrong");
   }
   switch (header.kind) {
@@ -97,8 +97,7 @@ void ColumnReader::next_page() {
       if (has_dictionary_) damaged("a column has two dictionaries");
       const std::string page = unpack(chunk_.codec, packed, header.unpacked);
       dictionary_ = read_dictionary(column_, page, header.values);
-      const auto bytes =
-          static_cast<int64_t>(page.size() + dictionary_.size() * sizeof(Json));
+      const auto bytes = static_cast<int64_t>(page.size() + dictionary_.size() * sizeof(Json));
       budget_.left -= bytes;
       held_ += bytes;
       has_dictionary_ = true;

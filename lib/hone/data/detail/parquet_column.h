@@ -49,9 +49,9 @@ class ColumnReader {
   std::string page_;
   std::unique_ptr<Values> values_;
   RunReader repetitions_, definitions_;
-  int64_t left_;          ///< entries of the chunk, this one included
+  int64_t left_;  ///< entries of the chunk, this one included
   int64_t page_left_ = 0;
-  bool ready_ = false;    ///< whether the levels are of the next entry
+  bool ready_ = false;  ///< whether the levels are of the next entry
   uint32_t repetition_ = 0, definition_ = 0;
 };
 

@@ -73,8 +73,8 @@ bool ParquetRows::begin_group() {
     };
     collect(collect, meta_.schema);
     for (size_t i = 0; i < leaves.size(); ++i) {
-      columns_.push_back(std::make_unique<parquet::ColumnReader>(file_, group.chunks[i],
-                                                                 *leaves[i], budget_));
+      columns_.push_back(
+          std::make_unique<parquet::ColumnReader>(file_, group.chunks[i], *leaves[i], budget_));
     }
     left_in_group_ = group.rows;
     return true;
@@ -144,8 +144,8 @@ Json ParquetRows::read_value(const Node& node) {
   }
   if (is_list(node)) {
     const Node& repeated = node.children.front();
-    return read_repeated(repeated, node.meaning == Meaning::kMap ? repeated
-                                                                 : element_of(node, repeated));
+    return read_repeated(repeated,
+                         node.meaning == Meaning::kMap ? repeated : element_of(node, repeated));
   }
   Json object = Json::object();
   for (const Node& child : node.children) {

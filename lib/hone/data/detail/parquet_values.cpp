@@ -10,8 +10,8 @@
 namespace hone::data::detail::parquet {
 namespace {
 
-constexpr int64_t kMaxDelta = int64_t{1} << 24;    ///< numbers of one delta-coded stream
-constexpr size_t kMaxValue = size_t{16} << 20;     ///< bytes of a value put together
+constexpr int64_t kMaxDelta = int64_t{1} << 24;  ///< numbers of one delta-coded stream
+constexpr size_t kMaxValue = size_t{16} << 20;   ///< bytes of a value put together
 
 [[noreturn]] void damaged(const char* what) {
   throw Error(std::string("is damaged: a page ") + what);

@@ -24,7 +24,7 @@ struct RowFormat {
   Key instruction = "instruction", input = "input", output = "output", history = "history";
   Key messages = "conversations";  ///< of format sharegpt
   Key system = "system", tools = "tools";
-  RoleTags tags;  ///< of format sharegpt
+  RoleTags tags;               ///< of format sharegpt
   bool columns_given = false;  ///< by a dataset_info.json: other keys of a row do not exist
 };
 

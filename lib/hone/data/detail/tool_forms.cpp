@@ -57,16 +57,15 @@ std::string deepseek_definitions(const Json& tools) {
   for (const Json& tool : tools) {
     const Json function = tool.value("function", Json::object());
     text += "\n### " + text_or_empty(function, "name") +
-            "\nDescription: " + text_or_empty(function, "description") + "\n\nParameters: " +
-            python_json(function.value("parameters", Json::object())) + "\n";
+            "\nDescription: " + text_or_empty(function, "description") +
+            "\n\nParameters: " + python_json(function.value("parameters", Json::object())) + "\n";
   }
   return text;
 }
 
 std::string deepseek_call(const Json& function, size_t index) {
   return "<｜tool▁call▁begin｜>function<｜tool▁sep｜>" + text_or_empty(function, "name") +
-         "\n```json\n" + python_json(arguments_of(function, index)) +
-         "\n```<｜tool▁call▁end｜>";
+         "\n```json\n" + python_json(arguments_of(function, index)) + "\n```<｜tool▁call▁end｜>";
 }
 
 std::string deepseek_result(const std::string& result) {
@@ -83,16 +82,12 @@ struct Form {
 };
 
 const Form& form_of(ToolForm form) {
-  static constexpr Form kChatMl{chatml_definitions, chatml_call, chatml_result, "", "", "", "",
-                                true};
-  static constexpr Form kDeepSeek{deepseek_definitions,
-                                  deepseek_call,
-                                  deepseek_result,
-                                  "<｜tool▁calls▁begin｜>",
-                                  "<｜tool▁calls▁end｜>",
-                                  "<｜tool▁outputs▁begin｜>",
-                                  "<｜tool▁outputs▁end｜>",
-                                  false};
+  static constexpr Form kChatMl{
+      chatml_definitions, chatml_call, chatml_result, "", "", "", "", true};
+  static constexpr Form kDeepSeek{deepseek_definitions,     deepseek_call,
+                                  deepseek_result,          "<｜tool▁calls▁begin｜>",
+                                  "<｜tool▁calls▁end｜>",   "<｜tool▁outputs▁begin｜>",
+                                  "<｜tool▁outputs▁end｜>", false};
   return form == ToolForm::kChatMl ? kChatMl : kDeepSeek;
 }
 
@@ -134,8 +129,8 @@ ChatSample with_tools_as_text(const ChatSample& sample, ToolForm kind,
   for (size_t i = 0; i < messages.size(); ++i) {
     const bool is_result = messages[i].at("role") == "tool" && (lost.results || lost.calls);
     if (!is_result) {
-      const bool calls = lost.calls && messages[i].contains("tool_calls") &&
-                         !messages[i].at("tool_calls").empty();
+      const bool calls =
+          lost.calls && messages[i].contains("tool_calls") && !messages[i].at("tool_calls").empty();
       result.messages.push_back(calls ? with_calls(messages[i], form, i) : messages[i]);
       result.weights.push_back(sample.weights[i]);
       continue;

@@ -14,8 +14,7 @@ namespace hone::data::detail {
 /// assistant says, results as what the user says. Where calls are lost, results are written too,
 /// though the template would show them in a way of its own.
 /// Throws: Error naming the message for arguments that are no JSON.
-ChatSample with_tools_as_text(const ChatSample& sample, ToolForm form,
-                              const text::ToolParts& lost);
+ChatSample with_tools_as_text(const ChatSample& sample, ToolForm form, const text::ToolParts& lost);
 
 /// JSON as Python's json.dumps(ensure_ascii=False) writes it, which is what templates do.
 std::string python_json(const Json& json);

@@ -43,7 +43,8 @@ void check_trainable(const Json& row, Format format) {
     if (!row.contains(key) || !row.at(key).is_boolean()) continue;
     throw Error("is KTO preference data (" + quoted(key) + " " + row.at(key).dump() +
                 "), which is not trained here: rejected answers would be learnt; keep the rows "
-                "whose " + quoted(key) + " is true, and leave the key out of them");
+                "whose " +
+                quoted(key) + " is true, and leave the key out of them");
   }
   for (const char* key : kMedia) {
     if (!row.contains(key) || is_empty(row.at(key))) continue;

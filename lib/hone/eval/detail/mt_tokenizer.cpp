@@ -78,12 +78,11 @@ std::string separate_marks(std::string_view text) {
 
 /// Sets periods and commas apart except within numbers, and dashes behind digits.
 std::string separate_numbers(std::string line) {
-  line = rewrite_pairs(
-      line, [](char a, char b) { return !is_digit(a) && is_point(b); }, kSecondApart);
-  line = rewrite_pairs(
-      line, [](char a, char b) { return is_point(a) && !is_digit(b); }, kFirstApart);
-  return rewrite_pairs(
-      line, [](char a, char b) { return is_digit(a) && b == '-'; }, kSecondApart);
+  line =
+      rewrite_pairs(line, [](char a, char b) { return !is_digit(a) && is_point(b); }, kSecondApart);
+  line =
+      rewrite_pairs(line, [](char a, char b) { return is_point(a) && !is_digit(b); }, kFirstApart);
+  return rewrite_pairs(line, [](char a, char b) { return is_digit(a) && b == '-'; }, kSecondApart);
 }
 
 std::string tokenize_13a(std::string_view text) {
@@ -98,9 +97,13 @@ std::string tokenize_intl(std::string_view text) {
   const auto is = [classes](char32_t c, uint8_t kind) { return (classes[c] & kind) != 0; };
   std::u32string line = unicode::to_utf32(text);
   line = rewrite_pairs(
-      line, [&](char32_t a, char32_t b) { return !is(a, unicode::kNumber) && is(b, unicode::kPunct); }, kSecondApart);
+      line,
+      [&](char32_t a, char32_t b) { return !is(a, unicode::kNumber) && is(b, unicode::kPunct); },
+      kSecondApart);
   line = rewrite_pairs(
-      line, [&](char32_t a, char32_t b) { return is(a, unicode::kPunct) && !is(b, unicode::kNumber); }, kFirstApart);
+      line,
+      [&](char32_t a, char32_t b) { return is(a, unicode::kPunct) && !is(b, unicode::kNumber); },
+      kFirstApart);
   std::string out;
   for (const char32_t c : line) {
     if (is(c, unicode::kSymbol)) out += ' ';

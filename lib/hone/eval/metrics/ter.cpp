@@ -5,8 +5,8 @@
 
 #include "hone/eval/detail/mt_tokenizer.h"
 #include "hone/eval/detail/ngrams.h"
-#include "hone/unicode/python_text.h"
 #include "hone/eval/detail/ter_edits.h"
+#include "hone/unicode/python_text.h"
 #include "hone/unicode/unicode.h"
 
 namespace hone::eval {

@@ -97,9 +97,9 @@ void check_patterns(const std::vector<LoraTarget>& targets, const nn::LoraOption
   const auto check = [&](const char* key, const auto& patterns) {
     for (const auto& [text, value] : patterns) {
       const NamePattern pattern(text, NamePattern::Match::kTail);
-      const bool matches = std::any_of(
-          targets.begin(), targets.end(),
-          [&](const LoraTarget& target) { return pattern.matches(target.name); });
+      const bool matches =
+          std::any_of(targets.begin(), targets.end(),
+                      [&](const LoraTarget& target) { return pattern.matches(target.name); });
       if (!matches) problems.push_back(key + (" " + text) + " matches no adapted layer");
     }
   };
@@ -157,8 +157,8 @@ NamedTensors adapter_tensors(const Decoder& decoder) {
       tensors.emplace_back(peft_name(item.key()), item.value());
     }
   }
-  const auto saved = saved_modules(decoder, decoder->adapter().value().modules_to_save,
-                                   Unmatched::kIgnore);
+  const auto saved =
+      saved_modules(decoder, decoder->adapter().value().modules_to_save, Unmatched::kIgnore);
   tensors.insert(tensors.end(), saved.begin(), saved.end());
   return tensors;
 }

@@ -11,9 +11,9 @@
 #include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
 #include "hone/model/adapter.h"
+#include "hone/model/checkpoint.h"
 #include "hone/model/detail/lora_layout.h"
 #include "hone/model/detail/peft_config.h"
-#include "hone/model/checkpoint.h"
 
 namespace hone::model {
 namespace {

@@ -6,8 +6,8 @@
 #include <algorithm>
 
 #include "hone/core/error.h"
-#include "hone/model/detail/lora_layout.h"
 #include "hone/model/checkpoint.h"
+#include "hone/model/detail/lora_layout.h"
 
 namespace hone::model {
 namespace {

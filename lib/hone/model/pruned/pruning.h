@@ -18,10 +18,10 @@
 
 #include "hone/core/json.h"
 #include "hone/core/names.h"
-#include "hone/optim/adamw.h"
 #include "hone/model/decoder.h"
 #include "hone/nn/gate.h"
 #include "hone/nn/linear.h"
+#include "hone/optim/adamw.h"
 
 namespace hone::model {
 

@@ -65,8 +65,7 @@ void check_evaluations(const DynamicConfig& config, Validation& v) {
   const std::pair<const char*, bool> judges[] = {
       {"early_stopping", c.early_stopping.enabled},
       {"regularisation", c.regularisation.enabled},
-      {"plateau",
-       c.plateau.enabled && c.plateau.metric == train::PlateauMetric::kValidationLoss},
+      {"plateau", c.plateau.enabled && c.plateau.metric == train::PlateauMetric::kValidationLoss},
       {"domain_weights",
        c.domain_weights.enabled && c.domain_weights.method == train::DomainMethod::kValidation}};
   for (const auto& [name, enabled] : judges) {
@@ -96,9 +95,9 @@ std::string never_measured(const DynamicConfig& config, const std::string& signa
   if (signal.starts_with("heads_alive/") && !(c.pruning.enabled && c.pruning.heads)) {
     return "needs controllers.pruning.heads";
   }
-  const bool grows = std::any_of(
-      c.rules.begin(), c.rules.end(),
-      [](const train::RuleOptions& rule) { return rule.set == "accumulation"; });
+  const bool grows =
+      std::any_of(c.rules.begin(), c.rules.end(),
+                  [](const train::RuleOptions& rule) { return rule.set == "accumulation"; });
   if (signal == "noise_scale" && config.run.train.accumulation == 1 && !grows) {
     return "needs train.accumulation of at least 2";
   }
@@ -154,9 +153,8 @@ void check_signals(const DynamicConfig& config, Validation& v) {
   if (stopping.enabled && train::is_signal(stopping.metric) && never_evaluated(config).empty()) {
     check("controllers/early_stopping/metric", stopping.metric);
   }
-  for_each_signal(config.controllers.rules, [&](size_t rule, const std::string& signal) {
-    check(when_of(rule), signal);
-  });
+  for_each_signal(config.controllers.rules,
+                  [&](size_t rule, const std::string& signal) { check(when_of(rule), signal); });
 }
 
 /// Knobs' values of rules that name what the recipe does not have.
@@ -195,9 +193,10 @@ void check_domain_weights(const DynamicConfig& config, Validation& v) {
   const std::vector<std::string> domains =
       mix ? data::domain_names(config.run.data.train) : all_domains(config.run.data);
   if (domains.size() < 2) {
-    v.problem("controllers/domain_weights", "needs at least two domains to weigh against each "
-                                            "other, the data has " +
-                                                std::to_string(domains.size()));
+    v.problem("controllers/domain_weights",
+              "needs at least two domains to weigh against each "
+              "other, the data has " +
+                  std::to_string(domains.size()));
   }
   for (const auto& [name, loss] : options.reference) {
     if (std::find(domains.begin(), domains.end(), name) != domains.end()) continue;
@@ -258,8 +257,8 @@ void check_layers(const std::vector<train::RuleOptions>& rules, const model::Dec
     problems.push_back({"/" + when_of(rule), fmt::format("{}: the model has the layers {}", signal,
                                                          fmt::join(layers, ", "))});
   });
-  const bool may_be_cut = std::any_of(rules.begin(), rules.end(),
-                                      [](const auto& rule) { return rule.set == "cut"; });
+  const bool may_be_cut =
+      std::any_of(rules.begin(), rules.end(), [](const auto& rule) { return rule.set == "cut"; });
   for (size_t i = 0; i < rules.size(); ++i) {
     if (!rules[i].to) continue;
     const std::string problem = layers_problem(rules[i], decoder, may_be_cut);
@@ -296,15 +295,16 @@ void check_pruning(const DynamicConfig& config, Validation& v) {
               "off");
   }
   if (config.run.guard.domain && config.run.guard.action == run::GuardAction::kStop) {
-    v.problem("guard/action", "stop goes back to an earlier checkpoint, and what pruning has cut "
-                              "does not come back; take rebalance");
+    v.problem("guard/action",
+              "stop goes back to an earlier checkpoint, and what pruning has cut "
+              "does not come back; take rebalance");
   }
 }
 
 void check_owners(const DynamicConfig& config, Validation& v) {
   const ControllersOptions& c = config.controllers;
-  const bool rebalances = config.run.guard.domain &&
-                          config.run.guard.action == run::GuardAction::kRebalance;
+  const bool rebalances =
+      config.run.guard.domain && config.run.guard.action == run::GuardAction::kRebalance;
   if (rebalances && c.domain_weights.enabled &&
       c.domain_weights.knob == train::DomainKnob::kMixWeights) {
     v.problem("controllers/domain_weights/knob",
@@ -369,7 +369,8 @@ train::Controllers make_controllers(const DynamicConfig& config, model::Decoder*
     if (decoder) check_freezing(*freezing);
     list.push_back(std::move(freezing));
   }
-  if (options.pruning.enabled) list.push_back(std::make_unique<run::Pruning>(options.pruning, decoder));
+  if (options.pruning.enabled)
+    list.push_back(std::make_unique<run::Pruning>(options.pruning, decoder));
   if (decoder) check_layers(options.rules, *decoder);
   if (!options.rules.empty()) list.push_back(std::make_unique<train::Rules>(options.rules));
   if (options.early_stopping.enabled) {

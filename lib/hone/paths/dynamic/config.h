@@ -5,8 +5,8 @@
 #include "hone/core/field.h"
 #include "hone/core/json.h"
 #include "hone/run/config.h"
-#include "hone/run/pruned_decoder.h"
 #include "hone/run/meters.h"
+#include "hone/run/pruned_decoder.h"
 #include "hone/train/controllers/batch_growth.h"
 #include "hone/train/controllers/controller_board.h"
 #include "hone/train/controllers/domain_weights.h"
@@ -70,7 +70,6 @@ struct DynamicConfig {
 
 /// The enabled controllers in their order; without a decoder only to ask for names and knobs.
 /// Throws: ConfigError if a target of pruning cannot be met.
-train::Controllers make_controllers(const DynamicConfig& config,
-                                    model::Decoder* decoder = nullptr);
+train::Controllers make_controllers(const DynamicConfig& config, model::Decoder* decoder = nullptr);
 
 }  // namespace hone::paths

@@ -11,15 +11,15 @@
 #include "hone/config/writer.h"
 #include "hone/core/error.h"
 #include "hone/core/log.h"
-#include "hone/view/knob_text.h"
-#include "hone/run/plan.h"
-#include "hone/run/manifest.h"
-#include "hone/run/pruned_decoder.h"
 #include "hone/run/knobs.h"
+#include "hone/run/manifest.h"
 #include "hone/run/meters.h"
+#include "hone/run/plan.h"
+#include "hone/run/pruned_decoder.h"
 #include "hone/serve/live_view.h"
 #include "hone/train/controllers/controller_board.h"
 #include "hone/train/controllers/decisions.h"
+#include "hone/view/knob_text.h"
 
 namespace hone::paths {
 namespace {
@@ -33,7 +33,8 @@ Json identity(const DynamicConfig& config, const Json& manifest) {
   Json identity = {{"config", std::move(run)},
                    {"weights", manifest.at("base_weights")},
                    {"data", manifest.at("data")}};
-  if (manifest.contains(run::kLengthened)) identity[run::kLengthened] = manifest.at(run::kLengthened);
+  if (manifest.contains(run::kLengthened))
+    identity[run::kLengthened] = manifest.at(run::kLengthened);
   return identity;
 }
 
@@ -95,8 +96,8 @@ void Dynamics::open(run::ReadyRun& parts) {
   train::BoardOptions options{.dry_run = mode_.dry_run};
   if (mode_.replay) options.replay = train::read_decisions(*mode_.replay, run);
   log_.emplace(parts.folder.path(), run);
-  board_ = std::make_unique<train::ControllerBoard>(
-      make_controllers(config_, &parts.decoder), &*log_, std::move(options));
+  board_ = std::make_unique<train::ControllerBoard>(make_controllers(config_, &parts.decoder),
+                                                    &*log_, std::move(options));
   board_->decided = [this](const train::Decision& decision) { count(decision); };
   meters_ = std::make_unique<run::Meters>(config_.signals, parts);
   parts.decoder->embed_tokens->set_noise(config_.neftune_alpha);
@@ -185,7 +186,7 @@ run::PlanChanges Dynamics::changes() const {
 }  // namespace
 
 run::Report run_dynamic(const DynamicConfig& config, const run::Context& context,
-                      const DynamicMode& mode) {
+                        const DynamicMode& mode) {
   std::optional<serve::LiveView> live;
   if (mode.serve) {
     live.emplace(context.out, static_cast<int>(*mode.serve));

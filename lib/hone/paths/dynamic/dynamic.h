@@ -1,10 +1,11 @@
 /// Dynamic adjustment: hone-dynamic's path.
 #pragma once
 #include <string>
-#include "hone/run/run.h"
+
 #include "hone/paths/dynamic/config.h"
 #include "hone/paths/dynamic/mode.h"
 #include "hone/run/context.h"
+#include "hone/run/run.h"
 
 namespace hone::paths {
 
@@ -13,7 +14,7 @@ namespace hone::paths {
 /// run keeps the mode that it was begun with (settle_mode).
 /// Throws: as run_domain; ConfigError also where a replayed file is of another run.
 run::Report run_dynamic(const DynamicConfig& config, const run::Context& context,
-                      const DynamicMode& mode = {});
+                        const DynamicMode& mode = {});
 
 /// plan_domain of the run, and the controllers in the order in which they are asked.
 run::Plan plan_dynamic(const DynamicConfig& config, const std::string& out = "");

@@ -38,9 +38,8 @@ DynamicMode settle_mode(const io::RunFolder& folder, DynamicMode given) {
   const std::string copy = folder.file(kReplayFile);
   if (!folder.resumed() || !std::filesystem::exists(folder.file(kModeFile))) {
     if (given.replay) io::replace_file_atomically(copy, read_file(*given.replay));
-    folder.write_json(kModeFile,
-                      {{"dry_run", given.dry_run},
-                       {"replay", given.replay ? Json(*given.replay) : Json(nullptr)}});
+    folder.write_json(kModeFile, {{"dry_run", given.dry_run},
+                                  {"replay", given.replay ? Json(*given.replay) : Json(nullptr)}});
     return given;
   }
   const Json mode = read_json_file(folder.file(kModeFile));

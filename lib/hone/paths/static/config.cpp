@@ -4,9 +4,9 @@
 #include <filesystem>
 
 #include "hone/core/error.h"
+#include "hone/paths/static/trial_config.h"
 #include "hone/run/data.h"
 #include "hone/run/held_out.h"
-#include "hone/paths/static/trial_config.h"
 
 namespace hone::paths {
 namespace {
@@ -18,7 +18,8 @@ void check_objectives(const StaticConfig& config, Validation& v) {
   for (size_t i = 0; i < config.objectives.size(); ++i) {
     const eval::ObjectiveOptions& objective = config.objectives[i];
     const std::string at = "objectives/" + std::to_string(i);
-    const bool scores = objective.metric == eval::Metric::kPerplexity || objective.metric == eval::Metric::kLoss;
+    const bool scores =
+        objective.metric == eval::Metric::kPerplexity || objective.metric == eval::Metric::kLoss;
     if (scores && known.empty()) {
       v.problem(at + "/metric", "needs a data set in base.data.held_out");
     }
@@ -70,7 +71,8 @@ void StaticConfig::validate(Validation& v) const {
     const tune::Space checked(space, "/space");
     tune::check_sampler(sampler, checked, objectives.size());
   } catch (const ConfigError& error) {
-    for (const Problem& problem : error.problems()) v.problem(problem.path.substr(1), problem.message);
+    for (const Problem& problem : error.problems())
+      v.problem(problem.path.substr(1), problem.message);
     return;
   } catch (const Error&) {  // a parameter that is wrong by itself has been reported
     return;
@@ -101,7 +103,8 @@ void check_files(const StaticConfig& config) {
     run::check_held_out(config.base.data.train, config.final.held_out, "final", problems);
     for (size_t i = 0; i < config.objectives.size(); ++i) {
       const auto& file = config.objectives[i].file;
-      if (const auto problem = file ? run::trained_on(*file, config.base.data.train) : std::nullopt) {
+      if (const auto problem =
+              file ? run::trained_on(*file, config.base.data.train) : std::nullopt) {
         problems.push_back({"/objectives/" + std::to_string(i) + "/file", *problem});
       }
     }

@@ -9,9 +9,9 @@
 
 #include "hone/core/field.h"
 #include "hone/core/names.h"
-#include "hone/run/config.h"
 #include "hone/eval/objective.h"
 #include "hone/paths/static/presets.h"
+#include "hone/run/config.h"
 #include "hone/tune/pruners/pruners.h"
 #include "hone/tune/samplers/samplers.h"
 #include "hone/tune/space.h"
@@ -55,7 +55,8 @@ struct StudyOptions {
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
     v("storage", self.storage,
-      "postgresql://user@host/database or sqlite:///file; absent: study.db in --out. Runs that name "
+      "postgresql://user@host/database or sqlite:///file; absent: study.db in --out. Runs that "
+      "name "
       "one PostgreSQL study share it, from any number of machines.");
     v("name", self.name, "The study's name in its storage.");
     v("heartbeat_seconds", self.heartbeat_seconds, "Time between signs of life of a trial.",
@@ -80,7 +81,8 @@ struct FinalOptions {
       "for none.",
       Range{0, 1000});
     v("held_out", self.held_out,
-      "Data sets that those runs are scored on instead of the search's, which the search has fitted.");
+      "Data sets that those runs are scored on instead of the search's, which the search has "
+      "fitted.");
   }
   void validate(Validation& v) const;
 };

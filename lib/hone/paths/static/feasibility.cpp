@@ -9,12 +9,12 @@
 
 #include "hone/config/writer.h"
 #include "hone/core/error.h"
-#include "hone/view/page.h"
 #include "hone/io/run_folder.h"
 #include "hone/model/pruned/pruning.h"
 #include "hone/paths/static/config.h"
 #include "hone/paths/static/trial_config.h"
 #include "hone/train/progress.h"
+#include "hone/view/page.h"
 
 namespace hone::paths {
 namespace {
@@ -51,9 +51,10 @@ std::string over(const char* what, const std::string& need, const std::string& l
 
 /// Widths that tensor cores want in multiples of 8, as a complaint; "" if they are.
 std::string odd_width(const model::DecoderConfig& c) {
-  for (const auto& [name, width] :
-       {std::pair{"hidden_size", c.hidden_size}, {"intermediate_size", c.intermediate_size},
-        {"head_dim", c.head_dim}, {"vocab_size", c.vocab_size}}) {
+  for (const auto& [name, width] : {std::pair{"hidden_size", c.hidden_size},
+                                    {"intermediate_size", c.intermediate_size},
+                                    {"head_dim", c.head_dim},
+                                    {"vocab_size", c.vocab_size}}) {
     if (width % 8 != 0) {
       return fmt::format("{} {} is no multiple of 8, which the GPU's tensor cores need", name,
                          width);
@@ -64,8 +65,8 @@ std::string odd_width(const model::DecoderConfig& c) {
 
 }  // namespace
 
-double step_flops(const model::DecoderConfig& config, double tokens, double length,
-                  bool lora, int64_t checkpoint_every) {
+double step_flops(const model::DecoderConfig& config, double tokens, double length, bool lora,
+                  int64_t checkpoint_every) {
   double passes = lora ? 2 : 3;
   if (checkpoint_every > 0) passes += 1.0 / static_cast<double>(checkpoint_every);
   return tokens * forward_flops(config, length) * passes;
@@ -78,12 +79,11 @@ TrialForecast forecast(const run::Config& config, run::Cache& cache) {
   train::TrainOptions options = config.train;
   options.steps = plan.steps;
   const double steps = static_cast<double>(plan.steps);
-  const double training = step_flops(plan.decoder, tokens, mean_length(plan.data.train),
-                                     config.tuning == run::Tuning::kLora,
-                                     config.memory.checkpoint_every);
-  const double scoring =
-      scored_tokens(plan.data.held_out) *
-      forward_flops(plan.decoder, mean_length(plan.data.held_out));
+  const double training =
+      step_flops(plan.decoder, tokens, mean_length(plan.data.train),
+                 config.tuning == run::Tuning::kLora, config.memory.checkpoint_every);
+  const double scoring = scored_tokens(plan.data.held_out) *
+                         forward_flops(plan.decoder, mean_length(plan.data.held_out));
   return {plan.decoder,
           plan.on_gpu,
           model::model_size(plan.decoder).parameters,
@@ -165,9 +165,9 @@ tune::Feasibility FeasibilityJudge::judge(const std::vector<tune::Param>& params
   const double seconds = predicted.total_flops * seconds_per_flop_;
   if (seconds > 0) result.facts[kPredictedSeconds] = seconds;
   if (limits_.seconds) {
-    limit(seconds, *limits_.seconds,
-          over("training", view::format_duration(seconds),
-               view::format_duration(*limits_.seconds)));
+    limit(
+        seconds, *limits_.seconds,
+        over("training", view::format_duration(seconds), view::format_duration(*limits_.seconds)));
   }
   if (limits_.max_parameters) {
     limit(static_cast<double>(predicted.parameters), static_cast<double>(*limits_.max_parameters),

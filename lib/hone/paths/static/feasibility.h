@@ -13,16 +13,16 @@ namespace hone::paths {
 
 /// Bounds that a trial must keep.
 struct TrialLimits {
-  double memory_share = 0.9;                ///< of the device's memory
-  std::optional<double> seconds;            ///< of its training
-  std::optional<int64_t> max_parameters;    ///< of its model
+  double memory_share = 0.9;              ///< of the device's memory
+  std::optional<double> seconds;          ///< of its training
+  std::optional<int64_t> max_parameters;  ///< of its model
 };
 
 /// Predicted figures of one recipe.
 struct TrialForecast {
   model::DecoderConfig decoder;
   bool on_gpu = false;
-  int64_t parameters = 0;  ///< of the whole model
+  int64_t parameters = 0;    ///< of the whole model
   int64_t peak_bytes = 0;    ///< of the process
   int64_t device_bytes = 0;  ///< memory of the GPU, or of the machine
   double training_flops = 0;
@@ -36,11 +36,11 @@ TrialForecast forecast(const run::Config& config, run::Cache& cache);
 /// 2 a matmul parameter and token forward, 2 for the gradient of activations, 2 for that of trained
 /// weights, 2 more forward for recomputed blocks; attention scores over documents of `length`.
 /// Source: Kaplan et al. 2020, section 2.1, with the frozen base's weight gradients left out.
-double step_flops(const model::DecoderConfig& config, double tokens, double length,
-                  bool lora, int64_t checkpoint_every);
+double step_flops(const model::DecoderConfig& config, double tokens, double length, bool lora,
+                  int64_t checkpoint_every);
 
-/// Seconds that the recipe's training takes a FLOP, measured on a few steps (their median). `trained`
-/// gets the model after them.
+/// Seconds that the recipe's training takes a FLOP, measured on a few steps (their median).
+/// `trained` gets the model after them.
 double measure_seconds_per_flop(
     const run::Config& config, run::Cache& cache,
     const std::function<void(model::Decoder&, const run::RunTokenizer&)>& trained =

@@ -10,16 +10,16 @@
 #include <vector>
 
 #include "hone/config/writer.h"
-#include "hone/machine/hardware.h"
-#include "hone/view/page.h"
-#include "hone/paths/static/feasibility.h"
 #include "hone/eval/objective.h"
+#include "hone/machine/hardware.h"
+#include "hone/paths/static/feasibility.h"
 #include "hone/paths/static/static.h"
-#include "hone/paths/static/worker.h"
 #include "hone/paths/static/trial_config.h"
+#include "hone/paths/static/worker.h"
 #include "hone/train/progress.h"
 #include "hone/tune/samplers/random_sampler.h"
 #include "hone/tune/samplers/samplers.h"
+#include "hone/view/page.h"
 
 namespace hone::paths {
 namespace {
@@ -207,9 +207,9 @@ StaticPlan plan_static(const StaticConfig& recipe) {
                              enum_name(eval::direction_of(config.objectives[i])), cost.text);
     measuring += cost.seconds;
   }
-  plan.text += fmt::format("{} worker{}, {} a trial\n", workers, workers == 1 ? "" : "s",
-                           machine::ThreadCount{base.threads, machine::thread_count(config.base.threads).reason}
-                               .text());
+  plan.text += fmt::format(
+      "{} worker{}, {} a trial\n", workers, workers == 1 ? "" : "s",
+      machine::ThreadCount{base.threads, machine::thread_count(config.base.threads).reason}.text());
   plan.text += fmt::format("feasible: {:.0f} % of {} random points\n",
                            100.0 * points.feasible / kSamples, kSamples);
   for (const auto& [reason, count] : points.refusals) {
@@ -223,11 +223,11 @@ StaticPlan plan_static(const StaticConfig& recipe) {
   if (points.feasible == 0) return plan;
   const int64_t have = forecast(config.base, cache).device_bytes;
   const double share = trial_limits(config.budget).memory_share;
-  plan.text += fmt::format(
-      "a worker may need {} of the {} that there are; feasible points need {} to {}\n",
-      train::format_bytes(static_cast<int64_t>(share * static_cast<double>(have))),
-      train::format_bytes(have), train::format_bytes(points.least_peak),
-      train::format_bytes(points.most_peak));
+  plan.text +=
+      fmt::format("a worker may need {} of the {} that there are; feasible points need {} to {}\n",
+                  train::format_bytes(static_cast<int64_t>(share * static_cast<double>(have))),
+                  train::format_bytes(have), train::format_bytes(points.least_peak),
+                  train::format_bytes(points.most_peak));
   const double mean = points.seconds / points.feasible + measuring;
   plan.text += fmt::format(
       "{} trials of {} on average, {} at once: {} if none is pruned (steps measured on the base "

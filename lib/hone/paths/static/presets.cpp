@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "hone/core/error.h"
-#include "hone/paths/static/feasibility.h"
 #include "hone/paths/static/config.h"
+#include "hone/paths/static/feasibility.h"
 
 namespace hone::paths {
 namespace {
@@ -60,8 +60,8 @@ void resolve_presets(StaticConfig& config, run::Cache& cache) {
         config.space.try_emplace("/train/lr", learning_rate(config, base));
         break;
       case Preset::kAdapter: {
-        const auto most = static_cast<double>(
-            std::clamp<int64_t>(base.decoder.hidden_size / 4, 4, 64));
+        const auto most =
+            static_cast<double>(std::clamp<int64_t>(base.decoder.hidden_size / 4, 4, 64));
         auto rank = range(4, most, true);
         rank.type = tune::ParameterType::kInt;
         config.space.try_emplace("/lora/rank", rank);

@@ -17,10 +17,10 @@
 #include "hone/io/run_folder.h"
 #include "hone/paths/static/trial.h"
 #include "hone/paths/static/trial_config.h"
-#include "hone/tune/report/export.h"
 #include "hone/tune/importance.h"
-#include "hone/tune/report/live_table.h"
 #include "hone/tune/pareto.h"
+#include "hone/tune/report/export.h"
+#include "hone/tune/report/live_table.h"
 #include "hone/tune/report/report.h"
 #include "hone/tune/samplers/samplers.h"
 #include "hone/tune/search.h"
@@ -71,8 +71,8 @@ Json ranked_trial_json(const tune::Trial& trial) {
   return json;
 }
 
-/// Writes the trial's recipe; what that lacks of the trial, "" if nothing. A trial of another program
-/// may have parameters that are no keys of the recipe, and lack those of the space.
+/// Writes the trial's recipe; what that lacks of the trial, "" if nothing. A trial of another
+/// program may have parameters that are no keys of the recipe, and lack those of the space.
 std::string write_recipe(const StaticConfig& config, const tune::Trial& trial,
                          const std::string& study, const std::string& path) {
   std::vector<tune::Param> params;
@@ -85,14 +85,15 @@ std::string write_recipe(const StaticConfig& config, const tune::Trial& trial,
     }
   }
   if (!foreign.empty()) {
-    note = fmt::format("trial {} is not of this search: {} is without what it had beyond the space: {}",
-                       trial.number, std::filesystem::path(path).filename().string(), foreign);
+    note = fmt::format(
+        "trial {} is not of this search: {} is without what it had beyond the space: {}",
+        trial.number, std::filesystem::path(path).filename().string(), foreign);
   }
   try {
     Json recipe = trial_json(config.base, params);
     recipe["about"] = fmt::format(
-        "Trial {} of the study \"{}\" ({}): hone-domain --config {} --out runs/best{}", trial.number,
-        study, values_text(trial.values), path, note.empty() ? "" : "; " + note);
+        "Trial {} of the study \"{}\" ({}): hone-domain --config {} --out runs/best{}",
+        trial.number, study, values_text(trial.values), path, note.empty() ? "" : "; " + note);
     io::replace_file_atomically(path, recipe.dump(2) + "\n");
   } catch (const ConfigError& error) {
     std::filesystem::remove(path);  // of an earlier best
@@ -123,9 +124,8 @@ Summary summarise(const std::vector<double>& values) {
   Summary s;
   for (const double value : values) s.mean += value / static_cast<double>(values.size());
   for (const double value : values) s.deviation += (value - s.mean) * (value - s.mean);
-  s.deviation = values.size() > 1
-                    ? std::sqrt(s.deviation / static_cast<double>(values.size() - 1))
-                    : 0;
+  s.deviation =
+      values.size() > 1 ? std::sqrt(s.deviation / static_cast<double>(values.size() - 1)) : 0;
   return s;
 }
 
@@ -171,17 +171,17 @@ std::string trial_line(const tune::Trial& trial, const std::map<int64_t, int64_t
   }
   const auto errors = trial.user_attrs.find(tune::kStandardErrors);
   if (!trial.values.empty()) {
-    text += ": " + values_text(trial.values, errors == trial.user_attrs.end() ? Json::array()
-                                                                              : errors->second);
+    text += ": " + values_text(trial.values,
+                               errors == trial.user_attrs.end() ? Json::array() : errors->second);
   }
   return text;
 }
 
-std::string search_table(const StaticConfig& config, const tune::StudyView& study,
-                         tune::Time now) {
-  return tune::live_table(study, now, {.trials = config.budget.trials,
-                                       .workers = config.budget.workers,
-                                       .objectives = metric_names(config)});
+std::string search_table(const StaticConfig& config, const tune::StudyView& study, tune::Time now) {
+  return tune::live_table(study, now,
+                          {.trials = config.budget.trials,
+                           .workers = config.budget.workers,
+                           .objectives = metric_names(config)});
 }
 
 Json write_static_report(const StaticConfig& config, const tune::Study& study,
@@ -259,7 +259,8 @@ int run_final_seeds(const StaticConfig& config, const run::Config& best, const s
       std::filesystem::create_directories(folder + "/final");
       const TrialResult result = runner.run(run, out, [](int64_t, double) { return false; });
       if (result.signal != 0) return 128 + result.signal;
-      runs.push_back({{"recipe", name}, {"seed", run.seed}, {"config", hash}, {"values", result.values}});
+      runs.push_back(
+          {{"recipe", name}, {"seed", run.seed}, {"config", hash}, {"values", result.values}});
       io::replace_file_atomically(results, runs.dump(2) + "\n");
       log_info(fmt::format("final {} seed {}: {}", name, run.seed, values_text(result.values)));
     }
@@ -291,7 +292,8 @@ std::string static_summary(const Json& report, const std::string& folder) {
   if (counts.at("waiting") != 0) text += fmt::format(", {} left", counts.at("waiting").dump());
   text += "\n";
   if (const Json& best = report.at("best"); !best.is_null()) {
-    text += fmt::format("best: trial {}, {}\n", best.at("number").dump(), values_text(best.at("values").get<std::vector<double>>(),
+    text += fmt::format("best: trial {}, {}\n", best.at("number").dump(),
+                        values_text(best.at("values").get<std::vector<double>>(),
                                     best.value("standard_errors", Json::array())));
     const std::string tied = ties_text(report);
     if (!tied.empty()) text += "  " + tied + "\n";

@@ -7,14 +7,14 @@
 #include <vector>
 
 #include "hone/core/json.h"
-#include "hone/run/cache.h"
 #include "hone/paths/static/config.h"
+#include "hone/run/cache.h"
 #include "hone/tune/storage/storage.h"
 
 namespace hone::paths {
 
-/// "trial 7 complete: 134.2", or its kin for other endings, with the reason of a refusal or failure,
-/// or with the trial that goes on with an interrupted one (`again`: tune::tried_again).
+/// "trial 7 complete: 134.2", or its kin for other endings, with the reason of a refusal or
+/// failure, or with the trial that goes on with an interrupted one (`again`: tune::tried_again).
 std::string trial_line(const tune::Trial& trial, const std::map<int64_t, int64_t>& again);
 
 /// What is done, the best trial, the running ones and the time left (tune/report/live_table.h).
@@ -23,13 +23,13 @@ std::string search_table(const StaticConfig& config, const tune::StudyView& stud
 /// Writes the best recipes, trials.csv, trials.jsonl, report.json and report.html; returns the
 /// report: {"path", "about", "study", "sampler", "trials": counts, "best": trial or null, "ties"?:
 /// trials that tie with it, or that its standard error does not tell from it, "notes"?, "pareto"?,
-/// "importance"?, "final"?}. Notes say where a recipe lacks what its trial had: a study that another
-/// program began may hold parameters that are none of the recipe's.
+/// "importance"?, "final"?}. Notes say where a recipe lacks what its trial had: a study that
+/// another program began may hold parameters that are none of the recipe's.
 Json write_static_report(const StaticConfig& config, const tune::Study& study,
                          const std::vector<tune::TrialPtr>& trials, const std::string& folder);
 
-/// The best trial's recipe, as write_static_report left it in the folder; nullopt if the trial makes
-/// no recipe.
+/// The best trial's recipe, as write_static_report left it in the folder; nullopt if the trial
+/// makes no recipe.
 std::optional<run::Config> read_best(const std::string& folder);
 
 /// Runs `best` and the base by config.final.seeds seeds each, in turn, into final/; the results go

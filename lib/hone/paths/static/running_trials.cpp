@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include "hone/core/log.h"
-#include "hone/view/page.h"
 #include "hone/core/process.h"
 #include "hone/tune/search.h"
+#include "hone/view/page.h"
 
 namespace hone::paths {
 namespace {
@@ -22,7 +22,8 @@ std::string text_of(const tune::Trial& trial, const char* key) {
 
 void retry_ended(tune::Storage& storage, int64_t study_id, const tune::RetryOptions& options) {
   for (const tune::TrialPtr& trial : storage.trials(study_id)) {
-    if (trial->state != tune::TrialState::kRunning || !known_ended(text_of(*trial, tune::kProcess))) {
+    if (trial->state != tune::TrialState::kRunning ||
+        !known_ended(text_of(*trial, tune::kProcess))) {
       continue;
     }
     try {

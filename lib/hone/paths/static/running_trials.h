@@ -12,8 +12,8 @@ namespace hone::paths {
 /// waiting for the grace; says so in the log.
 void retry_ended(tune::Storage& storage, int64_t study_id, const tune::RetryOptions& options);
 
-/// A line for each running trial: who runs it, since when nothing was heard, and when that counts as
-/// its end.
+/// A line for each running trial: who runs it, since when nothing was heard, and when that counts
+/// as its end.
 std::vector<std::string> waited_for(tune::Storage& storage, int64_t study_id,
                                     const tune::RetryOptions& options);
 

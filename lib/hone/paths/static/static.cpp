@@ -22,17 +22,17 @@
 #include "hone/config/reader.h"
 #include "hone/config/writer.h"
 #include "hone/core/error.h"
-#include "hone/machine/hardware.h"
 #include "hone/core/log.h"
 #include "hone/core/random.h"
 #include "hone/io/run_folder.h"
 #include "hone/machine/device.h"
-#include "hone/run/data.h"
-#include "hone/paths/static/feasibility.h"
-#include "hone/paths/static/running_trials.h"
-#include "hone/paths/static/report.h"
-#include "hone/paths/static/worker.h"
+#include "hone/machine/hardware.h"
 #include "hone/machine/stop_signal.h"
+#include "hone/paths/static/feasibility.h"
+#include "hone/paths/static/report.h"
+#include "hone/paths/static/running_trials.h"
+#include "hone/paths/static/worker.h"
+#include "hone/run/data.h"
 #include "hone/tune/samplers/random_sampler.h"
 #include "hone/tune/samplers/samplers.h"
 #include "hone/tune/search.h"
@@ -179,12 +179,13 @@ pid_t spawn(const std::string& log_file, const std::function<int()>& body) {
   int code = 1;
   try {
     const machine::StopSignal stop;  // of the whole process: none is lost between trials
-    std::signal(SIGINT, SIG_IGN);  // a terminal sends it to all; the supervisor decides
+    std::signal(SIGINT, SIG_IGN);    // a terminal sends it to all; the supervisor decides
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) _exit(1);
     auto log = std::make_shared<std::ofstream>(log_file, std::ios::app);
     set_log_sink([log](LogLevel level, std::string_view message) {
-      *log << getpid() << (level == LogLevel::kWarning ? " warning: " : " ") << message << std::endl;
+      *log << getpid() << (level == LogLevel::kWarning ? " warning: " : " ") << message
+           << std::endl;
     });
     code = body();
   } catch (const std::exception& error) {
@@ -240,7 +241,8 @@ class Supervisor {
   /// Until no worker runs, no trial waits, and none runs elsewhere.
   void watch();
   bool others_run();
-  /// Says how each trial ended that had not when last asked, and now and then how the search stands.
+  /// Says how each trial ended that had not when last asked, and now and then how the search
+  /// stands.
   void tell_progress();
   bool work_left() const;
   int run_finals(const Json& report);
@@ -256,7 +258,7 @@ class Supervisor {
   tune::Study study_;
   std::set<pid_t> workers_;
   bool stopping_ = false;
-  int deaths_ = 0;          // in a row, without a trial ended between
+  int deaths_ = 0;  // in a row, without a trial ended between
   int64_t ended_at_death_ = 0;
   std::string failure_;     // that stopped the search
   double idle_since_ = 0;   // when none of the workers was left; 0 while some are
@@ -289,20 +291,21 @@ void Supervisor::prepare() {
   const auto choice = sampler_choice(config_, space);
   log_info(fmt::format("study \"{}\" in {}: sampler {} ({})", study_.name, url_,
                        enum_name(choice.kind), choice.reason));
-  log_info(fmt::format("{} worker{}, {} a trial", config_.budget.workers,
-                       config_.budget.workers == 1 ? "" : "s",
-                       machine::ThreadCount{worker_.threads, machine::thread_count(config_.base.threads).reason}
-                           .text()));
+  log_info(fmt::format(
+      "{} worker{}, {} a trial", config_.budget.workers, config_.budget.workers == 1 ? "" : "s",
+      machine::ThreadCount{worker_.threads, machine::thread_count(config_.base.threads).reason}
+          .text()));
   retry_ended(*storage, study_.id, retry_options(config_.study));
   tell_waits(*storage);
-  const bool forks_share = config_.base.device == machine::DeviceChoice::kCpu || !machine::built_with_cuda();
+  const bool forks_share =
+      config_.base.device == machine::DeviceChoice::kCpu || !machine::built_with_cuda();
   if (forks_share) check_feasible(config_, space, cache_);
   const auto sampler = tune::make_sampler(config_.sampler, choice.kind, space);
   tune::Search search(*storage, study_, space, *sampler, nullptr, {}, {});
-  const int64_t added = choice.kind == tune::SamplerKind::kGrid
-                            ? search.enqueue_points(shuffled_grid(config_, space),
-                                                    config_.budget.trials)
-                            : search.enqueue(config_.budget.trials);
+  const int64_t added =
+      choice.kind == tune::SamplerKind::kGrid
+          ? search.enqueue_points(shuffled_grid(config_, space), config_.budget.trials)
+          : search.enqueue(config_.budget.trials);
   if (!made) log_info(fmt::format("the study goes on: {} trials are added", added));
   if (forks_share) warm_cache(config_, cache_);  // a CUDA context would not outlive a fork
 }
@@ -315,8 +318,8 @@ void Supervisor::tell_waits(tune::Storage& storage) {
 
 void Supervisor::start_worker() {
   storage_.reset();  // no database handle may cross a fork
-  const pid_t child = spawn(folder_.file("workers.log"),
-                            [this] { return run_worker(config_, worker_, cache_); });
+  const pid_t child =
+      spawn(folder_.file("workers.log"), [this] { return run_worker(config_, worker_, cache_); });
   storage_ = tune::open_storage(url_);
   workers_.insert(child);
 }
@@ -424,9 +427,8 @@ int Supervisor::run_finals(const Json& report) {
   storage_.reset();
   run::Config best = *std::move(recipe);
   best.threads = machine::thread_count(config_.base.threads).count;  // one runs at a time
-  const pid_t child = spawn(folder_.file("workers.log"), [&] {
-    return run_final_seeds(config_, best, folder_.path(), cache_);
-  });
+  const pid_t child = spawn(folder_.file("workers.log"),
+                            [&] { return run_final_seeds(config_, best, folder_.path(), cache_); });
   const int code = wait_for(child);
   storage_ = tune::open_storage(url_);
   return code;

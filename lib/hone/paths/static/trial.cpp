@@ -37,8 +37,7 @@ TrialResult TrialRunner::run(const run::Config& config, const std::string& out,
   run::Config trial = config;
   trial.train.save_every = 0;
   int64_t steps = trial.train.steps;
-  const int64_t embedding_steps =
-      trial.vocabulary.grows() ? trial.vocabulary.embedding_steps : 0;
+  const int64_t embedding_steps = trial.vocabulary.grows() ? trial.vocabulary.embedding_steps : 0;
   train::Evaluation last;
   measured_.clear();
   const auto evaluated = [&](const train::Evaluation& evaluation) {

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "hone/run/run.h"
 #include "hone/eval/objective.h"
 #include "hone/paths/static/config.h"
+#include "hone/run/run.h"
 #include "hone/tune/search.h"
 
 namespace hone::paths {

@@ -98,10 +98,9 @@ std::string complaint(const run::Config& base, const tune::Param& param) {
     for (const Problem& problem : error.problems()) {
       const bool here = problem.path == param.name || problem.path.starts_with(param.name + "/") ||
                         param.name.starts_with(problem.path + "/");
-      const bool structural = problem.message.starts_with("expected") ||
-                              problem.message.starts_with("unknown key") ||
-                              problem.message.starts_with("must be in") ||
-                              problem.message.starts_with("must be at");
+      const bool structural =
+          problem.message.starts_with("expected") || problem.message.starts_with("unknown key") ||
+          problem.message.starts_with("must be in") || problem.message.starts_with("must be at");
       if (here && structural) return problem.message;
     }
   } catch (const Json::exception&) {

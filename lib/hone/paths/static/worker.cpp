@@ -12,15 +12,15 @@
 #include <mutex>
 #include <thread>
 
-#include "hone/machine/hardware.h"
 #include "hone/core/log.h"
 #include "hone/core/process.h"
+#include "hone/machine/hardware.h"
 #include "hone/machine/memory.h"
-#include "hone/run/data.h"
+#include "hone/machine/stop_signal.h"
 #include "hone/paths/static/feasibility.h"
 #include "hone/paths/static/trial.h"
 #include "hone/paths/static/trial_config.h"
-#include "hone/machine/stop_signal.h"
+#include "hone/run/data.h"
 #include "hone/tune/pruners/pruners.h"
 #include "hone/tune/samplers/samplers.h"
 #include "hone/tune/search.h"
@@ -162,10 +162,9 @@ int Worker::run_trial(tune::Trial& trial) {
   TrialResult result;
   try {
     const run::Config config = with_threads(trial_config(config_.base, trial.params));
-    result = runner_.run(config, fmt::format("{}/{:05}", context_.trials, trial.number),
-                         [&](int64_t step, double value) {
-                           return search_.report(trial, step, value);
-                         });
+    result =
+        runner_.run(config, fmt::format("{}/{:05}", context_.trials, trial.number),
+                    [&](int64_t step, double value) { return search_.report(trial, step, value); });
   } catch (const tune::TrialFinished&) {
     throw;
   } catch (const std::exception& error) {

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string>
 
-#include "hone/run/cache.h"
 #include "hone/paths/static/config.h"
+#include "hone/run/cache.h"
 
 namespace hone::paths {
 
@@ -19,10 +19,10 @@ int64_t worker_threads(const StaticConfig& config);
 
 /// Where and how a worker runs.
 struct WorkerContext {
-  std::string storage;      ///< URL
-  std::string trials;       ///< folder of the trials' run folders
-  int64_t threads = 1;      ///< of each trial
-  double deadline = 0;      ///< seconds since the epoch after which no trial begins; 0: none
+  std::string storage;  ///< URL
+  std::string trials;   ///< folder of the trials' run folders
+  int64_t threads = 1;  ///< of each trial
+  double deadline = 0;  ///< seconds since the epoch after which no trial begins; 0: none
 };
 
 /// Runs trials until none waits, the deadline passes, or a signal comes. Returns the process's exit

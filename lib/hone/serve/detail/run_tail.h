@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string>
 
-#include "hone/view/curves.h"
 #include "hone/io/json_tail.h"
+#include "hone/view/curves.h"
 
 namespace hone::serve::detail {
 

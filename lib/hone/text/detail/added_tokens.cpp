@@ -12,7 +12,9 @@ constexpr size_t kMaxTokens = 2'000'000;
 constexpr size_t kMaxTokenBytes = 4096;
 
 /// \w as the Rust regex crate has it: Oniguruma's, and the joiners.
-bool is_word(char32_t c) { return (unicode::char_classes()[c] & unicode::kWord) != 0 || c == 0x200C || c == 0x200D; }
+bool is_word(char32_t c) {
+  return (unicode::char_classes()[c] & unicode::kWord) != 0 || c == 0x200C || c == 0x200D;
+}
 
 bool word_ends_at(std::string_view text, size_t end) {
   if (end == 0) return false;

@@ -103,8 +103,8 @@ void BpeModel::read_merges(const Json& json, const std::string& source) {
     if (text.substr(0, 8) == "#version") continue;
     const size_t space = text.find(' ');
     if (space == std::string_view::npos || text.find(' ', space + 1) != std::string_view::npos) {
-      throw IoError(source, where + ": expected two tokens with one space between, got " +
-                                in_quotes(text));
+      throw IoError(source,
+                    where + ": expected two tokens with one space between, got " + in_quotes(text));
     }
     add_merge(text.substr(0, space), text.substr(space + 1), rank++, source, where);
   }
@@ -114,7 +114,8 @@ void BpeModel::add_merge(std::string_view left, std::string_view right, uint32_t
                          const std::string& source, const std::string& where) {
   const auto need = [&](std::string_view text) {
     const int64_t id = find(text);
-    if (id < 0) throw IoError(source, where + ": token " + in_quotes(text) + " is not in the vocabulary");
+    if (id < 0)
+      throw IoError(source, where + ": token " + in_quotes(text) + " is not in the vocabulary");
     return static_cast<uint32_t>(id);
   };
   const uint64_t pair = uint64_t{need(left)} << 32 | need(right);
@@ -196,7 +197,8 @@ void BpeModel::encode_fresh(std::string_view piece, BpeScratch& scratch) const {
   scratch.tokens.clear();
   if (takes_bytes_) {
     for (const char c : piece) {
-      scratch.tokens.push_back({static_cast<uint32_t>(byte_ids_[static_cast<unsigned char>(c)]), 1});
+      scratch.tokens.push_back(
+          {static_cast<uint32_t>(byte_ids_[static_cast<unsigned char>(c)]), 1});
     }
   } else {
     split_chars(piece, scratch.tokens);
@@ -318,7 +320,8 @@ void BpeModel::merge_many(BpeScratch& scratch) const {
   }
   scratch.tokens.clear();
   for (int32_t i = 0; i >= 0; i = symbols[static_cast<size_t>(i)].next) {
-    scratch.tokens.push_back({symbols[static_cast<size_t>(i)].id, symbols[static_cast<size_t>(i)].length});
+    scratch.tokens.push_back(
+        {symbols[static_cast<size_t>(i)].id, symbols[static_cast<size_t>(i)].length});
   }
 }
 

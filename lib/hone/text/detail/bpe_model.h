@@ -76,7 +76,9 @@ class BpeModel {
   void read_merges(const Json& json, const std::string& source);
   void add_merge(std::string_view left, std::string_view right, uint32_t rank,
                  const std::string& source, const std::string& where);
-  static size_t hash_pair(uint64_t pair) { return fold_multiply(pair ^ 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93); }
+  static size_t hash_pair(uint64_t pair) {
+    return fold_multiply(pair ^ 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93);
+  }
   const Merge* find_merge(uint32_t left, uint32_t right) const;
   /// rank << 32 | id of a pair's merge; all ones if there is none.
   uint64_t ranked(uint32_t left, uint32_t right) const;
@@ -88,12 +90,12 @@ class BpeModel {
   void merge_many(BpeScratch& scratch) const;
   void offer(BpeScratch& scratch, int32_t position) const;
 
-  StringTable vocabulary_;                ///< token text -> id
+  StringTable vocabulary_;                             ///< token text -> id
   std::vector<std::pair<uint32_t, uint32_t>> tokens_;  ///< id -> place in texts_; length 0: none
   std::string texts_;
-  std::vector<Merge> merges_;             ///< open addressing
-  StringTable plain_;                     ///< with take_bytes(): token bytes -> id
-  std::array<int64_t, 256> byte_ids_{};   ///< with take_bytes(): the token of each byte
+  std::vector<Merge> merges_;                ///< open addressing
+  StringTable plain_;                        ///< with take_bytes(): token bytes -> id
+  std::array<int64_t, 256> byte_ids_{};      ///< with take_bytes(): the token of each byte
   std::array<int64_t, 256> fallback_ids_{};  ///< <0x00> to <0xFF>, -1 where missing
   std::string unk_token_;
   int64_t unk_id_ = -1;

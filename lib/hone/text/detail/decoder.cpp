@@ -167,8 +167,7 @@ class StripDecoder : public DecoderStep {
 
  private:
   bool ends_with(std::string_view text) const {
-    return text.size() >= content_.size() &&
-           text.substr(text.size() - content_.size()) == content_;
+    return text.size() >= content_.size() && text.substr(text.size() - content_.size()) == content_;
   }
 
   std::string content_;

@@ -36,7 +36,8 @@ class TrimOffsets : public PostStep {
  private:
   static void trim_left(std::string_view text, uint32_t characters, Offset& offset) {
     for (; characters > 0 && offset.begin < offset.end; --characters) {
-      offset.begin += static_cast<int64_t>(unicode::sequence_length(text[static_cast<size_t>(offset.begin)]));
+      offset.begin +=
+          static_cast<int64_t>(unicode::sequence_length(text[static_cast<size_t>(offset.begin)]));
     }
   }
 
@@ -120,8 +121,8 @@ std::shared_ptr<const PostStep> parse_template(Fields& fields, const PostProcess
     }
     const auto known = specials.find(id);
     if (known == specials.end()) inner.fail("id", "\"" + id + "\" is not in special_tokens");
-    const auto more = special_ids(*known, fields.source(),
-                                  fields.where() + "/special_tokens/" + id, has_id);
+    const auto more =
+        special_ids(*known, fields.source(), fields.where() + "/special_tokens/" + id, has_id);
     auto& list = ids[sequences > 0];
     list.insert(list.end(), more.begin(), more.end());
   }

@@ -19,10 +19,10 @@ TokenSpaces count_spaces(std::string_view token);
 
 /// What the steps work on.
 struct PostState {
-  std::string_view text;             ///< the original, valid UTF-8
+  std::string_view text;  ///< the original, valid UTF-8
   bool add_special_tokens;
   Encoding& encoding;
-  bool with_offsets, with_spaces;    ///< whether encoding.offsets, and `spaces`, are one per id
+  bool with_offsets, with_spaces;  ///< whether encoding.offsets, and `spaces`, are one per id
   std::vector<TokenSpaces>& spaces;
 };
 

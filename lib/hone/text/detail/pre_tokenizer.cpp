@@ -273,7 +273,8 @@ void parse_into(const Json& json, const std::string& source, const std::string& 
                fields.boolean("invert"));
   } else if (type == "Digits") {
     const bool each = fields.boolean("individual_digits");
-    add<ClassSplit>(steps, uint8_t{unicode::kNumber}, each ? Behavior::kIsolated : Behavior::kContiguous);
+    add<ClassSplit>(steps, uint8_t{unicode::kNumber},
+                    each ? Behavior::kIsolated : Behavior::kContiguous);
   } else if (type == "ByteLevel") {
     parse_byte_level(fields, steps);
   } else if (type == "Metaspace") {

@@ -295,7 +295,7 @@ class Translator {
       name += static_cast<char>(c);
     }
     set = unicode::is_category(name) ? set_of(name)
-                            : CharSet{"\\p{sc:" + name + "}", "\\P{sc:" + name + "}"};
+                                     : CharSet{"\\p{sc:" + name + "}", "\\P{sc:" + name + "}"};
     return true;
   }
 

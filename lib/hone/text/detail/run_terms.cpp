@@ -17,7 +17,8 @@ constexpr double kMinCohesion = 1.0;  // nats, where it is cut easiest
 constexpr uint32_t kNone = UINT32_MAX;
 
 int64_t characters(std::string_view text) {
-  return std::count_if(text.begin(), text.end(), [](char c) { return !unicode::is_continuation(c); });
+  return std::count_if(text.begin(), text.end(),
+                       [](char c) { return !unicode::is_continuation(c); });
 }
 
 /// Bytes of characters without spaces that `text` starts with.
@@ -63,10 +64,10 @@ void RunTerms::add(std::string_view text, const Encoding& encoding, int64_t weig
     const bool starts = i == 0 || encoding.offsets[i - 1].end <= begin;
     const bool stops = i + 1 == n || encoding.offsets[i + 1].begin >= end;
     // A token that shares a character with the one before covers the same bytes again.
-    const size_t at = in_run && !starts
-                          ? places_.back().end - static_cast<size_t>(
-                                encoding.offsets[i - 1].end - begin)
-                          : text_.size();
+    const size_t at =
+        in_run && !starts
+            ? places_.back().end - static_cast<size_t>(encoding.offsets[i - 1].end - begin)
+            : text_.size();
     text_.resize(at);
     text_ += part;
     const char* p = part.data();

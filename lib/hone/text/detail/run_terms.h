@@ -38,8 +38,8 @@ class RunTerms {
   /// A token in its place. Characters are 0 where the token is only part of one.
   struct Place {
     uint32_t token, run;
-    uint32_t begin, end;    ///< bytes of text_, whole characters
-    char32_t first, last;   ///< the characters it begins and ends with
+    uint32_t begin, end;   ///< bytes of text_, whole characters
+    char32_t first, last;  ///< the characters it begins and ends with
   };
   struct Gram;
   struct Level;

@@ -80,7 +80,8 @@ inline bool is_ascii_letter(char c) {
 const char* digits3(const char* p, const char*, const char* end) {
   const char* stop = p;
   const char* next;
-  for (int i = 0; i < 3 && stop < end && (class_at(stop, next) & unicode::kNumber); ++i) stop = next;
+  for (int i = 0; i < 3 && stop < end && (class_at(stop, next) & unicode::kNumber); ++i)
+    stop = next;
   return stop == p ? nullptr : stop;
 }
 
@@ -100,11 +101,13 @@ const char* deepseek_text(const char* p, const char*, const char* end) {
   const char* next;
   const uint8_t bits = class_at(p, next);
   const auto byte = static_cast<unsigned char>(*p);
-  if ((bits & (unicode::kPunct | unicode::kSymbol)) && byte < 0x80 && next < end && is_ascii_letter(*next)) {
+  if ((bits & (unicode::kPunct | unicode::kSymbol)) && byte < 0x80 && next < end &&
+      is_ascii_letter(*next)) {
     while (next < end && is_ascii_letter(*next)) ++next;
     return next;
   }
-  if (bits & (unicode::kLetter | unicode::kMark)) return run_of(unicode::kLetter | unicode::kMark, next, end);
+  if (bits & (unicode::kLetter | unicode::kMark))
+    return run_of(unicode::kLetter | unicode::kMark, next, end);
   const char* behind;
   if (!(bits & (unicode::kNewline | unicode::kPunct | unicode::kSymbol)) && next < end &&
       (class_at(next, behind) & (unicode::kLetter | unicode::kMark))) {
@@ -139,7 +142,8 @@ const char* cl100k(const char* p, const char*, const char* end) {
   const uint8_t bits = class_at(p, next);
   if (bits & unicode::kLetter) return run_of(unicode::kLetter, next, end);
   const char* behind;
-  if (!(bits & (unicode::kNewline | unicode::kNumber)) && next < end && (class_at(next, behind) & unicode::kLetter)) {
+  if (!(bits & (unicode::kNewline | unicode::kNumber)) && next < end &&
+      (class_at(next, behind) & unicode::kLetter)) {
     return run_of(unicode::kLetter, behind, end);
   }
   if (bits & unicode::kNumber) {
@@ -149,7 +153,8 @@ const char* cl100k(const char* p, const char*, const char* end) {
     return stop;
   }
   const char* others = *p == ' ' ? next : p;
-  const char* stop = run_without(unicode::kSpace | unicode::kLetter | unicode::kNumber, others, end);
+  const char* stop =
+      run_without(unicode::kSpace | unicode::kLetter | unicode::kNumber, others, end);
   if (stop > others) return run_of(unicode::kNewline, stop, end);
   return whitespace(p, end, true);
 }
@@ -162,7 +167,8 @@ const char* gpt2(const char* p, const char*, const char* end) {
     const uint8_t bits = class_at(start, next);
     if (bits & unicode::kLetter) return run_of(unicode::kLetter, next, end);
     if (bits & unicode::kNumber) return run_of(unicode::kNumber, next, end);
-    if (!(bits & unicode::kSpace)) return run_without(unicode::kSpace | unicode::kLetter | unicode::kNumber, next, end);
+    if (!(bits & unicode::kSpace))
+      return run_without(unicode::kSpace | unicode::kLetter | unicode::kNumber, next, end);
   }
   return whitespace(p, end, false);
 }

@@ -17,8 +17,8 @@ class ControllerBoard::Desk : public KnobSetter {
 
   void set(const std::string& knob, const Json& value, const std::string& rule,
            const std::vector<std::string>& signals) override {
-    Decision decision{step_, moment_, controller_, rule, {}, knob, get(knob), value,
-                      !board_.options_.dry_run};
+    Decision decision{
+        step_, moment_, controller_, rule, {}, knob, get(knob), value, !board_.options_.dry_run};
     if (decision.before == value) return;
     for (const std::string& name : signals) {
       if (const auto measured = board_.signals_.find(name)) decision.signals[name] = *measured;
@@ -40,8 +40,8 @@ ControllerBoard::ControllerBoard(Controllers controllers, DecisionLog* log, Boar
     for (const std::string& knob : controller->owns()) {
       const auto [owner, first] = owners.emplace(knob, controller->name());
       if (first) continue;
-      throw Error("the controllers " + owner->second + " and " + controller->name() +
-                  " both set " + knob + "; turn one of them off");
+      throw Error("the controllers " + owner->second + " and " + controller->name() + " both set " +
+                  knob + "; turn one of them off");
     }
   }
 }
@@ -95,8 +95,8 @@ void ControllerBoard::replay(Moment moment, int64_t step) {
     if (!decision.applied) continue;
     const Json now = knobs_.get(decision.knob);
     if (now != decision.before) {
-      throw Error("replay at step " + std::to_string(step) + ": " + decision.knob +
-                  " was " + decision.before.dump() + " in the recorded run and is " + now.dump());
+      throw Error("replay at step " + std::to_string(step) + ": " + decision.knob + " was " +
+                  decision.before.dump() + " in the recorded run and is " + now.dump());
     }
     decision.applied = !options_.dry_run;
     apply(std::move(decision));

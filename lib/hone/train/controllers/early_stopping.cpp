@@ -49,8 +49,8 @@ void EarlyStopping::after_evaluation(int64_t step, const Signals& signals, KnobS
     return;
   }
   if (++bad_ < options_.patience) return;
-  const std::string rule = fmt::format("{} has not gained in {} evaluations; {}", options_.metric,
-                                       bad_, best_text());
+  const std::string rule =
+      fmt::format("{} has not gained in {} evaluations; {}", options_.metric, bad_, best_text());
   if (best_is_past()) adjuster.set("rollback", kSnapshot, rule, {options_.metric});
   adjuster.set("stop", true, rule, {options_.metric});
   stopped_ = true;

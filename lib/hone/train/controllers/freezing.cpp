@@ -31,9 +31,9 @@ void Freezing::at_start(KnobSetter& adjuster) {
   check_layers();
   if (options_.mode == FreezingMode::kUpdateRatio) return;
   frozen_.insert(layers_.begin(), layers_.end() - options_.min_trainable);
-  adjuster.set("frozen_layers", frozen_,
-               fmt::format("the last {} of {} layers begin", options_.min_trainable,
-                           layers_.size()));
+  adjuster.set(
+      "frozen_layers", frozen_,
+      fmt::format("the last {} of {} layers begin", options_.min_trainable, layers_.size()));
 }
 
 void Freezing::unfreeze(int64_t step, KnobSetter& adjuster) {

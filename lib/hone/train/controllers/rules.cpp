@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "hone/core/names.h"
-#include "hone/train/detail/state.h"
 #include "hone/train/controllers/knobs.h"
+#include "hone/train/detail/state.h"
 
 namespace hone::train {
 namespace {

@@ -37,7 +37,8 @@ struct SignalInfo {
 /// Every signal there is.
 const std::vector<SignalInfo>& all_signals();
 
-/// Whether a name is one of all_signals(), "validation/medicine" being one of "validation/<domain>".
+/// Whether a name is one of all_signals(), "validation/medicine" being one of
+/// "validation/<domain>".
 bool is_signal(std::string_view name);
 
 }  // namespace hone::train

@@ -44,9 +44,8 @@ const Options& checked(const Options& options, const std::string& who) {
   std::vector<Problem> problems;
   RangeCheck check{who, problems};
   Options::visit(options, check);
-  if constexpr (requires(Validation & v) { options.validate(v); }) {
-    Validation validation(
-        who, [](const std::string&) { return false; }, problems);
+  if constexpr (requires(Validation& v) { options.validate(v); }) {
+    Validation validation(who, [](const std::string&) { return false; }, problems);
     options.validate(validation);
   }
   if (!problems.empty()) throw ConfigError(std::move(problems));

@@ -9,11 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include "hone/view/page.h"
-#include "hone/tune/report/detail/format.h"
 #include "hone/tune/pareto.h"
-#include "hone/tune/standard_error.h"
+#include "hone/tune/report/detail/format.h"
 #include "hone/tune/search.h"
+#include "hone/tune/standard_error.h"
+#include "hone/view/page.h"
 
 namespace hone::tune {
 namespace {
@@ -95,8 +95,8 @@ std::vector<std::string> best_lines(const StudyView& study, const LiveTableOptio
   if (!best) return {"best     none yet"};
   const std::string front =
       study.directions.size() > 1 ? fmt::format("front of {}; ", pareto_front(study).size()) : "";
-  std::vector<std::string> lines = {fmt::format("best     {}trial {}  {}", front, best->number,
-                                                values_text(*best, options))};
+  std::vector<std::string> lines = {
+      fmt::format("best     {}trial {}  {}", front, best->number, values_text(*best, options))};
   for (const std::string& param : params_texts(*best)) {
     if (detail::columns_of(lines.back()) + detail::columns_of(param) > options.width) {
       lines.emplace_back("       ");
@@ -129,10 +129,11 @@ std::string live_table(const StudyView& study, Time now, const LiveTableOptions&
   add(fmt::format("{}: {}{} trials ended{}", study.name, counts.ended(),
                   options.trials ? fmt::format(" of {}", *options.trials) : "",
                   left ? ", about " + view::format_duration(*left) + " left" : ""));
-  add(fmt::format("         {} complete, {} pruned, {} failed{}, {} refused, {} running, {} waiting",
-                  counts.complete, counts.pruned, counts.failed,
-                  counts.interrupted ? fmt::format(", {} interrupted", counts.interrupted) : "",
-                  counts.refused, counts.running, counts.waiting));
+  add(fmt::format(
+      "         {} complete, {} pruned, {} failed{}, {} refused, {} running, {} waiting",
+      counts.complete, counts.pruned, counts.failed,
+      counts.interrupted ? fmt::format(", {} interrupted", counts.interrupted) : "", counts.refused,
+      counts.running, counts.waiting));
   for (std::string& line : best_lines(study, options)) add(std::move(line));
   size_t shown = 0;
   for (const TrialPtr& trial : study.trials) {

@@ -6,14 +6,14 @@
 #include <cmath>
 #include <map>
 
-#include "hone/view/page.h"
-#include "hone/tune/report/detail/format.h"
 #include "hone/tune/detail/order.h"
-#include "hone/tune/report/detail/report_parts.h"
 #include "hone/tune/importance.h"
 #include "hone/tune/pareto.h"
+#include "hone/tune/report/detail/format.h"
+#include "hone/tune/report/detail/report_parts.h"
 #include "hone/tune/search.h"
 #include "hone/tune/standard_error.h"
+#include "hone/view/page.h"
 
 namespace hone::tune {
 namespace {
@@ -71,7 +71,8 @@ one.hidden=i!==pair.selectedIndex);
 )";
 
 std::string tile(const std::string& value, const std::string& name) {
-  return fmt::format("<div><b>{}</b><span>{}</span></div>", view::escape_html(value), view::escape_html(name));
+  return fmt::format("<div><b>{}</b><span>{}</span></div>", view::escape_html(value),
+                     view::escape_html(name));
 }
 
 std::string render_tiles(const ReportData& data) {
@@ -263,10 +264,11 @@ std::string render_study_report(const StudyView& study, const ReportOptions& opt
   overview += detail::parallel_figure(data) + detail::timeline_figure(data);
   const std::string title = view::escape_html(options.title.empty() ? study.name : options.title);
   return view::render_page(title,
-                     "<h1>" + title + "</h1>" + subtitle(data) + render_tiles(data) +
-                         render_best(data) + "<h2>Course of the search</h2>" + grid(overview) +
-                         slices + detail::contour_figures(data) + render_table(data, options),
-                     kReportStyle, kReportScript);
+                           "<h1>" + title + "</h1>" + subtitle(data) + render_tiles(data) +
+                               render_best(data) + "<h2>Course of the search</h2>" +
+                               grid(overview) + slices + detail::contour_figures(data) +
+                               render_table(data, options),
+                           kReportStyle, kReportScript);
 }
 
 namespace detail {
@@ -312,8 +314,8 @@ std::string sampled_note(size_t drawn, size_t of) {
 std::string trial_title(const Trial& trial, const ReportData& data, bool params) {
   std::string text = fmt::format("trial {}", trial.number);
   for (size_t i = 0; i < std::min(trial.values.size(), data.objectives.size()); ++i) {
-    text +=
-        fmt::format("{}{} {}", i ? ", " : ": ", data.objectives[i], view::format_number(trial.values[i]));
+    text += fmt::format("{}{} {}", i ? ", " : ": ", data.objectives[i],
+                        view::format_number(trial.values[i]));
   }
   for (const Param& param : params ? trial.params : std::vector<Param>{}) {
     text += fmt::format("\n{} {}", param.name, value_text(param.distribution, param.value));

@@ -8,10 +8,10 @@
 
 #include "hone/core/error.h"
 #include "hone/core/hash.h"
+#include "hone/tune/pareto.h"
 #include "hone/tune/samplers/detail/cma_es.h"
 #include "hone/tune/samplers/detail/random_state.h"
 #include "hone/tune/samplers/detail/unit_cube.h"
-#include "hone/tune/pareto.h"
 #include "hone/tune/samplers/random_sampler.h"
 
 namespace hone::tune {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "hone/core/hash.h"
+#include "hone/tune/pareto.h"
 #include "hone/tune/samplers/detail/gp_optimise.h"
 #include "hone/tune/samplers/detail/hypervolume_improvement.h"
 #include "hone/tune/samplers/detail/random_state.h"
@@ -15,7 +16,6 @@
 #include "hone/tune/samplers/detail/transform.h"
 #include "hone/tune/samplers/detail/unit_cube.h"
 #include "hone/tune/samplers/hypervolume.h"
-#include "hone/tune/pareto.h"
 #include "hone/tune/samplers/random_sampler.h"
 
 namespace hone::tune {

@@ -11,8 +11,8 @@
 #include "hone/tune/samplers/cma_es_sampler.h"
 #include "hone/tune/samplers/gp_sampler.h"
 #include "hone/tune/samplers/sampler.h"
-#include "hone/tune/space.h"
 #include "hone/tune/samplers/tpe_sampler.h"
+#include "hone/tune/space.h"
 
 namespace hone::tune {
 
@@ -28,7 +28,8 @@ struct SamplerOptions {
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
     v("kind", self.kind, "What chooses the points; auto follows space and budget.");
-    v("seed", self.seed, "Of the search: same seed and history, same points.", Range{0, 4294967295});
+    v("seed", self.seed, "Of the search: same seed and history, same points.",
+      Range{0, 4294967295});
     v("tpe", self.tpe, "Tree-structured Parzen estimators.");
     v("gp", self.gp, "Gaussian process.");
     v("cma_es", self.cma_es, "CMA-ES.");

@@ -6,9 +6,9 @@
 
 #include "hone/core/error.h"
 #include "hone/tune/detail/order.h"
+#include "hone/tune/pareto.h"
 #include "hone/tune/samplers/detail/transform.h"
 #include "hone/tune/samplers/hypervolume.h"
-#include "hone/tune/pareto.h"
 
 namespace hone::tune {
 

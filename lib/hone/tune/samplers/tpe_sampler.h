@@ -11,9 +11,9 @@
 #include "hone/core/field.h"
 #include "hone/tune/samplers/detail/parzen_estimator.h"
 #include "hone/tune/samplers/detail/random_state.h"
-#include "hone/tune/storage/detail/trial_table.h"
 #include "hone/tune/samplers/random_sampler.h"
 #include "hone/tune/samplers/sampler.h"
+#include "hone/tune/storage/detail/trial_table.h"
 
 namespace hone::tune {
 

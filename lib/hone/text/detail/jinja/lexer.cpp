@@ -221,8 +221,8 @@ class Lexer {
     const auto found = std::find_if(std::begin(operators), std::end(operators),
                                     [this](std::string_view text) { return at(text); });
     if (found == std::end(operators)) {
-      fail("unexpected character '" + source_.substr(pos_, unicode::sequence_length(source_[pos_])) +
-           "'");
+      fail("unexpected character '" +
+           source_.substr(pos_, unicode::sequence_length(source_[pos_])) + "'");
     }
     const std::string text(*found);
     if (text == "{" || text == "(" || text == "[") {

@@ -1,7 +1,7 @@
 // Filters and tests that are not there: which of them jinja2 refuses when it compiles a template,
 // and which only when they are reached. Its compiler lets those pass that stand in an {% if %} or
-// in an inline if, but not in what is a function of its own there (a loop's or macro's body, a block
-// that is captured), and it never sees what a constant in front of "and" or "or" decides.
+// in an inline if, but not in what is a function of its own there (a loop's or macro's body, a
+// block that is captured), and it never sees what a constant in front of "and" or "or" decides.
 #include <algorithm>
 #include <optional>
 

@@ -6,8 +6,8 @@
 #include <array>
 #include <cmath>
 
-#include "hone/view/page.h"
 #include "hone/tune/report/detail/format.h"
+#include "hone/view/page.h"
 
 namespace hone::tune::detail {
 namespace {
@@ -24,7 +24,8 @@ std::string style_of(std::string_view style) {
 
 }  // namespace
 
-view::Axis axis_over(const Extent& range, bool logarithmic, double begin, double end, double margin) {
+view::Axis axis_over(const Extent& range, bool logarithmic, double begin, double end,
+                     double margin) {
   view::Axis axis{range.low, range.high, begin, end, logarithmic};
   if (logarithmic) {
     axis.low = std::log10(range.low);
@@ -69,7 +70,8 @@ std::string draw_x_ticks(const Frame& frame, const Ticks& ticks, std::string_vie
   }
   return svg +
          fmt::format("<text class=\"name\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>",
-                     frame.x_end(), frame.height - 6, view::escape_html(shortened(title, kTitleColumns)));
+                     frame.x_end(), frame.height - 6,
+                     view::escape_html(shortened(title, kTitleColumns)));
 }
 
 std::string draw_y_ticks(const Frame& frame, const Ticks& ticks, std::string_view title) {
@@ -87,8 +89,8 @@ std::string draw_y_ticks(const Frame& frame, const Ticks& ticks, std::string_vie
                            view::escape_html(shortened(title, kTitleColumns)));
 }
 
-std::string draw_axes(const Frame& frame, const view::Axis& x, const view::Axis& y, std::string_view x_title,
-                      std::string_view y_title) {
+std::string draw_axes(const Frame& frame, const view::Axis& x, const view::Axis& y,
+                      std::string_view x_title, std::string_view y_title) {
   return draw_y_ticks(frame, ticks_of(y, 5), y_title) +
          draw_x_ticks(frame, ticks_of(x, 6), x_title);
 }
@@ -124,8 +126,9 @@ std::string figure(std::string_view caption, std::string_view note, std::string_
   return fmt::format(
       "<figure class=\"{}\"><figcaption>{}{}</figcaption><div class=\"legend\">{}</div>"
       "<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">{}</svg></figure>\n",
-      kind, view::escape_html(caption), note.empty() ? "" : " <small>" + view::escape_html(note) + "</small>",
-      legend, frame.width, frame.height, view::escape_html(caption), svg);
+      kind, view::escape_html(caption),
+      note.empty() ? "" : " <small>" + view::escape_html(note) + "</small>", legend, frame.width,
+      frame.height, view::escape_html(caption), svg);
 }
 
 std::string ramp_colour(double good) {

@@ -32,13 +32,13 @@ struct Extent {
 
 /// From `begin` to `end` with a margin on either side; range must not be empty.
 view::Axis axis_over(const Extent& range, bool logarithmic, double begin, double end,
-               double margin = 0.05);
+                     double margin = 0.05);
 /// Where a value is drawn: kept within the axis; not finite or not positive ones at its low end.
 double placed(const view::Axis& axis, double value);
 
 /// Grid lines, tick labels and axis titles (escaped here).
-std::string draw_axes(const Frame& frame, const view::Axis& x, const view::Axis& y, std::string_view x_title,
-                      std::string_view y_title);
+std::string draw_axes(const Frame& frame, const view::Axis& x, const view::Axis& y,
+                      std::string_view x_title, std::string_view y_title);
 /// The same for positions that are given, e.g. of choices.
 using Ticks = std::vector<std::pair<double, std::string>>;
 Ticks ticks_of(const view::Axis& axis, int about);

@@ -4,8 +4,8 @@
 
 #include <cmath>
 
-#include "hone/view/page.h"
 #include "hone/tune/search.h"
+#include "hone/view/page.h"
 
 namespace hone::tune::detail {
 namespace {

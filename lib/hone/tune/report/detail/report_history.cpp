@@ -5,12 +5,12 @@
 #include <limits>
 #include <map>
 
-#include "hone/view/page.h"
-#include "hone/tune/report/detail/format.h"
 #include "hone/tune/detail/order.h"
-#include "hone/tune/report/detail/report_parts.h"
 #include "hone/tune/pareto.h"
+#include "hone/tune/report/detail/format.h"
+#include "hone/tune/report/detail/report_parts.h"
 #include "hone/tune/search.h"
+#include "hone/view/page.h"
 
 namespace hone::tune::detail {
 namespace {
@@ -305,7 +305,8 @@ std::string timeline_figure(const ReportData& data) {
                                  : whole > 2 * 3600 ? std::pair(3600.0, "hours")
                                  : whole > 120      ? std::pair(60.0, "minutes")
                                                     : std::pair(1.0, "seconds");
-  const view::Axis x = axis_over({0, std::max(whole / unit, 1e-3)}, false, frame.left, frame.x_end(), 0);
+  const view::Axis x =
+      axis_over({0, std::max(whole / unit, 1e-3)}, false, frame.left, frame.x_end(), 0);
   std::string svg =
       draw_x_ticks(frame, ticks_of(x, 10), fmt::format("{} since the start", unit_name));
   for (size_t lane = 0; lane < names.size(); ++lane) {
@@ -329,7 +330,7 @@ std::string timeline_figure(const ReportData& data) {
         : state == TrialState::kFail   ? "bad"
                                        : "s2",
         view::escape_html(trial_title(*span->trial, data) + ", " +
-                    view::format_duration(span->end - span->begin)));
+                          view::format_duration(span->end - span->begin)));
   }
   std::string note = sampled_note(drawn.size(), placed_spans.size());
   if (dropped > 0)

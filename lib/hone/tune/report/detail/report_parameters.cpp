@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "hone/view/page.h"
-#include "hone/tune/report/detail/format.h"
 #include "hone/tune/detail/order.h"
-#include "hone/tune/report/detail/report_parts.h"
 #include "hone/tune/pareto.h"
+#include "hone/tune/report/detail/format.h"
+#include "hone/tune/report/detail/report_parts.h"
+#include "hone/view/page.h"
 
 namespace hone::tune::detail {
 namespace {
@@ -98,8 +98,8 @@ std::string contour_figure(const ReportData& data, const ParameterAxis& x, const
              ramp_legend("worst", "best " + data.objectives[0]), frame, svg));
 }
 
-std::string slice_figure(const ReportData& data, const ParameterAxis& axis, const view::Axis& heights,
-                         const Frame& frame, size_t objective) {
+std::string slice_figure(const ReportData& data, const ParameterAxis& axis,
+                         const view::Axis& heights, const Frame& frame, size_t objective) {
   std::string svg = draw_y_ticks(frame, ticks_of(heights, 4), "");
   std::vector<size_t> places;
   for (size_t i = 0; i < data.ranked.size(); ++i) {
@@ -181,8 +181,9 @@ std::string importance_figure(const ReportData& data) {
         "<text class=\"label\" x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{}<title>{}</title>"
         "</text><rect class=\"bar\" x=\"{:.0f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{}\" "
         "rx=\"3\"/><text x=\"{:.1f}\" y=\"{:.1f}\">{:.1f} %</text>",
-        frame.left - 8, y + 17, view::escape_html(shortened(name, 24)), view::escape_html(name), frame.left,
-        y + 5, std::max(1.0, length), kBar - 10, frame.left + length + 7, y + 17, 100 * importance);
+        frame.left - 8, y + 17, view::escape_html(shortened(name, 24)), view::escape_html(name),
+        frame.left, y + 5, std::max(1.0, length), kBar - 10, frame.left + length + 7, y + 17,
+        100 * importance);
   }
   return figure("Importance of parameters", "PED-ANOVA, the best tenth against all", "", frame,
                 svg);

@@ -18,7 +18,7 @@ struct ReportData {
   std::vector<std::string> objectives;  ///< names
   std::vector<TrialPtr> ranked;         ///< complete, feasible, with finite values; best first
   std::vector<std::pair<std::string, double>> importances;
-  TrialPtr best;  ///< by the first objective; null if there is none
+  TrialPtr best;                     ///< by the first objective; null if there is none
   std::map<int64_t, int64_t> again;  ///< tried_again()
 
   /// 1 for the first of ranked, 0 for the last.

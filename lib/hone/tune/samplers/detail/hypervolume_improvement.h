@@ -3,8 +3,8 @@
 #include <Eigen/Core>
 #include <vector>
 
-#include "hone/tune/samplers/detail/sampled_acquisition.h"
 #include "hone/tune/pareto.h"
+#include "hone/tune/samplers/detail/sampled_acquisition.h"
 
 namespace hone::tune::detail {
 

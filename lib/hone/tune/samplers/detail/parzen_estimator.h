@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "hone/tune/samplers/detail/random_state.h"
 #include "hone/tune/distribution.h"
+#include "hone/tune/samplers/detail/random_state.h"
 
 namespace hone::tune::detail {
 

@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "hone/core/error.h"
-#include "hone/tune/samplers/detail/transform.h"
 #include "hone/tune/pareto.h"
+#include "hone/tune/samplers/detail/transform.h"
 
 namespace hone::tune::detail {
 namespace {
