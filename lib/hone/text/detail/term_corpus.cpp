@@ -45,8 +45,8 @@ int64_t TermCorpus::pair_count(int64_t left, int64_t right) const {
 
 template <class Visit>
 void TermCorpus::visit_rows(const std::vector<int64_t>& sequence, Visit&& visit) {
-  const auto found = pairs_.find(
-      seam(static_cast<uint32_t>(sequence[0]), static_cast<uint32_t>(sequence[1])));
+  const auto found =
+      pairs_.find(seam(static_cast<uint32_t>(sequence[0]), static_cast<uint32_t>(sequence[1])));
   if (found == pairs_.end()) return;
   ++stamp_;
   const std::vector<uint32_t> rows = found->second.rows;  // visit() may add to it
