@@ -1,5 +1,6 @@
-# The installed package: headers, static libraries, executables, and a CMake package that names no
-# LibTorch: the program that uses it finds its own, through the HoneLibTorch.cmake installed with it.
+# The installed package: headers, static libraries, executables, the licence, and a CMake package that
+# names no LibTorch: the program that uses it finds its own, through the HoneLibTorch.cmake installed
+# with it.
 include(CMakePackageConfigHelpers)
 
 set(_package ${CMAKE_INSTALL_LIBDIR}/cmake/hone)
@@ -17,9 +18,11 @@ install(DIRECTORY lib/hone DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h" PATTERN detail EXCLUDE)
 install(FILES lib/hone/config/detail/fields.h lib/hone/config/detail/reading.h
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hone/config/detail)
-set(_sampler_states parzen_estimator.h random_state.h search_space_group.h sobol.h trial_table.h)
-list(TRANSFORM _sampler_states PREPEND lib/hone/tune/detail/)
-install(FILES ${_sampler_states} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hone/tune/detail)
+set(_sampler_states parzen_estimator.h random_state.h search_space_group.h sobol.h)
+list(TRANSFORM _sampler_states PREPEND lib/hone/tune/samplers/detail/)
+install(FILES ${_sampler_states} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hone/tune/samplers/detail)
+install(FILES lib/hone/tune/storage/detail/trial_table.h
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hone/tune/storage/detail)
 
 configure_package_config_file(cmake/honeConfig.cmake.in ${PROJECT_BINARY_DIR}/honeConfig.cmake
   INSTALL_DESTINATION ${_package} NO_SET_AND_CHECK_MACRO)
@@ -27,6 +30,8 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/honeConfigVersion.cmake
   COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/honeConfig.cmake ${PROJECT_BINARY_DIR}/honeConfigVersion.cmake
   cmake/HoneLibTorch.cmake DESTINATION ${_package})
+
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 if(HONE_APPS)
   get_property(_apps GLOBAL PROPERTY HONE_APP_TARGETS)
