@@ -38,7 +38,7 @@ struct Cut {
 /// Shapes: x [T, in] -> [T, out]; weight [out, in], bias [out]; lora_A [rank, in],
 ///   lora_B [out, rank], lora_magnitude_vector [out]. Parameters are uninitialised memory.
 /// Gradient: to x and to those parameters that require it; add_lora() freezes weight and bias.
-/// Parity: PEFT's Linear layer, dropout off (tests/parity/lora.py).
+/// Parity: PEFT's Linear layer, dropout off (tests/interop/model_lora.py).
 class LinearImpl : public torch::nn::Module {
  public:
   LinearImpl(const LinearOptions& options, const at::TensorOptions& tensor_options);

@@ -28,7 +28,7 @@ struct UpdateSquares {
   at::Tensor weights;  ///< of the parameter before it
 };
 
-/// AdamW (decoupled decay); equals torch.optim.AdamW (tests/kernels/adamw_test.cpp).
+/// AdamW (decoupled decay); equals torch.optim.AdamW (tests/optim/adamw_test.cpp).
 ///
 /// Matrices and larger decay; vectors (norms, biases) do not. Parameters of half types have float32
 /// masters, which are stepped and rounded back; moments are float32 then.

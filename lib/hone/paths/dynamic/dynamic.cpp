@@ -52,7 +52,7 @@ std::string describe(const train::Decision& decision) {
                      decision.applied ? "sets" : "would set", change, decision.rule);
 }
 
-/// The controllers at work in a run of run_domain.
+/// The controllers at work in a run.
 class Dynamics : public run::Extension {
  public:
   Dynamics(const DynamicConfig& config, const DynamicMode& mode) : config_(config), mode_(mode) {}

@@ -9,10 +9,10 @@
 
 namespace hone::paths {
 
-/// Trains as run_domain does while the recipe's controllers watch signals and turn knobs. Writes
+/// Trains as run::execute does while the recipe's controllers watch signals and turn knobs. Writes
 /// beside that run's files decisions.jsonl: a line for the run, then a line a decision. A resumed
 /// run keeps the mode that it was begun with (settle_mode).
-/// Throws: as run_domain; ConfigError also where a replayed file is of another run.
+/// Throws: as run::execute; ConfigError also where a replayed file is of another run.
 run::Report run_dynamic(const DynamicConfig& config, const run::Context& context,
                         const DynamicMode& mode = {});
 

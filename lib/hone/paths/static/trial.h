@@ -24,7 +24,7 @@ struct TrialResult {
   tune::Attributes facts;  ///< measured figures, for user attributes
 };
 
-/// Runs recipes and measures objectives; what trials share is read once (RunCache).
+/// Runs recipes and measures objectives; what trials share is read once (run::Cache).
 class TrialRunner {
  public:
   TrialRunner(const StaticConfig& config, run::Cache& cache);
