@@ -8,7 +8,9 @@ import glob
 import os
 import pathlib
 import re
+import subprocess
 import sys
+import tempfile
 import unittest
 
 ROOT = pathlib.Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parents[2]
@@ -95,6 +97,15 @@ class Docs(unittest.TestCase):
         apps = set(re.findall(r"(?m)^hone_app\(([\w-]+)", (ROOT / "apps" / "CMakeLists.txt").read_text()))
         self.assertIn("hone-domain", apps)
         self.check(lambda page: sorted(set(APP.findall(code(page.read_text()))) - apps - NO_APPS))
+
+    def test_the_picture_of_the_rooms_is_current(self):
+        with tempfile.TemporaryDirectory() as folder:
+            drawn = pathlib.Path(folder) / "rooms.svg"
+            subprocess.run([sys.executable, ROOT / "scripts" / "rooms_picture", "--out", drawn],
+                           check=True)
+            shown = ROOT / "docs" / "images" / "rooms.svg"
+            self.assertEqual(drawn.read_text(), shown.read_text(),
+                             "draw it anew: scripts/rooms_picture")
 
     def test_every_page_can_be_reached_from_the_readme(self):
         seen, ahead = set(), [ROOT / "README.md"]
