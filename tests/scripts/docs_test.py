@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What README, CONTRIBUTING and docs name is there: docs_test.py [SOURCE]
 
-Links and their anchors, paths of this repository in back quotes and in commands, hone's headers in
-examples, its executables; and every page can be reached from the README.
+Links and their anchors, paths of this repository in back quotes and in commands, hone's headers,
+names and CMake targets, its executables; and every page can be reached from the README.
 """
+import functools
 import glob
 import os
 import pathlib
@@ -13,20 +14,38 @@ import sys
 import tempfile
 import unittest
 
-ROOT = pathlib.Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(sys.argv.pop(1) if len(sys.argv) > 1
+                    else pathlib.Path(__file__).parents[2]).resolve()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TOP = r"(?:\.ci|apps|cmake|docs|lib|recipes|scripts|tests)"
 PATH = re.compile(rf"(?<![\w./<-])({TOP}/[\w./*-]*[\w*])")
+NAMED_FILE = re.compile(rf"(?<![\w./<$}}-]){TOP}/(?:[\w-]+/)*[\w-]+\.(?:md|py|h|cpp|json)\b")
 HEADER = re.compile(r"#include [<\"](hone/[\w./]+)[>\"]")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 APP = re.compile(r"\bhone-[a-z]+\b(?![\w./-])")
 # Names that begin as the executables' do and are none: a folder of studies, a lock, an option.
 NO_APPS = {"hone-debian", "hone-libtorch"}
+SOURCES = {".h", ".cpp", ".py", ".txt", ".cmake", ".json", ""}
+MAKES_TREES = {"check_tree_test.py"}  # names files of trees that it makes
 NOT_OURS = {"lib/libtorch_cpu.so"}
 ROOM_HEADER = re.compile(r"(?<![\w./<-])([a-z]+/(?:\w+/)*\w+\.h)\b")
-
-
+BARE_HEADER = re.compile(r"(?<![\w./<-])(\w+\.h)\b")
 ROOMS = {path.name for path in (ROOT / "lib" / "hone").iterdir() if path.is_dir()}
+# hone::room::Name, room::Name, and hone::name: a name of core or a CMake target.
+NAME = re.compile(rf"(?<![\w:])(?:hone::)?({'|'.join(sorted(ROOMS))})::(\w+)")
+HONE_NAME = re.compile(r"(?<![\w:])hone::(\w+)\b(?!::)")
+TARGETS = ROOMS | {"hone"}
+
+
+@functools.cache
+def headers(room):
+    """The text of the room's public headers."""
+    files = sorted((ROOT / "lib" / "hone" / room).rglob("*.h"))
+    return "\n".join(file.read_text() for file in files if "detail" not in file.parts)
+
+
+def has_name(room, name):
+    return re.search(rf"\b{name}\b", headers(room)) is not None
 
 
 def without_code(text):
@@ -36,7 +55,8 @@ def without_code(text):
 def anchors(text):
     """Of a page's headings, as GitHub makes them."""
     titles = re.findall(r"(?m)^#+ (.*)$", re.sub(r"(?ms)^```.*?^```", "", text))
-    return {re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", title).strip().lower()).replace(" ", "-") for title in titles}
+    plain = [re.sub(r"[`*]", "", title).strip().lower() for title in titles]
+    return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in plain}
 
 
 def links(page):
@@ -52,12 +72,16 @@ def code(text):
     """Back-quoted spans, fenced and indented blocks."""
     fenced = re.findall(r"(?ms)^```\w*\n(.*?)^```", text)
     rest = re.sub(r"(?ms)^```.*?^```", "", text)
-    return "\n".join([*fenced, *re.findall(r"`([^`\n]+)`", rest), *re.findall(r"(?m)^    .*$", rest)])
+    quoted, indented = re.findall(r"`([^`\n]+)`", rest), re.findall(r"(?m)^    .*$", rest)
+    return "\n".join([*fenced, *quoted, *indented])
 
 
 class Docs(unittest.TestCase):
+    maxDiff = None
+
     def check(self, missing_in):
-        problems = [f"{page.relative_to(ROOT)}: {what}" for page in PAGES for what in missing_in(page)]
+        problems = [f"{page.relative_to(ROOT)}: {what}"
+                    for page in PAGES for what in missing_in(page)]
         self.assertEqual(problems, [])
 
     def test_links_lead_somewhere(self):
@@ -77,26 +101,55 @@ class Docs(unittest.TestCase):
     def test_headers_in_examples_are_there(self):
         def missing(page):
             text = page.read_text()
-            for path in HEADER.findall(text) + [f"hone/{path}" for path in ROOM_HEADER.findall(code(text))]:
+            rooms_own = [f"hone/{path}" for path in ROOM_HEADER.findall(code(text))]
+            for path in HEADER.findall(text) + rooms_own:
                 if path.split("/")[1] in ROOMS and not (ROOT / "lib" / path).exists():
                     yield path
+            for name in BARE_HEADER.findall(code(text)):
+                if not any((ROOT / "lib" / "hone").rglob(name)):
+                    yield name
 
         self.check(missing)
 
-    def test_pages_that_sources_name_are_there(self):
+    def test_names_in_code_are_there(self):
+        def missing(page):
+            text = code(page.read_text())
+            for room, name in NAME.findall(text):
+                if not has_name(room, name):
+                    yield f"hone::{room}::{name}"
+            for name in HONE_NAME.findall(text):
+                if name not in TARGETS and not has_name("core", name):
+                    yield f"hone::{name}"
+
+        self.check(missing)
+
+    def test_every_room_is_a_target_of_the_page_on_embedding(self):
+        page = (ROOT / "docs" / "embedding.md").read_text()
+        table = re.findall(r"(?m)^\| `hone::(\w+)` \|", page)
+        self.assertEqual(sorted(table), sorted(ROOMS))
+
+    def test_files_that_sources_name_are_there(self):
         missing = []
         for folder in ("apps", "cmake", "lib", "recipes", "scripts", "tests"):
             for file in (ROOT / folder).rglob("*"):
-                if file.suffix in (".h", ".cpp", ".py", ".txt", ".cmake", ".json", "") and file.is_file():
+                if file.suffix in SOURCES and file.is_file() and file.name not in MAKES_TREES:
                     missing += [f"{file.relative_to(ROOT)}: {path}"
-                                for path in re.findall(r"\bdocs/[\w/-]+\.md\b", file.read_text(errors="replace"))
+                                for path in NAMED_FILE.findall(file.read_text(errors="replace"))
                                 if not (ROOT / path).exists()]
         self.assertEqual(missing, [])
 
     def test_executables_are_ours(self):
-        apps = set(re.findall(r"(?m)^hone_app\(([\w-]+)", (ROOT / "apps" / "CMakeLists.txt").read_text()))
+        cmake = (ROOT / "apps" / "CMakeLists.txt").read_text()
+        apps = set(re.findall(r"(?m)^hone_app\(([\w-]+)", cmake))
         self.assertIn("hone-domain", apps)
         self.check(lambda page: sorted(set(APP.findall(code(page.read_text()))) - apps - NO_APPS))
+
+    def test_manuals_tell_what_is(self):
+        """What was until some day belongs to docs/benchmarks and docs/changes.md."""
+        past = re.compile(r"\b(?:[Uu]ntil|[Ss]ince|[Bb]efore)\s+\d{1,2}\s+[A-Z][a-z]+\s+20\d\d")
+        manuals = [page for page in PAGES
+                   if page.parent.name != "benchmarks" and page.name != "changes.md"]
+        self.check(lambda page: past.findall(page.read_text()) if page in manuals else [])
 
     def test_the_picture_of_the_rooms_is_current(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -119,7 +172,8 @@ class Docs(unittest.TestCase):
 
     def test_pictures_are_shown_somewhere(self):
         shown = {path for page in PAGES for _, path, _ in links(page)}
-        self.assertEqual([str(file) for file in (ROOT / "docs" / "images").iterdir() if file not in shown], [])
+        files = (ROOT / "docs" / "images").iterdir()
+        self.assertEqual([str(file) for file in files if file not in shown], [])
 
 
 if __name__ == "__main__":
