@@ -144,6 +144,12 @@ class Docs(unittest.TestCase):
         self.assertIn("hone-domain", apps)
         self.check(lambda page: sorted(set(APP.findall(code(page.read_text()))) - apps - NO_APPS))
 
+    def test_lines_fit_100_columns(self):
+        """But for rows of tables and pictures, which cannot be broken."""
+        self.check(lambda page: [f"{number}: {line}"
+                                 for number, line in enumerate(page.read_text().splitlines(), 1)
+                                 if len(line) > 100 and not line.startswith(("|", "!["))])
+
     def test_manuals_tell_what_is(self):
         """What was until some day belongs to docs/benchmarks and docs/changes.md."""
         past = re.compile(r"\b(?:[Uu]ntil|[Ss]ince|[Bb]efore)\s+\d{1,2}\s+[A-Z][a-z]+\s+20\d\d")
