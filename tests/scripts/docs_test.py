@@ -166,6 +166,13 @@ class Docs(unittest.TestCase):
             self.assertEqual(drawn.read_text(), shown.read_text(),
                              "draw it anew: scripts/rooms_picture")
 
+    def test_option_tables_are_current(self):
+        tables = [page.name for page in PAGES if "<!-- options: " in page.read_text()]
+        self.assertIn("controllers.md", tables)
+        checked = subprocess.run([ROOT / "scripts" / "option_tables", "--check"],
+                                 capture_output=True, text=True, check=False)
+        self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+
     def test_every_page_can_be_reached_from_the_readme(self):
         seen, ahead = set(), [ROOT / "README.md"]
         while ahead:
