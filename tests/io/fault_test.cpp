@@ -10,6 +10,7 @@
 
 #include "hone/core/error.h"
 #include "hone/io/checkpoint.h"
+#include "hone/io/files.h"
 #include "hone/io/run_folder.h"
 #include "support.h"
 #include "support/catch.h"
@@ -132,6 +133,51 @@ TEST_CASE("a call that fails while saving is one clear error, and the old checkp
     }
   }
   CHECK(failures >= 100);
+}
+
+/// The paths whose flush, failing, `work` names in its IoError; each once, in their order.
+std::vector<std::string> flushed(const std::function<void()>& work) {
+  SharedText message;
+  const auto child = [&] {
+    try {
+      work();
+      return 0;
+    } catch (const IoError& error) {
+      std::strncpy(message.text, error.what(), 4095);
+      return kIoError;
+    }
+  };
+  std::vector<std::string> paths;
+  for (int64_t at = 1;; ++at) {
+    if (!run_with_fault(child, {.at = at, .error = EIO, .calls = {SYS_fsync}}).struck) return paths;
+    const std::string text = message.text;
+    paths.push_back(text.substr(0, text.find(": cannot flush to disk: Input/output error")));
+  }
+}
+
+/// The name without the process's number.
+std::vector<std::string> without_ids(std::vector<std::string> paths) {
+  for (std::string& path : paths) {
+    const size_t mark = path.find(".tmp-");
+    if (mark == std::string::npos) continue;
+    const size_t end = path.find('/', mark);
+    path = path.substr(0, mark) + ".tmp" + (end == std::string::npos ? "" : path.substr(end));
+  }
+  return paths;
+}
+
+TEST_CASE("what appears has been flushed before: files, folders, and where they are named") {
+  const test::TemporaryFolder root("/dev/shm");
+  const std::string model = root.file("model"), file = root.file("file");
+  CHECK(without_ids(flushed([&] {
+          AtomicFolder folder(model, AtomicFolder::Existing::kReplace);
+          fs::create_directory(folder.path() + "/sub");
+          write_file(folder.path() + "/sub/a", "text");
+          folder.commit();
+        })) == std::vector<std::string>{model + ".tmp/manifest.json", model + ".tmp/sub/a",
+                                        model + ".tmp/sub", model + ".tmp", root.path});
+  CHECK(without_ids(flushed([&] { replace_file_atomically(file, "text"); })) ==
+        std::vector<std::string>{file + ".tmp", root.path});
 }
 
 TEST_CASE("file systems without renameat2's flags are served by rename") {

@@ -73,6 +73,47 @@ TEST_CASE("One spike too many within the bound stops the run") {
             .empty());
 }
 
+TEST_CASE("The limits of a spike, to the last bit") {
+  // The band of equal losses is 2 with no spread: a spike is over 2.5.
+  const SpikeOptions options{.window = 8, .min_rise = 0.5, .snapshot_every = 100, .trust_after = 1};
+  const auto rollbacks = [&](std::vector<double> values) {
+    return check_controller(maker<Spike>(options), steps_of("loss", values)).on("rollback");
+  };
+  const double over = std::nextafter(2.5, 3.0);
+  CHECK(rollbacks({2, 2, 2, 2, 2.5}).empty());
+  CHECK(rollbacks({2, 2, 2, 2, over}) == Decided{"5:\"spike-0\""});
+  CHECK(rollbacks({2, 2, 2, over}).empty());  // judged from half the window on
+}
+
+TEST_CASE("The band is of the window's losses, and of no older one") {
+  // Of {1, 2, 2, 3} the median is 2, of {2, 2, 3, 3} it is 2.5, and of all five it is 2 again.
+  const SpikeOptions options{
+      .window = 4, .deviations = 1, .min_rise = 1, .snapshot_every = 100, .trust_after = 1};
+  const auto rollbacks = [&](std::vector<double> values) {
+    return check_controller(maker<Spike>(options), steps_of("loss", values)).on("rollback");
+  };
+  CHECK(rollbacks({1, 2, 2, 3, 3, 3.5}).empty());
+  CHECK(rollbacks({2, 2, 1, 3, 3.01}) == Decided{"5:\"spike-0\""});
+}
+
+TEST_CASE(
+    "A snapshot is trusted, a rate given back and a rollback forgotten at the step that says") {
+  const SpikeOptions options{.window = 4,
+                             .snapshot_every = 6,
+                             .trust_after = 3,
+                             .recover_after = 4,
+                             .max_rollbacks = 1,
+                             .within = 10};
+  const auto spiked = [&](const std::map<int64_t, double>& spikes) {
+    return check_controller(maker<Spike>(options), losses(24, spikes));
+  };
+  CHECK(spiked({{9, 5}}).on("rollback") == Decided{"9:\"spike-0\""});    // two good steps since
+  CHECK(spiked({{10, 5}}).on("rollback") == Decided{"10:\"spike-1\""});  // three
+  CHECK(spiked({{10, 5}}).on("lr_scale") == Decided{"10:0.5", "14:1.0"});
+  CHECK(spiked({{10, 5}, {19, 5}}).on("stop") == Decided{"19:true"});
+  CHECK(spiked({{10, 5}, {20, 5}}).on("stop").empty());
+}
+
 TEST_CASE("Options of the spike controller that cannot be are refused") {
   const auto problems =
       problems_of(SpikeOptions{.snapshot_every = 4, .trust_after = 5, .factor = 1});
