@@ -12,10 +12,10 @@ install(TARGETS hone hone_flags hone_torch ${_libraries} EXPORT honeTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT honeTargets NAMESPACE hone:: DESTINATION ${_package})
 
-# detail/ stays behind, but for the templates that the configuration reader's header is made of and
-# the states that samplers hold.
+# detail/ and the loops of cpu/ stay behind, but for the templates that the configuration reader's
+# header is made of and the states that samplers hold.
 install(DIRECTORY lib/hone DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
-  FILES_MATCHING PATTERN "*.h" PATTERN detail EXCLUDE)
+  FILES_MATCHING PATTERN "*.h" PATTERN detail EXCLUDE PATTERN cpu EXCLUDE)
 install(FILES lib/hone/config/detail/fields.h lib/hone/config/detail/reading.h
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hone/config/detail)
 set(_sampler_states parzen_estimator.h random_state.h search_space_group.h sobol.h)

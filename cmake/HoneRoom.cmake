@@ -1,18 +1,24 @@
-# hone_room(<name> [TORCH] SOURCES <files> [USES <rooms>] [LINK <targets>] [PRIVATE_LINK <targets>])
+# hone_room(<name> [TORCH] SOURCES <files> [CPU <files>] [CUDA <files>] [USES <rooms>]
+#           [LINK <targets>] [PRIVATE_LINK <targets>])
 #   One room of lib/hone: static library hone_<name>, alias hone::<name>. TORCH gives it LibTorch.
+#   CPU sources are loops that are compiled once for each of HONE_ISAS, with HONE_ISA as the name of
+#   its machine::Isa, without a precompiled header; CUDA sources are compiled with HONE_CUDA alone.
 # hone_tool(<name> [TORCH] <source> USES <rooms and targets>)
 #   One program of tests or benchmarks; a name with :: is taken as it is, any other as a room.
 # hone_test(<name> [TORCH] SOURCES <files> USES <rooms> [LABELS <labels>])
 #   One Catch2 program test_<name>, registered with ctest.
 
 set(HONE_ROOMS "" CACHE INTERNAL "")
+set(HONE_ISAS V3 V4)  # of x86-64, as machine::Isa has them
 
 add_library(hone_flags INTERFACE)
 target_compile_features(hone_flags INTERFACE cxx_std_20)
 target_compile_options(hone_flags INTERFACE
-  $<BUILD_INTERFACE:-march=x86-64-v3;-Wall;-Wextra;-Wno-unused-parameter;-fno-omit-frame-pointer>
-  $<BUILD_INTERFACE:$<$<CXX_COMPILER_ID:Clang>:-Wno-missing-field-initializers;-Wno-missing-designated-field-initializers>>
-  $<BUILD_INTERFACE:$<$<CXX_COMPILER_ID:GNU>:-Wno-missing-field-initializers>>)
+  # Of the oldest of HONE_ISAS, but where a target is of another: a target's own options come first.
+  $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CXX>:-march=x86-64-$<IF:$<BOOL:$<TARGET_PROPERTY:HONE_ISA>>,$<LOWER_CASE:$<TARGET_PROPERTY:HONE_ISA>>,v3>>>
+  $<BUILD_INTERFACE:$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wno-unused-parameter;-fno-omit-frame-pointer>>
+  $<BUILD_INTERFACE:$<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wno-missing-field-initializers;-Wno-missing-designated-field-initializers>>
+  $<BUILD_INTERFACE:$<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-missing-field-initializers>>)
 target_include_directories(hone_flags INTERFACE
   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/lib> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 if(HONE_SANITIZE)
@@ -64,8 +70,20 @@ function(hone_pch target)
   target_precompile_headers(${target} REUSE_FROM ${pch})
 endfunction()
 
+# Adds `sources` to the target, as compiled for one instruction set.
+function(hone_cpu_sources target isa)
+  set(objects ${target}_${isa})
+  add_library(${objects} OBJECT ${ARGN})
+  target_link_libraries(${objects} PRIVATE hone_flags)
+  target_compile_definitions(${objects} PRIVATE HONE_ISA=k${isa})
+  # v4 alone lets clang keep to registers of 256 bits.
+  target_compile_options(${objects} PRIVATE $<$<STREQUAL:${isa},V4>:-mprefer-vector-width=512>)
+  set_target_properties(${objects} PROPERTIES HONE_ISA ${isa} POSITION_INDEPENDENT_CODE ON)
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:${objects}>)
+endfunction()
+
 function(hone_room name)
-  cmake_parse_arguments(ROOM "TORCH" "" "SOURCES;USES;LINK;PRIVATE_LINK" ${ARGN})
+  cmake_parse_arguments(ROOM "TORCH" "" "SOURCES;CPU;CUDA;USES;LINK;PRIVATE_LINK" ${ARGN})
   set(target hone_${name})
   add_library(${target} STATIC ${ROOM_SOURCES})
   add_library(hone::${name} ALIAS ${target})
@@ -77,6 +95,14 @@ function(hone_room name)
     hone_pch(${target} TORCH)
   else()
     hone_pch(${target})
+  endif()
+  if(ROOM_CPU)
+    foreach(isa ${HONE_ISAS})
+      hone_cpu_sources(${target} ${isa} ${ROOM_CPU})
+    endforeach()
+  endif()
+  if(HONE_CUDA AND ROOM_CUDA)
+    target_sources(${target} PRIVATE ${ROOM_CUDA})
   endif()
   set(HONE_ROOMS ${HONE_ROOMS} ${name} CACHE INTERNAL "")
 endfunction()

@@ -1,13 +1,14 @@
-#include "hone/kernels/rows.h"
+#include "hone/kernels/cpu/rows.h"
 
 #include <torch/types.h>
 
+#include <cmath>
 #include <limits>
 #include <numeric>
 
 #include "support/catch.h"
 
-namespace hone::kernels::detail {
+namespace hone::kernels {
 namespace {
 
 TEST_CASE("exponential is e^x within 2 units in the last place") {
@@ -49,4 +50,4 @@ TEST_CASE("the largest of a row is found wherever it stands") {
 }
 
 }  // namespace
-}  // namespace hone::kernels::detail
+}  // namespace hone::kernels

@@ -4,7 +4,7 @@
 #include <torch/utils.h>
 
 #include "hone/core/error.h"
-#include "hone/kernels/normalisation.h"
+#include "hone/kernels/rms_norm.h"
 #include "support/catch.h"
 
 namespace hone::nn {

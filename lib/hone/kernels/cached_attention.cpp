@@ -5,64 +5,35 @@
 #include <algorithm>
 #include <vector>
 
-#include "hone/kernels/detail/dot.h"
-#include "hone/kernels/rows.h"
+#include "hone/kernels/cpu/cached_attention.h"
+#include "hone/kernels/dispatch.h"
 #include "hone/kernels/varlen_attention.h"
-#include "hone/machine/parallel.h"
 
 // Legend: D documents, T new positions, R rows and S positions of the cache, L positions attended
 // to, H query and K key heads, G = H / K, E head width.
 namespace hone::kernels {
 namespace {
 
-template <class T>
-void softmax_row(T* x, int64_t count) {
-  const T largest = reduce_row<T>(
-      count, x[0], [&](int64_t i) { return x[i]; }, [](T a, T b) { return a > b ? a : b; });
-  for (int64_t i = 0; i < count; ++i) x[i] = exponential(x[i] - largest);
-  const T factor = 1 / sum_row<T>(count, [&](int64_t i) { return x[i]; });
-  for (int64_t i = 0; i < count; ++i) x[i] *= factor;
-}
-
-/// G queries that share a key head, over its first `length` positions, `stride` numbers apart.
-/// q, out [G, E]; scores [G, length] is working space.
-template <class T>
-void attend_head(const T* q, const T* keys, const T* values, int64_t group, int64_t width,
-                 int64_t length, int64_t stride, T scale, T* scores, T* __restrict out) {
-  for (int64_t s = 0; s < length; ++s) {
-    for (int64_t g = 0; g < group; ++g) {
-      scores[g * length + s] = scale * detail::dot(q + g * width, keys + s * stride, width);
-    }
-  }
-  for (int64_t g = 0; g < group; ++g) softmax_row(scores + g * length, length);
-  std::fill_n(out, group * width, T(0));
-  for (int64_t s = 0; s < length; ++s) {
-    const T* value = values + s * stride;
-    for (int64_t g = 0; g < group; ++g) {
-      const T weight = scores[g * length + s];
-      for (int64_t e = 0; e < width; ++e) out[g * width + e] += weight * value[e];
-    }
-  }
-}
-
-template <class T>
-void attend_rows(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
-                 const CachePlaces& places, double scale, at::Tensor& out) {
-  const int64_t documents = q.size(0), width = q.size(2), heads = keys.size(2);
-  const int64_t group = q.size(1) / heads, stride = heads * width, row = keys.size(1) * stride;
-  const T *q_data = read<T>(q), *key_data = read<T>(keys), *value_data = read<T>(values);
-  T* out_data = out.mutable_data_ptr<T>();
-  machine::parallel_for(documents * heads, 1, [&](int64_t begin, int64_t end) {
-    std::vector<T> scores;
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t d = task / heads, length = places.past[d] + 1;
-      const int64_t base = (places.first_row + d) * row + task % heads * width;
-      scores.resize(group * length);
-      attend_head(q_data + task * group * width, key_data + base, value_data + base, group, width,
-                  length, stride, static_cast<T>(scale), scores.data(),
-                  out_data + task * group * width);
-    }
+/// One new position a document, each row of the cache read in place.
+at::Tensor attend_rows(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                       const CachePlaces& places, double scale) {
+  const int64_t heads = keys.size(2);
+  at::Tensor out = at::empty_like(q);
+  AT_DISPATCH_FLOATING_TYPES(q.scalar_type(), "cached_attention", [&] {
+    run_rows(CachedAttentionRows<scalar_t>{.heads = heads,
+                                           .group = q.size(1) / heads,
+                                           .width = q.size(2),
+                                           .capacity = keys.size(1),
+                                           .first_row = places.first_row,
+                                           .past = places.past.data(),
+                                           .scale = static_cast<scalar_t>(scale),
+                                           .q = read<scalar_t>(q),
+                                           .keys = read<scalar_t>(keys),
+                                           .values = read<scalar_t>(values),
+                                           .out = out.mutable_data_ptr<scalar_t>()},
+             q.size(0) * heads, 1);
   });
+  return out;
 }
 
 /// One new position a document, all rows up to the longest under a mask. The G queries of a key
@@ -143,12 +114,9 @@ at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::
     return attend_documents(q, keys, values, segments, places, scale);
   }
   const at::Tensor packed = q.contiguous();
-  if (!has_fused_path(q)) return attend_grid(packed, keys, values, places, scale);
-  at::Tensor out = at::empty_like(packed);
-  AT_DISPATCH_FLOATING_TYPES(q.scalar_type(), "cached_attention", [&] {
-    attend_rows<scalar_t>(packed, keys, values, places, scale, out);
-  });
-  return out;
+  return dispatch(
+      {q}, [&] { return attend_rows(packed, keys, values, places, scale); },
+      [&] { return attend_grid(packed, keys, values, places, scale); });
 }
 
 }  // namespace hone::kernels

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "hone/kernels/rows.h"
-#include "hone/machine/parallel.h"
+#include "hone/kernels/cpu/linear_cross_entropy.h"
+#include "hone/kernels/dispatch.h"
 
 // Legend of suffixes: n positions of a chunk, d model width, v vocabulary.
 namespace hone::kernels {
@@ -89,31 +89,8 @@ void for_each_chunk(const at::Tensor& hidden, const at::Tensor& weight, const at
   }
 }
 
-/// nll[n] of each row; if `factors` are given, the logits become d(sum factor * nll)/d(logits).
-template <class T>
-void cross_entropy_rows(at::Tensor& logits_nv, const at::Tensor& targets_n, const at::Tensor& nll_n,
-                        const T* factors) {
-  const int64_t rows = logits_nv.size(0), width = logits_nv.size(1);
-  T *logits_data = logits_nv.mutable_data_ptr<T>(), *nll = nll_n.mutable_data_ptr<T>();
-  const auto* targets = read<int64_t>(targets_n);
-  machine::parallel_for(rows, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      T* x = logits_data + row * width;
-      const T largest = reduce_row<T>(
-          width, x[0], [&](int64_t i) { return x[i]; }, [](T a, T b) { return a > b ? a : b; });
-      const T target = x[targets[row]];
-      for (int64_t i = 0; i < width; ++i) x[i] = exponential(x[i] - largest);
-      const T sum = sum_row<T>(width, [&](int64_t i) { return x[i]; });
-      nll[row] = std::log(sum) - (target - largest);
-      if (!factors) continue;
-      const T factor = factors[row], scale = factor / sum;
-      for (int64_t i = 0; i < width; ++i) x[i] *= scale;
-      x[targets[row]] -= factor;
-    }
-  });
-}
-
-/// The same in ATen's operations, for other devices and formats. Returns nll, float32.
+/// nll [n] of each row by ATen's operations, float32; with `factors_n` the logits become
+/// d(sum factor * nll)/d(logits).
 at::Tensor cross_entropy_wide(at::Tensor logits_nv, const at::Tensor& targets_n,
                               const at::Tensor& factors_n) {
   at::Tensor wide = logits_nv.to(wide_type(logits_nv));
@@ -144,15 +121,23 @@ at::Tensor cross_entropy_composite(at::Tensor& logits_nv, const at::Tensor& targ
 
 /// nll [n] of a chunk, wide; with `factors_n` the logits become their gradient.
 at::Tensor cross_entropy(Chunk& chunk, const at::Tensor& factors_n) {
-  if (!has_fused_path(chunk.logits_nv)) {
-    return cross_entropy_composite(chunk.logits_nv, chunk.targets_n, factors_n);
-  }
-  at::Tensor nll = at::empty({chunk.targets_n.size(0)}, chunk.logits_nv.options());
-  AT_DISPATCH_FLOATING_TYPES(nll.scalar_type(), "linear_cross_entropy", [&] {
-    cross_entropy_rows<scalar_t>(chunk.logits_nv, chunk.targets_n.contiguous(), nll,
-                                 factors_n.defined() ? read<scalar_t>(factors_n) : nullptr);
-  });
-  return nll;
+  at::Tensor& logits = chunk.logits_nv;
+  const auto loops = [&] {
+    const at::Tensor targets = chunk.targets_n.contiguous();
+    at::Tensor nll = at::empty(targets.sizes(), logits.options());
+    AT_DISPATCH_FLOATING_TYPES(logits.scalar_type(), "linear_cross_entropy", [&] {
+      run_rows(CrossEntropyRows<scalar_t>{.width = logits.size(1),
+                                          .targets = read<int64_t>(targets),
+                                          .factors = factors_n.defined() ? read<scalar_t>(factors_n)
+                                                                         : nullptr,
+                                          .logits = logits.mutable_data_ptr<scalar_t>(),
+                                          .nll = nll.mutable_data_ptr<scalar_t>()},
+               logits.size(0), 1);
+    });
+    return nll;
+  };
+  return dispatch({logits}, loops,
+                  [&] { return cross_entropy_composite(logits, chunk.targets_n, factors_n); });
 }
 
 class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {

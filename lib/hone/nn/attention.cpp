@@ -7,7 +7,7 @@
 #include <set>
 #include <utility>
 
-#include "hone/kernels/normalisation.h"
+#include "hone/kernels/rotary.h"
 #include "hone/kernels/varlen_attention.h"
 #include "hone/nn/detail/cutting.h"
 

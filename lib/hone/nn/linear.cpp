@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "hone/core/error.h"
+#include "hone/kernels/dispatch.h"
 #include "hone/kernels/projection.h"
-#include "hone/kernels/rows.h"
 
 namespace hone::nn {
 

@@ -2,7 +2,7 @@
 
 #include <torch/types.h>
 
-#include "hone/kernels/normalisation.h"
+#include "hone/kernels/swiglu.h"
 #include "hone/nn/detail/cutting.h"
 
 namespace hone::nn {

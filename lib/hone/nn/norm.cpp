@@ -2,7 +2,7 @@
 
 #include <torch/types.h>
 
-#include "hone/kernels/normalisation.h"
+#include "hone/kernels/rms_norm.h"
 
 namespace hone::nn {
 

@@ -7,7 +7,8 @@
 #include <cmath>
 
 #include "hone/core/error.h"
-#include "hone/kernels/rows.h"
+#include "hone/kernels/cpu/rows.h"
+#include "hone/kernels/dispatch.h"
 #include "hone/machine/parallel.h"
 
 namespace hone::optim {

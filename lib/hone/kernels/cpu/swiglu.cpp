@@ -1,0 +1,43 @@
+#include "hone/kernels/cpu/swiglu.h"
+
+#include "hone/kernels/cpu/rows.h"
+
+namespace hone::kernels {
+namespace {
+
+template <class T>
+T sigmoid(T x) {
+  return 1 / (1 + exponential(-x));
+}
+
+}  // namespace
+
+template <class T>
+template <machine::Isa>
+void SwiGluForward<T>::rows(int64_t begin, int64_t end) const {
+  for (int64_t row = begin; row < end; ++row) {
+    const T *g = gate + row * gate_stride, *u = up + row * up_stride;
+    T* __restrict y = out + row * width;
+    for (int64_t i = 0; i < width; ++i) y[i] = g[i] * sigmoid(g[i]) * u[i];
+  }
+}
+
+template <class T>
+template <machine::Isa>
+void SwiGluBackward<T>::rows(int64_t begin, int64_t end) const {
+  for (int64_t row = begin; row < end; ++row) {
+    const T *in = gate + row * gate_stride, *u = up + row * up_stride, *g = grad + row * width;
+    T* __restrict to_gate = grad_gate + row * width;
+    T* __restrict to_up = grad_up + row * width;
+    for (int64_t i = 0; i < width; ++i) {
+      const T s = sigmoid(in[i]);
+      to_gate[i] = g[i] * u[i] * s * (1 + in[i] * (1 - s));
+      to_up[i] = g[i] * in[i] * s;
+    }
+  }
+}
+
+HONE_LOOPS(SwiGluForward);
+HONE_LOOPS(SwiGluBackward);
+
+}  // namespace hone::kernels

@@ -1,0 +1,19 @@
+/// Which instructions this machine's CPU has.
+#pragma once
+
+namespace hone::machine {
+
+/// The instruction sets for which loops are compiled (cmake/HoneRoom.cmake): x86-64-v3, which every
+/// machine needs (AVX2, FMA), and x86-64-v4 (AVX-512 F, BW, CD, DQ, VL).
+enum class Isa { kV3, kV4 };
+
+/// Whether this CPU has the instructions of `isa`.
+bool has_isa(Isa isa);
+
+/// The one whose loops run: the best that the CPU has, unless set_isa() chose another.
+Isa isa();
+
+/// For tests and measurements. Throws: Error if the CPU lacks it.
+void set_isa(Isa isa);
+
+}  // namespace hone::machine
