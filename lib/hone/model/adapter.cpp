@@ -141,10 +141,8 @@ void add_lora(Decoder& decoder, const nn::LoraOptions& options, uint64_t seed,
 
 NamedTensors trainable_parameters(const Decoder& decoder) {
   NamedTensors trainable;
-  for (const auto& item : decoder->named_parameters()) {
-    if (item.value().requires_grad()) {
-      trainable.emplace_back(detail::peft_name(item.key()), item.value());
-    }
+  for (const nn::ModuleTensor& tensor : decoder->tensors()) {
+    if (tensor.tensor.requires_grad()) trainable.emplace_back(tensor.name, tensor.tensor);
   }
   return trainable;
 }

@@ -14,6 +14,7 @@
 #include "hone/core/log.h"
 #include "hone/io/checkpoint.h"
 #include "hone/model/detail/config_keys.h"
+#include "hone/nn/anatomy.h"
 
 namespace hone::model {
 namespace {
@@ -123,12 +124,7 @@ at::ScalarType main_type(const NamedTensors& tensors, const io::TensorTypes& typ
       ->first;
 }
 
-bool has_adapter(const Decoder& decoder) {
-  for (const auto& item : decoder->named_parameters()) {
-    if (!item.key().ends_with(".weight") && !item.key().ends_with(".bias")) return true;
-  }
-  return false;
-}
+bool has_adapter(const Decoder& decoder) { return nn::numel(*decoder, nn::Role::kAdapter) > 0; }
 
 Json decoder_config_json(const Decoder& decoder, Json config, const io::TensorTypes& types) {
   config["vocab_size"] = decoder->config().vocab_size;

@@ -121,13 +121,13 @@ at::Tensor DecoderImpl::logits(const at::Tensor& hidden) const {
 void DecoderImpl::initialise(uint64_t seed) {
   const torch::NoGradGuard no_grad;
   const at::Generator generator = at::detail::createCPUGenerator(seed);
-  for (auto& [name, tensor] : hf_tensors()) {
-    if (name.ends_with(".bias")) {
-      tensor.zero_();
-    } else if (tensor.dim() == 1) {
-      tensor.fill_(1);
+  for (nn::ModuleTensor& own : tensors()) {
+    if (own.role != nn::Role::kBase) continue;
+    if (own.start) {
+      own.tensor.fill_(*own.start);
     } else {
-      tensor.copy_(at::empty(tensor.sizes()).normal_(0, config_.initializer_range, generator));
+      own.tensor.copy_(
+          at::empty(own.tensor.sizes()).normal_(0, config_.initializer_range, generator));
     }
   }
 }
@@ -150,14 +150,19 @@ void DecoderImpl::keep_layers(const std::vector<size_t>& places, std::vector<Pru
   config_.pruned = std::move(pruned);
 }
 
+std::vector<nn::ModuleTensor> DecoderImpl::tensors() const {
+  std::vector<nn::ModuleTensor> all = nn::tensors(*this);
+  for (nn::ModuleTensor& tensor : all) tensor.name = checkpoint_name(tensor.name);
+  return all;
+}
+
 NamedTensors DecoderImpl::hf_tensors() const {
-  NamedTensors tensors;
-  for (const auto& item : named_parameters()) {
-    const std::string& name = item.key();
-    if (!name.ends_with(".weight") && !name.ends_with(".bias")) continue;
-    tensors.emplace_back(checkpoint_name(name), item.value());
+  NamedTensors base;
+  for (const nn::ModuleTensor& tensor : tensors()) {
+    const bool saved = tensor.role == nn::Role::kBase || tensor.role == nn::Role::kBuffer;
+    if (saved) base.emplace_back(tensor.name, tensor.tensor);
   }
-  return tensors;
+  return base;
 }
 
 std::string checkpoint_name(const std::string& name) {

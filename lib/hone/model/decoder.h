@@ -16,6 +16,7 @@
 #include "hone/kernels/sequences.h"
 #include "hone/model/config.h"
 #include "hone/model/kv_cache.h"
+#include "hone/nn/anatomy.h"
 #include "hone/nn/decoder_block.h"
 #include "hone/nn/embedding.h"
 #include "hone/nn/lora.h"
@@ -79,8 +80,10 @@ class DecoderImpl : public torch::nn::Module {
     observer_ = std::move(observer);
   }
 
-  /// The base model's tensors by their checkpoint names, without adapters; lm_head.weight only
-  /// where it is not tied. They share the model's memory.
+  /// All tensors, an adapter's too. Names are those of the checkpoint or, of adapters, of PEFT's
+  /// without its prefix; lm_head.weight only where it is not tied.
+  std::vector<nn::ModuleTensor> tensors() const;
+  /// Those of the base model. They share the model's memory.
   NamedTensors hf_tensors() const;
 
   /// Leaves the blocks at these places; `pruned` says what they are (model/pruned/pruning.h).

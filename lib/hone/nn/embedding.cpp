@@ -13,6 +13,15 @@ namespace hone::nn {
 EmbeddingImpl::EmbeddingImpl(int64_t rows, int64_t dim, const at::TensorOptions& tensor_options)
     : weight(register_parameter("weight", at::empty({rows, dim}, tensor_options))) {}
 
+std::vector<ModuleTensor> EmbeddingImpl::own_tensors() const {
+  std::vector<ModuleTensor> own = {{"weight", weight}};
+  if (trainable_rows.defined()) {
+    own.push_back(
+        {"token_adapter.trainable_tokens_delta", trainable_rows, Role::kAdapter, "trainable_rows"});
+  }
+  return own;
+}
+
 at::Tensor EmbeddingImpl::forward(const at::Tensor& ids) {
   const at::Tensor vectors = at::embedding(weight, ids);
   if (!trainable_rows.defined()) return vectors;

@@ -8,14 +8,17 @@
 #include <vector>
 
 #include "hone/kernels/sequences.h"
+#include "hone/nn/anatomy.h"
 
 namespace hone::nn {
 
 /// Token embedding or output head: weight [V, D]. With trainable rows, row rows[i] is
 /// trainable_rows[i] instead of weight's (PEFT's trainable token indices).
-class EmbeddingImpl : public torch::nn::Module {
+class EmbeddingImpl : public torch::nn::Module, public TellsTensors {
  public:
   EmbeddingImpl(int64_t rows, int64_t dim, const at::TensorOptions& tensor_options);
+
+  std::vector<ModuleTensor> own_tensors() const override;
 
   /// Vectors [..., D] of ids [...] int64 in [0, V).
   at::Tensor forward(const at::Tensor& ids);

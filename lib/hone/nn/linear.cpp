@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cmath>
+#include <utility>
 
 #include "hone/core/error.h"
 #include "hone/kernels/dispatch.h"
@@ -44,12 +45,29 @@ at::Tensor LinearImpl::row_norms() const {
       .to(weight.scalar_type());
 }
 
+std::vector<ModuleTensor> LinearImpl::own_tensors() const {
+  std::vector<ModuleTensor> own = {{.name = "weight", .tensor = weight, .outputs = 0, .inputs = 1}};
+  if (bias.defined()) own.push_back({.name = "bias", .tensor = bias, .start = 0, .outputs = 0});
+  if (!has_lora()) return own;
+  const auto add = [&](const char* name, const at::Tensor& tensor, const char* parameter) {
+    own.push_back({.name = name, .tensor = tensor, .role = Role::kAdapter, .parameter = parameter});
+    return &own.back();
+  };
+  add("lora_A.weight", lora_A, "lora_A")->inputs = 1;
+  add("lora_B.weight", lora_B, "lora_B")->outputs = 0;
+  const char* magnitude = "lora_magnitude_vector";
+  if (lora_.dora) add(magnitude, lora_magnitude_vector, magnitude)->outputs = 0;
+  return own;
+}
+
 void LinearImpl::add_lora(const LoraSpec& spec, at::Generator generator) {
   if (has_lora()) throw Error("Linear: has an adapter already");
   const at::NoGradGuard no_grad;
   lora_ = spec;
   const double bound = 1 / std::sqrt(static_cast<double>(options.in));
-  const at::Tensor a = at::empty({spec.rank, options.in}).uniform_(-bound, bound, generator);
+  const at::Device drawn_on = weight.is_meta() ? at::kMeta : at::kCPU;
+  at::Tensor a = at::empty({spec.rank, options.in}, drawn_on);
+  if (!weight.is_meta()) a.uniform_(-bound, bound, std::move(generator));
   lora_A = register_parameter("lora_A", a.to(weight.options()));
   lora_B = register_parameter("lora_B", at::zeros({options.out, spec.rank}, weight.options()));
   if (spec.dora) lora_magnitude_vector = register_parameter("lora_magnitude_vector", row_norms());

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "hone/nn/anatomy.h"
+
 namespace hone::nn {
 
 /// One layer's adapter; model/adapter.h makes it from LoraOptions.
@@ -39,16 +41,18 @@ struct Cut {
 ///   lora_B [out, rank], lora_magnitude_vector [out]. Parameters are uninitialised memory.
 /// Gradient: to x and to those parameters that require it; add_lora() freezes weight and bias.
 /// Parity: PEFT's Linear layer, dropout off (tests/interop/model_lora.py).
-class LinearImpl : public torch::nn::Module {
+class LinearImpl : public torch::nn::Module, public TellsTensors {
  public:
   LinearImpl(const LinearOptions& options, const at::TensorOptions& tensor_options);
 
   at::Tensor forward(const at::Tensor& x);
 
+  std::vector<ModuleTensor> own_tensors() const override;
+
   /// Freezes the layer and gives it an adapter that changes nothing yet: A uniform in
   /// +-1/sqrt(in) from `generator` (a CPU's, so that every device begins equal), B zero, magnitude
   /// the row norms of W. PEFT's default initialisation.
-  /// Throws: hone::Error if it has one.
+  /// Without memory where the layer has none (the meta device). Throws: hone::Error if it has one.
   void add_lora(const LoraSpec& spec, at::Generator generator);
   bool has_lora() const { return lora_A.defined(); }
   const LoraSpec& lora() const { return lora_; }

@@ -11,4 +11,8 @@ RmsNormImpl::RmsNormImpl(int64_t dim, double eps, const at::TensorOptions& tenso
 
 at::Tensor RmsNormImpl::forward(const at::Tensor& x) { return kernels::rms_norm(x, weight, eps); }
 
+std::vector<ModuleTensor> RmsNormImpl::own_tensors() const {
+  return {{.name = "weight", .tensor = weight, .start = 1}};
+}
+
 }  // namespace hone::nn

@@ -5,15 +5,20 @@
 #include <torch/nn/pimpl.h>
 
 #include <cstdint>
+#include <vector>
+
+#include "hone/nn/anatomy.h"
 
 namespace hone::nn {
 
 /// kernels::rms_norm with its weight [dim]. x [..., dim] -> [..., dim].
-class RmsNormImpl : public torch::nn::Module {
+class RmsNormImpl : public torch::nn::Module, public TellsTensors {
  public:
   RmsNormImpl(int64_t dim, double eps, const at::TensorOptions& tensor_options);
 
   at::Tensor forward(const at::Tensor& x);
+
+  std::vector<ModuleTensor> own_tensors() const override;
 
   at::Tensor weight;
   double eps;

@@ -10,6 +10,7 @@
 #include "hone/core/error.h"
 #include "hone/model/detail/config_keys.h"
 #include "hone/model/detail/name_pattern.h"
+#include "hone/nn/anatomy.h"
 
 namespace hone::model::detail {
 namespace {
@@ -123,12 +124,12 @@ NamedTensors saved_modules(const Decoder& decoder, const std::vector<std::string
         problems.push_back("modules_to_save " + names[i] +
                            ": embedding and head are tied; train single rows instead");
       }
-      for (const auto& parameter : item.value()->named_parameters()) {
-        if (!parameter.key().ends_with("weight") && !parameter.key().ends_with("bias")) continue;
-        const std::string name = module + "." + parameter.key();
+      for (const nn::ModuleTensor& tensor : nn::tensors(*item.value())) {
+        if (tensor.role != nn::Role::kBase) continue;
+        const std::string name = module + "." + tensor.name;
         const bool known = std::any_of(saved.begin(), saved.end(),
                                        [&](const auto& other) { return other.first == name; });
-        if (!known) saved.emplace_back(name, parameter.value());
+        if (!known) saved.emplace_back(name, tensor.tensor);
       }
     }
   }
@@ -140,22 +141,10 @@ NamedTensors saved_modules(const Decoder& decoder, const std::vector<std::string
   return saved;
 }
 
-std::string peft_name(const std::string& parameter) {
-  std::string name = checkpoint_name(parameter);
-  if (name.ends_with(".lora_A") || name.ends_with(".lora_B")) return name + ".weight";
-  const std::string rows = "trainable_rows";
-  if (name.ends_with("." + rows)) {
-    name.replace(name.size() - rows.size(), rows.size(), "token_adapter.trainable_tokens_delta");
-  }
-  return name;
-}
-
 NamedTensors adapter_tensors(const Decoder& decoder) {
   NamedTensors tensors;
-  for (const auto& item : decoder->named_parameters()) {
-    if (!item.key().ends_with(".weight") && !item.key().ends_with(".bias")) {
-      tensors.emplace_back(peft_name(item.key()), item.value());
-    }
+  for (const nn::ModuleTensor& tensor : decoder->tensors()) {
+    if (tensor.role == nn::Role::kAdapter) tensors.emplace_back(tensor.name, tensor.tensor);
   }
   const auto saved =
       saved_modules(decoder, decoder->adapter().value().modules_to_save, Unmatched::kIgnore);

@@ -37,7 +37,4 @@ NamedTensors saved_modules(const Decoder& decoder, const std::vector<std::string
 /// All tensors of the decoder's adapter by PEFT's names without "base_model.model.".
 NamedTensors adapter_tensors(const Decoder& decoder);
 
-/// PEFT's name of a decoder's parameter, without "base_model.model.".
-std::string peft_name(const std::string& parameter);
-
 }  // namespace hone::model::detail

@@ -7,7 +7,7 @@
 
 #include "hone/core/error.h"
 #include "hone/model/checkpoint.h"
-#include "hone/model/detail/lora_layout.h"
+#include "hone/nn/anatomy.h"
 
 namespace hone::model {
 namespace {
@@ -115,13 +115,11 @@ std::vector<LayerCut> plan(const DecoderConfig& config, const std::vector<Pruned
   return plan;
 }
 
-std::string prefix(int64_t layer) { return "layers." + std::to_string(layer) + "."; }
-
-void append(CutResult& result, const std::string& module, std::vector<nn::Cut> cuts) {
-  for (nn::Cut& cut : cuts) {
-    cut.parameter = detail::peft_name(module + cut.parameter);
-    result.cuts.push_back(std::move(cut));
-  }
+/// A decoder's names of its tensors by those of its parameters.
+std::map<std::string, std::string> names_of(const Decoder& decoder) {
+  std::map<std::string, std::string> names;
+  for (const nn::ModuleTensor& tensor : decoder->tensors()) names[tensor.parameter] = tensor.name;
+  return names;
 }
 
 }  // namespace
@@ -147,10 +145,7 @@ std::vector<LayerUnits> units(const Decoder& decoder, UnitKind kind) {
       layer.units = sizes.channels;
       parameters = numel(m->gate_proj, true) + numel(m->up_proj, true) + numel(m->down_proj, false);
     } else {
-      for (const auto& item : block->named_parameters()) {
-        const bool base = item.key().ends_with(".weight") || item.key().ends_with(".bias");
-        if (base) parameters += item.value().numel();
-      }
+      parameters = nn::numel(*block);
     }
     layer.parameters_per_unit = static_cast<double>(parameters) / static_cast<double>(layer.units);
     units.push_back(layer);
@@ -264,23 +259,33 @@ CutResult cut_to(Decoder& decoder, const std::vector<PrunedLayer>& pruned) {
   DecoderConfig wanted = decoder->config();
   wanted.pruned = pruned;
   const std::vector<LayerCut> layers = plan(decoder->config(), left_layers(wanted));
+  const std::map<std::string, std::string> names = names_of(decoder);
   CutResult result;
+  const auto append = [&](const std::string& module, std::vector<nn::Cut> cuts) {
+    for (nn::Cut& cut : cuts) {
+      cut.parameter = names.at(module + cut.parameter);
+      result.cuts.push_back(std::move(cut));
+    }
+  };
+  const auto prefix = [&](size_t place) {
+    return "layers." + std::to_string(old[place].index) + ".";
+  };
   std::vector<size_t> left;
   for (const LayerCut& layer : layers) {
     nn::DecoderBlock& block = decoder->layers[layer.place];
-    const std::string module = prefix(old[layer.place].index);
+    const std::string module = prefix(layer.place);
     left.push_back(layer.place);
     if (!layer.heads.empty()) {
-      append(result, module + "self_attn.", block->self_attn->cut_heads(layer.heads));
+      append(module + "self_attn.", block->self_attn->cut_heads(layer.heads));
     }
     if (!layer.channels.empty()) {
-      append(result, module + "mlp.", block->mlp->cut_channels(layer.channels));
+      append(module + "mlp.", block->mlp->cut_channels(layer.channels));
     }
   }
   for (size_t place = 0; place < old.size(); ++place) {
     if (std::find(left.begin(), left.end(), place) != left.end()) continue;
     for (const auto& item : decoder->layers[place]->named_parameters()) {
-      result.removed.push_back(detail::peft_name(prefix(old[place].index) + item.key()));
+      result.removed.push_back(names.at(prefix(place) + item.key()));
     }
   }
   decoder->keep_layers(left, pruned);
@@ -289,8 +294,8 @@ CutResult cut_to(Decoder& decoder, const std::vector<PrunedLayer>& pruned) {
 
 void follow(optim::FusedAdamW& optimizer, const Decoder& decoder, const CutResult& result) {
   std::map<std::string, at::Tensor> parameters;
-  for (const auto& item : decoder->named_parameters()) {
-    parameters.emplace(detail::peft_name(item.key()), item.value());
+  for (const nn::ModuleTensor& tensor : decoder->tensors()) {
+    parameters.emplace(tensor.name, tensor.tensor);
   }
   for (const nn::Cut& cut : result.cuts) {
     if (!optimizer.has(cut.parameter)) continue;
