@@ -7,6 +7,8 @@
 #include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
 #include "hone/model/adapter.h"
+#include "hone/optim/adamw.h"
+#include "hone/run/optimizer.h"
 #include "model/support.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"
@@ -118,7 +120,7 @@ TEST_CASE("cut: logits of the masked model, and its next steps on what is left")
       step(soft, soft_optimizer);
       step(hard, hard_optimizer);
       const CutResult result = cut_all(hard, kinds);
-      follow(hard_optimizer, hard, result);
+      run::follow(hard_optimizer, result);
       CHECK(relative_difference(logits(hard), logits(soft)) < 1e-12);
       CHECK(relative_difference(logits(hard), unmasked) > 1e-2);
       for (int i = 0; i < 2; ++i) {
@@ -152,7 +154,7 @@ TEST_CASE("cut: parameters, flops and the optimiser's memory fall by what is gon
   const int64_t before = bytes(optimizer);
   const ModelSize whole = model_size(decoder->config(), 10);
   mask(decoder, kSets.back());
-  follow(optimizer, decoder, cut_all(decoder, kSets.back()));
+  run::follow(optimizer, cut_all(decoder, kSets.back()));
   // Layer 0: a query head. Layer 2: three query heads and a key head, 16 channels. Layer 1: all.
   const int64_t head = 2 * 8 * 32, kv = 2 * 8 * 32, channels = 3 * 32 * 16;
   const int64_t matrices = 4 * head + kv + channels + 4 * head + 2 * kv + 3 * 32 * 48;
@@ -290,7 +292,7 @@ TEST_CASE("cut: with a low-rank adapter, base and adapter as one") {
     mask(decoder, kSets.back());
     const at::Tensor soft = logits(decoder);
     const int64_t before = bytes(optimizer);
-    follow(optimizer, decoder, cut_all(decoder, kSets.back()));
+    run::follow(optimizer, cut_all(decoder, kSets.back()));
     CHECK(relative_difference(logits(decoder), soft) < 1e-12);
     CHECK(bytes(optimizer) < before);
     CHECK(optimizer.state().size() == 3 * trainable_parameters(decoder).size());

@@ -4,6 +4,7 @@
 
 #include "hone/core/error.h"
 #include "hone/model/pruned/pruning.h"
+#include "hone/run/optimizer.h"
 #include "run/run_fixture.h"
 #include "support/catch.h"
 
@@ -31,7 +32,7 @@ TEST_CASE("A frozen layer that is cut leaves the knob, and the rest can be resto
   train::Knobs knobs;
   const run::ModelKnobs run_knobs(*run.parts, optimizer, knobs);
   knobs.set("frozen_layers", {2, 3});
-  model::follow(optimizer, run.decoder, model::cut_to(run.decoder, {{3, {0, 1, 2}}, {5}}));
+  follow(optimizer, model::cut_to(run.decoder, {{3, {0, 1, 2}}, {5}}));
   CHECK(knobs.get("frozen_layers") == Json{3});
   run_knobs.restore(run_knobs.state());
   CHECK(trained_layers(run) == std::set<std::string>{"5"});

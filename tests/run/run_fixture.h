@@ -11,6 +11,7 @@
 
 #include "hone/io/run_folder.h"
 #include "hone/model/adapter.h"
+#include "hone/optim/adamw.h"
 #include "hone/run/extension.h"
 #include "model/support.h"
 #include "support/temporary_folder.h"

@@ -150,7 +150,7 @@ TEST_CASE("A run that keeps checkpoints saves its end, and resumed there it only
       auto optimizer = toy.optimizer();
       Task task = toy.task();
       task.save_evaluated = guarded;
-      return run(options, optimizer, task, folder, {"main"}, evaluations);
+      return run_loop(options, optimizer, task, folder, {"main"}, evaluations);
     };
     Toy toy;
     std::vector<Evaluation> evaluations;
@@ -209,8 +209,8 @@ TEST_CASE("A run that ends with parameters that are not finite has diverged, and
   optim::FusedAdamW optimizer({{"weight", toy.weight}}, {.weight_decay = 0.1});
   std::vector<Evaluation> evaluations;
   // Clipping would see the hole only if the gradient had it: rows not read have none.
-  const Outcome outcome =
-      run({.steps = 6, .lr = 0.1, .save_every = 4}, optimizer, task, folder, {"main"}, evaluations);
+  const Outcome outcome = run_loop({.steps = 6, .lr = 0.1, .save_every = 4}, optimizer, task,
+                                   folder, {"main"}, evaluations);
   CHECK(outcome.ending == Ending::kDiverged);
   CHECK(outcome.skipped == 0);
   CHECK(steps(folder) == std::vector<int64_t>{4});
@@ -238,7 +238,7 @@ TEST_CASE("A signal in any evaluation is heard, and the resumed run equals the u
         return toy.nll(batch);
       };
       std::vector<Evaluation> evaluations;
-      return run(options, optimizer, task, folder, {"main"}, evaluations);
+      return run_loop(options, optimizer, task, folder, {"main"}, evaluations);
     };
     torch::manual_seed(7);
     Toy first;
@@ -270,7 +270,7 @@ TEST_CASE("A signal that came before a phase begins it and saves it") {
     auto optimizer = toy.optimizer();
     std::vector<Evaluation> evaluations = {{10, {}}};
     const Outcome outcome =
-        run(options, optimizer, toy.task(), folder, {"main", 10, false}, evaluations);
+        run_loop(options, optimizer, toy.task(), folder, {"main", 10, false}, evaluations);
     CHECK(outcome.ending == Ending::kSignal);
     CHECK(outcome.signal == SIGTERM);
     CHECK(toy.drawn == 0);
@@ -280,7 +280,8 @@ TEST_CASE("A signal that came before a phase begins it and saves it") {
   io::RunFolder folder = io::RunFolder::create(path, true);
   auto optimizer = toy.optimizer();
   std::vector<Evaluation> evaluations;
-  CHECK(run(options, optimizer, toy.task(), folder, {"main", 10, false}, evaluations).steps == 4);
+  CHECK(run_loop(options, optimizer, toy.task(), folder, {"main", 10, false}, evaluations).steps ==
+        4);
   CHECK(evaluations.size() == 2);
 }
 
@@ -319,7 +320,7 @@ TEST_CASE("Early stopping that never comes to stop still leaves the best weights
     task.board = &board;
     auto optimizer = which.optimizer();
     evaluations.clear();
-    return run(options, optimizer, task, in, {"main"}, evaluations);
+    return run_loop(options, optimizer, task, in, {"main"}, evaluations);
   };
   torch::manual_seed(3);
   const Outcome outcome = train(toy, folder, {}, true);
@@ -371,8 +372,8 @@ TEST_CASE("Controllers see the first evaluation, whoever made it") {
     io::RunFolder folder = io::RunFolder::create(fresh_folder(), false);
     auto optimizer = toy.optimizer();
     std::vector<Evaluation> evaluations = {{6, {{"held", "general", 3, 3, 4.0}}}};
-    run({.steps = 4, .lr = 0.1, .eval_every = 2}, optimizer, task, folder,
-        {"main", 6, evaluate_first}, evaluations);
+    run_loop({.steps = 4, .lr = 0.1, .eval_every = 2}, optimizer, task, folder,
+             {"main", 6, evaluate_first}, evaluations);
     CHECK(seen == std::vector<int64_t>{0, 2, 4});  // steps of the phase
     CHECK(first == std::vector<int64_t>{6});
     CHECK(evaluations.size() == (evaluate_first ? 4U : 3U));

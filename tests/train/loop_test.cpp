@@ -34,8 +34,8 @@ TEST_CASE("Accumulating n batches equals one batch of all their tokens") {
     io::RunFolder folder = io::RunFolder::create(path, false);
     auto optimizer = toy.optimizer();
     std::vector<Evaluation> evaluations;
-    run({.steps = 5, .accumulation = accumulation, .lr = 0.1}, optimizer, task, folder, {"main"},
-        evaluations);
+    run_loop({.steps = 5, .accumulation = accumulation, .lr = 0.1}, optimizer, task, folder,
+             {"main"}, evaluations);
     weights[accumulation / 3] = toy.weight.detach().clone();
     CHECK(evaluations.size() == 2);
   }
@@ -106,7 +106,7 @@ TEST_CASE("The time of a run holds that of the phases before it") {
   auto optimizer = toy.optimizer();
   std::vector<Evaluation> evaluations;
   const Phase phase{.name = "main", .seconds = 3600};
-  CHECK(run({.steps = 2}, optimizer, toy.task(), folder, phase, evaluations).seconds > 3600);
+  CHECK(run_loop({.steps = 2}, optimizer, toy.task(), folder, phase, evaluations).seconds > 3600);
 }
 
 TEST_CASE("A checkpoint resumes only a phase of its name") {

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "hone/optim/adamw.h"
 #include "support/allocations.h"
 #include "support/catch.h"
 

@@ -15,6 +15,7 @@
 #include "hone/io/run_folder.h"
 #include "hone/io/safetensors.h"
 #include "hone/io/tensors.h"
+#include "hone/optim/adamw.h"
 #include "hone/train/loop.h"
 #include "support/catch.h"
 
@@ -91,7 +92,8 @@ inline Outcome train_toy(Toy& toy, const TrainOptions& options, const std::strin
   io::RunFolder folder = io::RunFolder::create(path, resume);
   auto optimizer = toy.optimizer();
   std::vector<Evaluation> own;
-  return run(options, optimizer, toy.task(), folder, {"main"}, evaluations ? *evaluations : own);
+  return run_loop(options, optimizer, toy.task(), folder, {"main"},
+                  evaluations ? *evaluations : own);
 }
 
 }  // namespace hone::train

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "hone/optim/optimizer.h"
+
 namespace hone::optim {
 
 struct AdamWOptions {
@@ -22,63 +24,42 @@ struct AdamWOptions {
 /// and, of half types, widened group by group, never all at a time.
 constexpr int64_t kStepGroup = int64_t{1} << 24;
 
-/// Sums of squares of one parameter around the last step, 0-dimensional float64 on its device.
-struct UpdateSquares {
-  at::Tensor update;   ///< of the change that the step made, before it was rounded
-  at::Tensor weights;  ///< of the parameter before it
-};
-
 /// AdamW (decoupled decay); equals torch.optim.AdamW (tests/optim/adamw_test.cpp).
 ///
 /// Matrices and larger decay; vectors (norms, biases) do not. Parameters of half types have float32
 /// masters, which are stepped and rounded back; moments are float32 then.
 /// On the CPU a step is one pass over parameters, gradients and moments, scaling and clipping
 /// included; elsewhere at::_fused_adamw_ on groups of at most kStepGroup numbers.
-class FusedAdamW {
+class FusedAdamW : public Optimizer {
  public:
   /// Named parameters that require gradients, of one device. Names are those of the state.
   /// Throws: c10::ValueError naming a parameter whose memory has gaps or overlaps.
   FusedAdamW(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
              const AdamWOptions& options);
 
-  void set_lr(double lr) { options_.lr = lr; }
-  void set_weight_decay(double weight_decay) { options_.weight_decay = weight_decay; }
-  double weight_decay() const { return options_.weight_decay; }
+  void set_lr(double lr) override { options_.lr = lr; }
+  void set_weight_decay(double weight_decay) override { options_.weight_decay = weight_decay; }
+  double weight_decay() const override { return options_.weight_decay; }
 
-  bool has(const std::string& name) const;
-  /// `parameter` takes the place of the one of that name: its slices `keep` (int64 indices) along
-  /// `dim`. Moments and master are sliced alike and the step count stays, so that the next step
-  /// does to what is kept what it would have done to it in the whole parameter.
-  /// Throws: hone::Error for an unknown name; c10::ValueError for a parameter of another shape.
+  bool has(const std::string& name) const override;
+  /// Moments and master are sliced, the step count stays.
   void cut(const std::string& name, const at::Tensor& parameter, int64_t dim,
-           const at::Tensor& keep);
-  /// Forgets a parameter and its state. Throws: hone::Error for an unknown name.
-  void remove(const std::string& name);
+           const at::Tensor& keep) override;
+  void remove(const std::string& name) override;
 
-  /// Has the next step multiply every gradient by `factor` and then, if max_norm > 0 and their
-  /// global L2 norm is over it, by max_norm / (norm + 1e-6), as torch's clip_grad_norm_. The
-  /// gradients themselves stay as they are. Returns the norm after `factor`, before clipping;
-  /// after one that is not finite, call zero_grad() instead of step(). On the CPU the norm is the
-  /// same for any number of threads.
-  double scale_and_clip(double factor, double max_norm);
-
-  /// One step. Parameters without a gradient, or that require none now, stay as they are and keep
-  /// their state.
-  void step();
+  /// On the CPU the norm is the same for any number of threads.
+  double scale_and_clip(double factor, double max_norm) override;
+  void step() override;
   /// step() as devices other than the CPU do it, on any: in groups of at most `most` numbers.
   void step_by_groups(int64_t most = kStepGroup);
-  /// What the last step did to the parameters that it stepped, computed from the moments that it
-  /// left: no copy of the parameters is needed. Call it before anything else is changed.
-  std::map<std::string, UpdateSquares> last_update() const;
-  /// Drops the gradients and what scale_and_clip() set.
-  void zero_grad();
+  /// Computed from the moments that the step left: no copy of the parameters is needed.
+  std::map<std::string, UpdateSquares> last_update() const override;
+  void zero_grad() override;
 
-  /// The parameters that it steps, by name.
-  std::map<std::string, at::Tensor> parameters() const;
-  /// Moments, step counts and masters by "<kind>.<parameter name>"; shares their memory.
-  std::map<std::string, at::Tensor> state() const;
-  /// Copies such a state back. Throws: hone::Error naming a tensor that is missing or misshapen.
-  void load_state(const std::map<std::string, at::Tensor>& state);
+  std::map<std::string, at::Tensor> parameters() const override;
+  /// Moments, step counts and masters.
+  std::map<std::string, at::Tensor> state() const override;
+  void load_state(const std::map<std::string, at::Tensor>& state) override;
 
  private:
   struct Slot {

@@ -9,7 +9,7 @@
 #include "hone/data/loader.h"
 #include "hone/io/run_folder.h"
 #include "hone/model/decoder.h"
-#include "hone/optim/adamw.h"
+#include "hone/optim/optimizer.h"
 #include "hone/run/data.h"
 #include "hone/run/decoder_step.h"
 #include "hone/train/loop.h"
@@ -53,7 +53,7 @@ class Extension {
   /// Before the optimiser is made.
   virtual void open(ReadyRun& parts) {}
   /// Before the main phase; `optimizer` lives until close().
-  virtual void attach(train::Task& task, optim::FusedAdamW& optimizer) {}
+  virtual void attach(train::Task& task, optim::Optimizer& optimizer) {}
   /// After the main phase, however it ended.
   virtual void close() {}
   /// What a checkpoint holds of it. load() comes before the weights are read into the decoder.

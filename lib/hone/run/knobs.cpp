@@ -48,7 +48,7 @@ std::vector<std::string> set_names(const Data& data) {
 
 }  // namespace
 
-ModelKnobs::ModelKnobs(ReadyRun& parts, optim::FusedAdamW& optimizer, train::Knobs& knobs)
+ModelKnobs::ModelKnobs(ReadyRun& parts, optim::Optimizer& optimizer, train::Knobs& knobs)
     : parts_(parts),
       optimizer_(optimizer),
       knobs_(knobs),

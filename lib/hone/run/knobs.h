@@ -10,7 +10,7 @@ namespace hone::run {
 /// and checkpoint_every to a run's knobs, and remembers what they were set to, for checkpoints.
 class ModelKnobs {
  public:
-  ModelKnobs(ReadyRun& parts, optim::FusedAdamW& optimizer, train::Knobs& knobs);
+  ModelKnobs(ReadyRun& parts, optim::Optimizer& optimizer, train::Knobs& knobs);
   ModelKnobs(const ModelKnobs&) = delete;
 
   /// Their values, but for what the loader's state holds; and back.
@@ -27,7 +27,7 @@ class ModelKnobs {
   void set_frozen(const Json& value);
 
   ReadyRun& parts_;
-  optim::FusedAdamW& optimizer_;
+  optim::Optimizer& optimizer_;
   train::Knobs& knobs_;
   double dropout_;
   Json frozen_ = Json::array();

@@ -28,7 +28,7 @@ Meters::Meters(const SignalOptions& options, ReadyRun& parts)
       memory_(machine::device_memory_bytes(parts.decoder->device())),
       domains_(parts.data.domains.size(), train::Ema(kDomainDecay)) {}
 
-void Meters::attach(optim::FusedAdamW& optimizer) {
+void Meters::attach(optim::Optimizer& optimizer) {
   optimizer_ = &optimizer;
   parts_.step.measure_domains();
 }

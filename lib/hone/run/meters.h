@@ -33,7 +33,7 @@ class Meters {
   Meters(const SignalOptions& options, ReadyRun& parts);
 
   /// Begins to measure: `optimizer` steps the parameters that are watched.
-  void attach(optim::FusedAdamW& optimizer);
+  void attach(optim::Optimizer& optimizer);
   void before_step(int64_t step);
   void measure(const train::StepStats& stats, train::Signals& signals);
 
@@ -47,7 +47,7 @@ class Meters {
 
   const SignalOptions options_;
   ReadyRun& parts_;
-  optim::FusedAdamW* optimizer_ = nullptr;
+  optim::Optimizer* optimizer_ = nullptr;
   std::vector<at::Tensor> activations_;  // of the measured step's last forward pass, by layer
   const int64_t memory_;                 // of the device, in bytes
   std::vector<train::Ema> domains_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "hone/core/error.h"
+#include "hone/run/optimizer.h"
 
 namespace hone::run {
 namespace {
@@ -91,7 +92,7 @@ std::map<UnitKind, nn::PruneOptions> PruningOptions::kinds() const {
 
 // --- the decoder ---
 
-PrunedDecoder::PrunedDecoder(model::Decoder& decoder, optim::FusedAdamW& optimizer,
+PrunedDecoder::PrunedDecoder(model::Decoder& decoder, optim::Optimizer& optimizer,
                              train::Knobs& knobs)
     : decoder_(decoder), optimizer_(optimizer) {
   for (const auto& named : EnumNames<UnitKind>::values) {
@@ -110,9 +111,7 @@ PrunedDecoder::PrunedDecoder(model::Decoder& decoder, optim::FusedAdamW& optimiz
                     }});
 }
 
-void PrunedDecoder::cut(UnitKind kind) {
-  model::follow(optimizer_, decoder_, model::cut(decoder_, kind));
-}
+void PrunedDecoder::cut(UnitKind kind) { follow(optimizer_, model::cut(decoder_, kind)); }
 
 bool PrunedDecoder::cut_all() {
   bool any = false;
@@ -134,7 +133,7 @@ Json PrunedDecoder::state() const {
 
 void PrunedDecoder::restore(const Json& state) {
   const auto left = model::pruned_from_json(state.at("left"), decoder_->config(), "the checkpoint");
-  if (!left.empty()) model::follow(optimizer_, decoder_, model::cut_to(decoder_, left));
+  if (!left.empty()) follow(optimizer_, model::cut_to(decoder_, left));
   model::restore_gates(decoder_, state.at("gates"));
 }
 

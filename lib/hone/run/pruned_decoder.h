@@ -11,7 +11,7 @@
 #include "hone/model/decoder.h"
 #include "hone/model/pruned/pruning.h"
 #include "hone/nn/pruning.h"
-#include "hone/optim/adamw.h"
+#include "hone/optim/optimizer.h"
 #include "hone/train/controllers/controller.h"
 #include "hone/train/controllers/knobs.h"
 #include "hone/train/controllers/signals.h"
@@ -43,7 +43,7 @@ class PrunedDecoder {
  public:
   /// Adds the knobs heads, channels, layers and cut. Masks are objects of lists of 0 and 1 by
   /// layer.
-  PrunedDecoder(model::Decoder& decoder, optim::FusedAdamW& optimizer, train::Knobs& knobs);
+  PrunedDecoder(model::Decoder& decoder, optim::Optimizer& optimizer, train::Knobs& knobs);
 
   /// What was cut, and the gates; and back, before weights are read.
   Json state() const;
@@ -59,7 +59,7 @@ class PrunedDecoder {
   void cut(model::UnitKind kind);
 
   model::Decoder& decoder_;
-  optim::FusedAdamW& optimizer_;
+  optim::Optimizer& optimizer_;
 };
 
 /// Switches units off by their importance as each kind's schedule says, whose start and end count

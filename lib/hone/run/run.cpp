@@ -30,6 +30,7 @@
 #include "hone/run/html_report.h"
 #include "hone/run/hub_cache.h"
 #include "hone/run/manifest.h"
+#include "hone/run/optimizer.h"
 #include "hone/run/plan.h"
 #include "hone/run/prompt_answers.h"
 #include "hone/run/report.h"
@@ -350,18 +351,14 @@ train::Outcome Run::run_phase(const train::Phase& phase, const train::TrainOptio
     (embeddings_only && !is_embedding(named.first) ? frozen : parameters).push_back(named);
   }
   for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(false);
-  optim::FusedAdamW optimizer(parameters, {.lr = options.lr,
-                                           .beta1 = options.beta1,
-                                           .beta2 = options.beta2,
-                                           .eps = options.eps,
-                                           .weight_decay = options.weight_decay});
-  if (!embeddings_only) extension_.attach(task, optimizer);
+  const auto optimizer = make_optimizer(options, parameters);
+  if (!embeddings_only) extension_.attach(task, *optimizer);
   task.after_evaluation = [this, judge = std::move(task.after_evaluation)](
                               const train::Evaluation& evaluation, auto... more) {
     ask(*tokenizer_, evaluation.step);
     return !judge || judge(evaluation, more...);
   };
-  train::Outcome outcome = train::run(options, optimizer, task, folder_, phase, evaluations_);
+  train::Outcome outcome = train::run_loop(options, *optimizer, task, folder_, phase, evaluations_);
   for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(true);
   if (outcome.ending == train::Ending::kStopped && !trial_) {
     const double ratio = *guard_.ratio(), limit = guard_.limit();

@@ -38,7 +38,7 @@ Json measured(const Signals& signals) {
 /// One run of the loop: its options, the task, and the state that a checkpoint saves.
 class Loop {
  public:
-  Loop(const TrainOptions& options, optim::FusedAdamW& optimizer, const Task& task,
+  Loop(const TrainOptions& options, optim::Optimizer& optimizer, const Task& task,
        io::RunFolder& folder, const Phase& phase, std::vector<Evaluation>& evaluations)
       : options_(options),
         optimizer_(optimizer),
@@ -47,7 +47,7 @@ class Loop {
         phase_(phase),
         evaluations_(evaluations),
         progress_(options.steps, options.log_every, phase.first_step, phase.word),
-        adaptation_(options, optimizer, task.board) {
+        control_(options, optimizer, task.board) {
     position_.seconds = phase.seconds;
   }
 
@@ -59,7 +59,7 @@ class Loop {
   void adapt(const StepStats& stats, double seconds);
   void record(const StepStats& stats, double seconds);
   int64_t run_step() const { return phase_.first_step + position_.step; }
-  bool over() const { return position_.step >= options_.steps || adaptation_.stopped(); }
+  bool over() const { return position_.step >= options_.steps || control_.stopped(); }
   /// Whether the phase keeps checkpoints at all.
   bool keeps() const { return options_.save_every > 0 || task_.save_evaluated; }
   void score();
@@ -73,13 +73,13 @@ class Loop {
   Ending go();
 
   const TrainOptions& options_;
-  optim::FusedAdamW& optimizer_;
+  optim::Optimizer& optimizer_;
   const Task& task_;
   io::RunFolder& folder_;
   const Phase& phase_;
   std::vector<Evaluation>& evaluations_;
   Progress progress_;
-  LoopControl adaptation_;
+  LoopControl control_;
   Position position_;
   bool begun_ = false;  // whether there is anything that a checkpoint could hold
   int64_t saved_at_ = -1;
@@ -88,17 +88,17 @@ class Loop {
 
 StepStats Loop::step() {
   StepStats stats;
-  stats.lr = learning_rate(options_, position_.step) * adaptation_.lr_scale();
+  stats.lr = learning_rate(options_, position_.step) * control_.lr_scale();
   if (task_.before_step) task_.before_step(position_.step + 1);
   double sum = 0, weight = 0;
-  for (int64_t i = 0; i < adaptation_.accumulation(); ++i) {
+  for (int64_t i = 0; i < control_.accumulation(); ++i) {
     const data::Batch batch = task_.next_batch();
     stats.tokens += batch.tokens();
     const loss::LossSum loss = task_.loss(batch);
     loss.sum.backward();
     sum += loss.sum.item<double>();
     weight += loss.weight.item<double>();
-    if (i == 0) adaptation_.after_first_batch(weight);
+    if (i == 0) control_.after_first_batch(weight);
   }
   stats.loss = sum / weight;
   stats.weight = weight;
@@ -115,7 +115,7 @@ StepStats Loop::step() {
 
 bool Loop::finite_gradient(double sum, double total_weight, StepStats& stats) {
   if (!std::isfinite(sum) || !(total_weight > 0)) return false;
-  stats.grad_norm = optimizer_.scale_and_clip(1 / total_weight, adaptation_.clip_norm());
+  stats.grad_norm = optimizer_.scale_and_clip(1 / total_weight, control_.clip_norm());
   return std::isfinite(stats.grad_norm);
 }
 
@@ -129,8 +129,8 @@ void Loop::score() {
 
 /// Asks the controllers about the last evaluation.
 void Loop::ask() {
-  adaptation_.after_evaluation(evaluations_.back());
-  if (!adaptation_.take_rolled_back()) return;
+  control_.after_evaluation(evaluations_.back());
+  if (!control_.take_rolled_back()) return;
   position_.skipped_in_row = 0;
   position_.measured = false;
 }
@@ -147,11 +147,11 @@ bool Loop::evaluation_passed() {
 }
 
 void Loop::adapt(const StepStats& stats, double seconds) {
-  adaptation_.measure(stats, seconds);
+  control_.measure(stats, seconds);
   if (task_.board && task_.measure) task_.measure(stats, task_.board->signals());
   record(stats, seconds);
-  adaptation_.ask(run_step());
-  if (adaptation_.take_rolled_back()) position_.skipped_in_row = 0;
+  control_.ask(run_step());
+  if (control_.take_rolled_back()) position_.skipped_in_row = 0;
 }
 
 void Loop::record(const StepStats& stats, double seconds) {
@@ -181,14 +181,14 @@ void Loop::save() {
   if (!task_.save || !begun_) return;
   if (saved_at_ == position_.step && !position_.ended) return;
   position_.losses = progress_.losses();
-  save_checkpoint(folder_, phase_, position_, evaluations_, optimizer_, adaptation_, task_);
+  save_checkpoint(folder_, phase_, position_, evaluations_, optimizer_, control_, task_);
   folder_.rotate(options_.keep_checkpoints, position_.passed_at);
   saved_at_ = position_.step;
 }
 
 bool Loop::resume() {
   if (!task_.load) return false;
-  auto resumed = resume_checkpoint(folder_, phase_, optimizer_, adaptation_, task_);
+  auto resumed = resume_checkpoint(folder_, phase_, optimizer_, control_, task_);
   if (!resumed) return false;
   position_ = std::move(resumed->position);
   evaluations_ = std::move(resumed->evaluations);
@@ -204,7 +204,7 @@ bool Loop::resume() {
 
 void Loop::begin() {
   if (task_.board) task_.board->rewind(phase_.first_step - 1);  // of a run that was killed
-  adaptation_.at_start(phase_.first_step);
+  control_.at_start(phase_.first_step);
   if (phase_.evaluate_first) score();
   if (!evaluations_.empty() && evaluations_.back().step == phase_.first_step) {
     if (task_.first_evaluation) task_.first_evaluation(evaluations_.back());
@@ -239,8 +239,8 @@ Ending Loop::train() {
 Ending Loop::end() {
   if (options_.steps == 0) return Ending::kDone;
   if (!position_.measured && !evaluation_passed()) return Ending::kStopped;
-  adaptation_.at_end(run_step());
-  if (adaptation_.take_rolled_back()) {
+  control_.at_end(run_step());
+  if (control_.take_rolled_back()) {
     position_.measured = false;
     if (!evaluation_passed()) return Ending::kStopped;
   }
@@ -290,8 +290,8 @@ Outcome Loop::run() {
 
 }  // namespace
 
-Outcome run(const TrainOptions& options, optim::FusedAdamW& optimizer, const Task& task,
-            io::RunFolder& folder, const Phase& phase, std::vector<Evaluation>& evaluations) {
+Outcome run_loop(const TrainOptions& options, optim::Optimizer& optimizer, const Task& task,
+                 io::RunFolder& folder, const Phase& phase, std::vector<Evaluation>& evaluations) {
   return Loop(options, optimizer, task, folder, phase, evaluations).run();
 }
 

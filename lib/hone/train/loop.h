@@ -10,7 +10,7 @@
 #include "hone/data/batch.h"
 #include "hone/io/run_folder.h"
 #include "hone/loss/loss_sum.h"
-#include "hone/optim/adamw.h"
+#include "hone/optim/optimizer.h"
 #include "hone/train/evaluation.h"
 #include "hone/train/options.h"
 
@@ -85,7 +85,7 @@ struct Outcome {
   bool measured = false;  ///< whether the last evaluation is of the weights as they are now
 };
 
-/// Runs `options.steps` steps of AdamW on the task:
+/// Runs `options.steps` steps of the optimiser on the task:
 ///   gradient = sum over `accumulation` batches of grad(sum) / total weight, clipped;
 /// one division per step, so that accumulation does not change the result.
 ///
@@ -103,7 +103,7 @@ struct Outcome {
 /// `evaluations` are the run's so far; the phase appends its own. Where the folder's newest
 /// checkpoint is of this phase the loop goes on from there, and they become the checkpoint's.
 /// Throws: what the task throws; IoError from saving.
-Outcome run(const TrainOptions& options, optim::FusedAdamW& optimizer, const Task& task,
-            io::RunFolder& folder, const Phase& phase, std::vector<Evaluation>& evaluations);
+Outcome run_loop(const TrainOptions& options, optim::Optimizer& optimizer, const Task& task,
+                 io::RunFolder& folder, const Phase& phase, std::vector<Evaluation>& evaluations);
 
 }  // namespace hone::train

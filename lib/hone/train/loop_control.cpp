@@ -22,7 +22,7 @@ double checked(double value, double low, double high, const char* knob) {
 
 }  // namespace
 
-LoopControl::LoopControl(const TrainOptions& options, optim::FusedAdamW& optimizer,
+LoopControl::LoopControl(const TrainOptions& options, optim::Optimizer& optimizer,
                          ControllerBoard* board)
     : optimizer_(optimizer),
       board_(board),

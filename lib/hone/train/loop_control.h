@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "hone/core/json.h"
-#include "hone/optim/adamw.h"
+#include "hone/optim/optimizer.h"
 #include "hone/train/controllers/controller_board.h"
 #include "hone/train/controllers/noise_scale.h"
 #include "hone/train/controllers/smoothing.h"
@@ -22,7 +22,7 @@ class LoopControl {
  public:
   /// `board` may be null; it gets the knobs lr_scale, accumulation, weight_decay, clip_norm, stop,
   /// snapshot and rollback.
-  LoopControl(const TrainOptions& options, optim::FusedAdamW& optimizer, ControllerBoard* board);
+  LoopControl(const TrainOptions& options, optim::Optimizer& optimizer, ControllerBoard* board);
 
   double lr_scale() const { return lr_scale_; }
   int64_t accumulation() const { return accumulation_; }
@@ -51,7 +51,7 @@ class LoopControl {
  private:
   void add_knobs();
 
-  optim::FusedAdamW& optimizer_;
+  optim::Optimizer& optimizer_;
   ControllerBoard* const board_;
   Snapshots snapshots_;
   double lr_scale_ = 1;

@@ -79,7 +79,7 @@ Position position_from_json(const Json& document) {
   return position;
 }
 
-void load_optimizer(const std::string& folder, optim::FusedAdamW& optimizer) {
+void load_optimizer(const std::string& folder, optim::Optimizer& optimizer) {
   const io::Safetensors file(folder + kOptimizerFile);
   std::map<std::string, at::Tensor> state;
   for (const io::TensorInfo& info : file.tensors()) {
@@ -100,8 +100,8 @@ void load_optimizer(const std::string& folder, optim::FusedAdamW& optimizer) {
 }  // namespace
 
 void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& position,
-                     const std::vector<Evaluation>& evaluations, const optim::FusedAdamW& optimizer,
-                     const LoopControl& adaptation, const Task& task) {
+                     const std::vector<Evaluation>& evaluations, const optim::Optimizer& optimizer,
+                     const LoopControl& control, const Task& task) {
   io::AtomicFolder checkpoint = folder.begin_checkpoint(phase.first_step + position.step);
   const auto state = optimizer.state();
   std::vector<std::pair<std::string, at::Tensor>> tensors(state.begin(), state.end());
@@ -111,19 +111,19 @@ void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& 
   }
   io::write_safetensors(checkpoint.path() + kOptimizerFile, tensors);
   const Json task_state = task.save(checkpoint.path());
-  const Json adaptation_state = adaptation.save(checkpoint.path());
+  const Json control_state = control.save(checkpoint.path());
   const Json document = {{"phase", phase.name},
                          {"first_step", phase.first_step},
                          {"position", position_json(position)},
                          {"evaluations", evaluations_json(evaluations)},
-                         {"adaptation", adaptation_state},
+                         {"adaptation", control_state},
                          {"task", task_state}};
   io::replace_file_atomically(checkpoint.path() + kStateFile, document.dump(1));
   checkpoint.commit();
 }
 
 std::optional<Resumed> resume_checkpoint(io::RunFolder& folder, const Phase& phase,
-                                         optim::FusedAdamW& optimizer, LoopControl& adaptation,
+                                         optim::Optimizer& optimizer, LoopControl& control,
                                          const Task& task) {
   const auto newest = folder.newest();
   if (!newest) return std::nullopt;
@@ -131,7 +131,7 @@ std::optional<Resumed> resume_checkpoint(io::RunFolder& folder, const Phase& pha
   if (document.at("phase") != phase.name) return std::nullopt;
   task.load(newest->path, document.at("task"));
   load_optimizer(newest->path, optimizer);
-  adaptation.load(newest->path, document.value("adaptation", Json()));
+  control.load(newest->path, document.value("adaptation", Json()));
   return Resumed{position_from_json(document), evaluations_from_json(document.at("evaluations"))};
 }
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "hone/io/run_folder.h"
-#include "hone/optim/adamw.h"
+#include "hone/optim/optimizer.h"
 #include "hone/train/loop.h"
 #include "hone/train/loop_control.h"
 
@@ -37,17 +37,17 @@ struct Resumed {
 };
 
 /// Writes checkpoint-<step of the run>: optimizer.safetensors (optimiser state and the
-/// generators'), state.json (the rest of what is named here), the adaptation's snapshots and what
+/// generators'), state.json (the rest of what is named here), the control's snapshots and what
 /// task.save writes. Complete or not there.
 void save_checkpoint(io::RunFolder& folder, const Phase& phase, const Position& position,
-                     const std::vector<Evaluation>& evaluations, const optim::FusedAdamW& optimizer,
-                     const LoopControl& adaptation, const Task& task);
+                     const std::vector<Evaluation>& evaluations, const optim::Optimizer& optimizer,
+                     const LoopControl& control, const Task& task);
 
 /// Restores all of it from the folder's newest complete checkpoint; nullopt, with nothing changed,
 /// if there is none or it is of another phase.
 /// Throws: IoError or Error if the checkpoint does not fit the run.
 std::optional<Resumed> resume_checkpoint(io::RunFolder& folder, const Phase& phase,
-                                         optim::FusedAdamW& optimizer, LoopControl& adaptation,
+                                         optim::Optimizer& optimizer, LoopControl& control,
                                          const Task& task);
 
 /// The phase that the newest complete checkpoint is of; nullopt without one.

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "hone/core/json.h"
-#include "hone/optim/adamw.h"
+#include "hone/optim/optimizer.h"
 
 namespace hone::train {
 
@@ -16,7 +16,7 @@ namespace hone::train {
 /// as the trained parameters and the optimiser's state together.
 class Snapshots {
  public:
-  explicit Snapshots(optim::FusedAdamW& optimizer) : optimizer_(optimizer) {}
+  explicit Snapshots(optim::Optimizer& optimizer) : optimizer_(optimizer) {}
 
   /// Takes one, in place of an older one of that name and in its memory.
   void take(const std::string& name, int64_t step);
@@ -40,7 +40,7 @@ class Snapshots {
     Tensors parameters, state;
   };
 
-  optim::FusedAdamW& optimizer_;
+  optim::Optimizer& optimizer_;
   std::map<std::string, Snapshot> snapshots_;
 };
 

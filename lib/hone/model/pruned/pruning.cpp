@@ -289,21 +289,10 @@ CutResult cut_to(Decoder& decoder, const std::vector<PrunedLayer>& pruned) {
     }
   }
   decoder->keep_layers(left, pruned);
-  return result;
-}
-
-void follow(optim::FusedAdamW& optimizer, const Decoder& decoder, const CutResult& result) {
-  std::map<std::string, at::Tensor> parameters;
   for (const nn::ModuleTensor& tensor : decoder->tensors()) {
-    parameters.emplace(tensor.name, tensor.tensor);
+    result.parameters.emplace(tensor.name, tensor.tensor);
   }
-  for (const nn::Cut& cut : result.cuts) {
-    if (!optimizer.has(cut.parameter)) continue;
-    optimizer.cut(cut.parameter, parameters.at(cut.parameter), cut.dim, cut.keep);
-  }
-  for (const std::string& name : result.removed) {
-    if (optimizer.has(name)) optimizer.remove(name);
-  }
+  return result;
 }
 
 ModelSize model_size(const DecoderConfig& config, int64_t positions) {

@@ -4,7 +4,7 @@
 ///   measure(decoder, UnitKind::kHeads, nn::Importance::kGateGradient);
 ///   ... train; importances(decoder, UnitKind::kHeads) ...
 ///   set_masks(decoder, UnitKind::kHeads, {{0, {true, false, true, true}}});  // may be undone
-///   follow(optimizer, decoder, cut(decoder, UnitKind::kHeads));              // may not
+///   const CutResult result = cut(decoder, UnitKind::kHeads);                 // may not
 ///
 /// A layer is named by its index before any pruning, which is also its number in tensor names: a
 /// cut renames nothing. Change masks and cut between steps only.
@@ -21,7 +21,6 @@
 #include "hone/model/decoder.h"
 #include "hone/nn/gate.h"
 #include "hone/nn/linear.h"
-#include "hone/optim/adamw.h"
 
 namespace hone::model {
 
@@ -70,8 +69,9 @@ void restore_gates(Decoder& decoder, const Json& json);
 
 /// How the parameters of a decoder changed, adapter included, by trainable_parameters' names.
 struct CutResult {
-  std::vector<nn::Cut> cuts;         ///< sliced: new leaves, without gradients
-  std::vector<std::string> removed;  ///< gone with their layer
+  std::vector<nn::Cut> cuts;                     ///< sliced: new leaves, without gradients
+  std::vector<std::string> removed;              ///< gone with their layer
+  std::map<std::string, at::Tensor> parameters;  ///< that are there now
 };
 
 /// Removes the units that are masked off. Outputs stay what they were with the masks, within
@@ -80,12 +80,10 @@ struct CutResult {
 CutResult cut(Decoder& decoder, UnitKind kind);
 
 /// Removes all that `pruned` (of DecoderConfig) does not list: brings a freshly loaded base to the
-/// shape that a run had when it was saved. Make optimisers afterwards, or follow().
+/// shape that a run had when it was saved. Make optimisers afterwards, or let them
+/// follow (run/optimizer.h).
 /// Throws: hone::Error for a layer, head or channel that the decoder has not.
 CutResult cut_to(Decoder& decoder, const std::vector<PrunedLayer>& pruned);
-
-/// Cuts the optimiser's state of the parameters that it has, as the decoder was cut.
-void follow(optim::FusedAdamW& optimizer, const Decoder& decoder, const CutResult& result);
 
 struct ModelSize {
   int64_t parameters = 0;       ///< of the base

@@ -63,7 +63,7 @@ class Dynamics : public run::Extension {
   }
   run::PlanChanges changes() const override;
   void open(run::ReadyRun& parts) override;
-  void attach(train::Task& task, optim::FusedAdamW& optimizer) override;
+  void attach(train::Task& task, optim::Optimizer& optimizer) override;
   void close() override;
   Json save() const override;
   void load(const Json& state) override;
@@ -103,7 +103,7 @@ void Dynamics::open(run::ReadyRun& parts) {
   parts.decoder->embed_tokens->set_noise(config_.neftune_alpha);
 }
 
-void Dynamics::attach(train::Task& task, optim::FusedAdamW& optimizer) {
+void Dynamics::attach(train::Task& task, optim::Optimizer& optimizer) {
   knobs_ = std::make_unique<run::ModelKnobs>(*parts_, optimizer, board_->knobs());
   pruned_ = std::make_unique<run::PrunedDecoder>(parts_->decoder, optimizer, board_->knobs());
   meters_->attach(optimizer);
