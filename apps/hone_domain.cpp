@@ -4,12 +4,9 @@
 ///
 /// Writes into the run folder: model/ (a checkpoint folder that transformers loads), adapter/ with
 /// tuning lora, report.html, report.json, metrics.jsonl, TensorBoard events and checkpoints/.
-#include <fmt/format.h>
-
 #include <iostream>
 
 #include "hone/config/app_arguments.h"
-#include "hone/config/writer.h"
 #include "hone/run/report.h"
 #include "hone/run/run.h"
 
@@ -20,10 +17,9 @@ using hone::run::Config;
 
 int run(const Config& config, const AppArguments& arguments) {
   const hone::run::Report report =
-      hone::run::execute(config, {"hone-domain", arguments.out, arguments.resume,
-                                  hone::config::to_json(config), arguments.force});
+      hone::run::execute(config, {"hone-domain", arguments.out, arguments.resume, arguments.force});
   std::cout << hone::run::report_table(report.json) << report.summary << std::endl;
-  return hone::run::exit_code(report);
+  return report.exit_code;
 }
 
 int plan(const Config& config, const AppArguments& arguments) {

@@ -6,7 +6,6 @@
 #include <iostream>
 
 #include "hone/config/app_arguments.h"
-#include "hone/config/writer.h"
 #include "hone/paths/dynamic/dynamic.h"
 #include "hone/run/report.h"
 
@@ -16,13 +15,11 @@ using hone::config::AppArguments;
 using hone::paths::DynamicConfig;
 
 int run(const DynamicConfig& config, const AppArguments& arguments) {
-  const hone::run::Report report =
-      hone::paths::run_dynamic(config,
-                               {"hone-dynamic", arguments.out, arguments.resume,
-                                hone::config::to_json(config), arguments.force},
-                               {arguments.dry_run, arguments.replay, arguments.serve});
+  const hone::run::Report report = hone::paths::run_dynamic(
+      config, {"hone-dynamic", arguments.out, arguments.resume, arguments.force},
+      {arguments.dry_run, arguments.replay, arguments.serve});
   std::cout << hone::run::report_table(report.json) << report.summary << std::endl;
-  return hone::run::exit_code(report);
+  return report.exit_code;
 }
 
 int plan(const DynamicConfig& config, const AppArguments& arguments) {

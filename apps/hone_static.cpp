@@ -5,12 +5,9 @@
 /// Writes into the folder: best.json (a recipe for hone-domain), report.html, report.json,
 /// trials.csv, study.db (which optuna and optuna-dashboard open) and trials/. Run again, it goes
 /// on.
-#include <fmt/format.h>
-
 #include <iostream>
 
 #include "hone/config/app_arguments.h"
-#include "hone/config/writer.h"
 #include "hone/paths/static/static.h"
 
 namespace {
@@ -19,8 +16,8 @@ using hone::config::AppArguments;
 using hone::paths::StaticConfig;
 
 int run(const StaticConfig& config, const AppArguments& arguments) {
-  const hone::paths::StaticReport report = hone::paths::run_static(
-      config, {"hone-static", arguments.out, arguments.resume, hone::config::to_json(config)});
+  const hone::run::Report report = hone::paths::run_static(
+      config, {.app = "hone-static", .out = arguments.out, .resume = arguments.resume});
   std::cout << report.summary << std::endl;
   return report.exit_code;
 }

@@ -136,7 +136,7 @@ TEST_CASE("Gradual unfreezing begins with the last layer that is there") {
   config.controllers.freezing = {
       .enabled = true, .mode = train::FreezingMode::kGradualUnfreezing, .every = 10};
   train::ControllerBoard board(make_controllers(config, &run.decoder), nullptr);
-  const run::ModelKnobs run_knobs(*run.parts, optimizer, board.knobs());
+  const run::ModelKnobs run_knobs(*run.ready, optimizer, board.knobs());
   board.begin(7);  // steps of another phase came before
   board.run(train::Moment::kStart, 7);
   CHECK(trained_layers(run) == std::set<std::string>{"5"});

@@ -27,7 +27,7 @@ TEST_CASE("The guard compares its domain with the base") {
   guard.judge(scores(21, 3));
 
   hone::run::Guard other({.domain = "general"});
-  other.restore(hone::parse_json(guard.state().dump(), "state"));
+  other.load(hone::parse_json(guard.save().dump(), "state"));
   CHECK(*other.ratio() == *guard.ratio());
   CHECK_FALSE(other.judge(scores(22.1, 3)));
 }
@@ -40,7 +40,7 @@ TEST_CASE("What growth did is no fault of training until an evaluation was withi
   CHECK(guard.judge(scores(29, 30)));
   CHECK_FALSE(guard.held());
   hone::run::Guard resumed({.domain = "general", .max_ratio = 1.1});
-  resumed.restore(hone::parse_json(guard.state().dump(), "state"));
+  resumed.load(hone::parse_json(guard.save().dump(), "state"));
   for (hone::run::Guard* each : {&guard, &resumed}) {
     CHECK_FALSE(hone::run::Guard(*each).judge(scores(31, 30)));  // worse than growth left it
     CHECK(each->judge(scores(21, 30)));
@@ -51,7 +51,7 @@ TEST_CASE("What growth did is no fault of training until an evaluation was withi
 
 TEST_CASE("The state of an older guard judges as that did") {
   hone::run::Guard guard({.domain = "general", .max_ratio = 1.1});
-  guard.restore({{"reference", 20.0}, {"ratio", nullptr}});
+  guard.load({{"reference", 20.0}, {"ratio", nullptr}});
   CHECK(guard.judge(scores(21, 30)));
   CHECK_FALSE(guard.judge(scores(23, 30)));
 }
@@ -65,7 +65,7 @@ TEST_CASE("The guarded share rises faster the longer the limit is not held, and 
     guard.judge(scores(perplexity, 30));
     hone::run::Guard resumed(
         {.domain = "general", .max_ratio = 1.1, .action = hone::run::GuardAction::kRebalance});
-    resumed.restore(hone::parse_json(guard.state().dump(), "state"));
+    resumed.load(hone::parse_json(guard.save().dump(), "state"));
     const auto next = guard.next_share(share);
     CHECK(resumed.next_share(share) == next);
     return next.value_or(share);

@@ -16,7 +16,7 @@ TEST_CASE("frozen_layers are numbers of tensor names, also where layers were cut
   SmallRun run(test::pruned_config());
   optim::FusedAdamW optimizer = run.optimizer();
   train::Knobs knobs;
-  const run::ModelKnobs run_knobs(*run.parts, optimizer, knobs);
+  const run::ModelKnobs run_knobs(*run.ready, optimizer, knobs);
   knobs.set("frozen_layers", {2, 3});
   CHECK(trained_layers(run) == std::set<std::string>{"5"});
   CHECK(knobs.get("frozen_layers") == Json{2, 3});
@@ -30,7 +30,7 @@ TEST_CASE("A frozen layer that is cut leaves the knob, and the rest can be resto
   SmallRun run(test::pruned_config());
   optim::FusedAdamW optimizer = run.optimizer();
   train::Knobs knobs;
-  const run::ModelKnobs run_knobs(*run.parts, optimizer, knobs);
+  const run::ModelKnobs run_knobs(*run.ready, optimizer, knobs);
   knobs.set("frozen_layers", {2, 3});
   follow(optimizer, model::cut_to(run.decoder, {{3, {0, 1, 2}}, {5}}));
   CHECK(knobs.get("frozen_layers") == Json{3});
@@ -44,7 +44,7 @@ TEST_CASE("In full tuning the dropout knob leaves attention fused and drops what
   SmallRun run(json);
   optim::FusedAdamW optimizer = run.optimizer();
   train::Knobs knobs;
-  const run::ModelKnobs run_knobs(*run.parts, optimizer, knobs);
+  const run::ModelKnobs run_knobs(*run.ready, optimizer, knobs);
   CHECK(knobs.get("dropout") == 0.0);
   knobs.set("dropout", 0.2);
   for (const nn::DecoderBlock& block : run.decoder->layers) {

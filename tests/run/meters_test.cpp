@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "hone/train/loop.h"
 #include "run/run_fixture.h"
 #include "support/allocations.h"
 #include "support/catch.h"
@@ -35,7 +36,7 @@ TEST_CASE("Signals of layers have the numbers of tensor names; frozen layers hav
   for (const auto& item : run.decoder->named_parameters()) {
     if (item.key().starts_with("layers.3.")) item.value().set_requires_grad(false);
   }
-  run::Meters meters({.every = 2}, *run.parts);
+  run::Meters meters({.every = 2}, *run.ready);
   meters.attach(optimizer);
   for (int64_t step = 1; step <= 2; ++step) {
     train::Signals signals;
@@ -65,7 +66,7 @@ TEST_CASE("Signals of layers have the numbers of tensor names; frozen layers hav
 TEST_CASE("A step that was skipped has no update, and measuring one copies no parameters") {
   SmallRun run(test::pruned_config());
   optim::FusedAdamW optimizer = run.optimizer();
-  run::Meters meters({.every = 1}, *run.parts);
+  run::Meters meters({.every = 1}, *run.ready);
   meters.attach(optimizer);
   train_step(run, optimizer);
   const auto counter = std::make_shared<hone::test::AllocationCounter>();
@@ -82,7 +83,7 @@ TEST_CASE("A step that was skipped has no update, and measuring one copies no pa
 TEST_CASE("Nothing is measured before the optimiser that is watched is there") {
   SmallRun run(test::pruned_config());
   optim::FusedAdamW optimizer = run.optimizer();
-  run::Meters meters({.every = 1}, *run.parts);
+  run::Meters meters({.every = 1}, *run.ready);
   train_step(run, optimizer);  // of a phase that is not watched
   meters.attach(optimizer);
   CHECK(run.step->take_domain_nll().sum().item<double>() == 0);

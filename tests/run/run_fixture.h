@@ -12,7 +12,10 @@
 #include "hone/io/run_folder.h"
 #include "hone/model/adapter.h"
 #include "hone/optim/adamw.h"
-#include "hone/run/extension.h"
+#include "hone/run/config.h"
+#include "hone/run/data.h"
+#include "hone/run/decoder_step.h"
+#include "hone/run/part.h"
 #include "model/support.h"
 #include "support/temporary_folder.h"
 
@@ -43,7 +46,7 @@ struct SmallRun {
     loader =
         std::make_unique<data::Loader>(data.train, data::LoaderOptions{.tokens_per_batch = 24});
     step = std::make_unique<DecoderStep>(decoder, std::vector{1.0});
-    parts.emplace(ReadyRun{config, decoder, *loader, *step, data, folder, manifest});
+    ready.emplace(ReadyRun{config, decoder, *loader, *step, data, folder, manifest});
   }
 
   optim::FusedAdamW optimizer(double lr = 0.01) const {
@@ -58,7 +61,7 @@ struct SmallRun {
   std::unique_ptr<DecoderStep> step;
   io::RunFolder folder = io::RunFolder::create(temporary.path + "/run", false);
   Json manifest = Json::object();
-  std::optional<ReadyRun> parts;
+  std::optional<ReadyRun> ready;
 };
 
 /// The layers of which something trains, as tensor names call them.

@@ -7,33 +7,23 @@
 
 namespace hone::run {
 
+class Cache;
+
 struct Context {
-  std::string app;      ///< name of the executable, for the manifest
-  std::string out;      ///< run folder
-  bool resume = false;  ///< go on with the run in it
-  Json config;          ///< the resolved configuration, as config::to_json gives it
-  bool force = false;   ///< begin even if the plan says that the memory does not suffice
+  std::string app;         ///< name of the executable, for the manifest
+  std::string out;         ///< run folder
+  bool resume = false;     ///< go on with the run in it
+  bool force = false;      ///< begin even if the plan says that the memory does not suffice
+  bool judged = false;     ///< whether it has been judged that the run fits: no plan is made
+  Cache* cache = nullptr;  ///< what it shares with other runs of the process; null: nothing
 };
 
+/// What came of it.
 struct Report {
-  train::Ending ending = train::Ending::kDone;
-  int signal = 0;       ///< that stopped it, for Ending::kSignal
-  std::string summary;  ///< one closing line for people
-  Json json;            ///< report.json
+  int exit_code = 0;  ///< of the app: 0 done or stopped by a part, config::kDiverged, 128 + signal
+  std::string summary;                          ///< closing lines for people
+  Json json;                                    ///< report.json
+  train::Ending ending = train::Ending::kDone;  ///< of a run
 };
-
-/// The app's exit code: 0 done or stopped by a guard, 3 diverged, 128 + signal.
-inline int exit_code(const Report& report) {
-  switch (report.ending) {
-    case train::Ending::kDiverged:
-      return 3;
-    case train::Ending::kSignal:
-      return 128 + report.signal;
-    case train::Ending::kDone:
-    case train::Ending::kStopped:
-      break;
-  }
-  return 0;
-}
 
 }  // namespace hone::run

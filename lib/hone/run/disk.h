@@ -20,7 +20,7 @@ struct DiskSizes {
   int64_t checkpoint() const { return weights + states + snapshots; }
 };
 
-/// By what training needs of memory. `snapshots`: see Extension.
+/// By what training needs of memory. `snapshots`: see PlanChanges.
 DiskSizes disk_sizes(const Config& config, const model::MemoryPlan& memory, at::ScalarType weights,
                      int64_t snapshots);
 

@@ -6,16 +6,28 @@
 
 #include "hone/core/json.h"
 #include "hone/run/config.h"
+#include "hone/run/part.h"
 #include "hone/train/evaluation.h"
 
 namespace hone::run {
 
-/// Compares the guarded domain's perplexity with its value before the run.
-class Guard {
+/// Compares the guarded domain's perplexity with its value before the run. With action stop the run
+/// goes back to the last evaluation that passed; with rebalance the mix moves.
+class Guard : public Part {
  public:
   explicit Guard(const GuardOptions& options) : options_(options) {}
 
-  /// The reference: scores of the base. Without a guarded domain nothing is kept.
+  std::string name() const override { return "guard"; }
+  /// The reference: scores of the base.
+  void scored(const train::Evaluation& base) override { set_reference(base.scores); }
+  void open(ReadyRun& run) override { run_ = &run; }
+  void attach(train::Task& task, optim::Optimizer& optimizer) override;
+  std::string evaluated(const train::Evaluation& evaluation, bool last) override;
+  Json save() const override;
+  void load(const Json& state) override;
+  void report(const EndedRun& run, Json& report) override;
+
+  /// Without a guarded domain nothing is kept.
   void set_reference(const std::vector<train::Score>& scores);
 
   /// The scores before the first guarded step. Where growth alone has broken the limit, that is not
@@ -43,13 +55,13 @@ class Guard {
   /// Perplexity of the last judged evaluation over the reference.
   std::optional<double> ratio() const { return ratio_; }
 
-  Json state() const;
-  void restore(const Json& state);
-
  private:
   std::optional<double> ratio_of(const std::vector<train::Score>& scores) const;
+  void rebalance();
+  Json verdict(const EndedRun& run) const;
 
   GuardOptions options_;
+  ReadyRun* run_ = nullptr;
   std::optional<double> reference_;
   std::optional<double> ratio_, before_;  ///< of the last two evaluations
   std::optional<double> start_;           ///< ratio before the first guarded step

@@ -11,8 +11,14 @@
 #include <vector>
 
 #include "hone/core/error.h"
+#include "hone/data/loader.h"
 #include "hone/model/checkpoint.h"
+#include "hone/model/decoder.h"
 #include "hone/model/pruned/layers.h"
+#include "hone/optim/optimizer.h"
+#include "hone/run/config.h"
+#include "hone/run/data.h"
+#include "hone/run/decoder_step.h"
 #include "hone/run/meters.h"
 
 namespace hone::run {
@@ -48,61 +54,59 @@ std::vector<std::string> set_names(const Data& data) {
 
 }  // namespace
 
-ModelKnobs::ModelKnobs(ReadyRun& parts, optim::Optimizer& optimizer, train::Knobs& knobs)
-    : parts_(parts),
+ModelKnobs::ModelKnobs(ReadyRun& run, optim::Optimizer& optimizer, train::Knobs& knobs)
+    : run_(run),
       optimizer_(optimizer),
       knobs_(knobs),
-      dropout_(parts.decoder->adapter() ? parts.decoder->adapter()->dropout : 0) {
+      dropout_(run.decoder->adapter() ? run.decoder->adapter()->dropout : 0) {
   knobs_.add("dropout", {[this] { return dropout_; }, [this](const Json& v) { set_dropout(v); }});
-  knobs_.add("domain_weights",
-             {[this] { return by_name(parts_.data.domains, parts_.step.weights()); },
-              [this](const Json& v) {
-                parts_.step.set_weights(
-                    replaced(parts_.step.weights(), parts_.data.domains, v, "domain_weights"));
-                draw_weighted_domains();
-              }});
+  knobs_.add("domain_weights", {[this] { return by_name(run_.data.domains, run_.step.weights()); },
+                                [this](const Json& v) {
+                                  run_.step.set_weights(replaced(
+                                      run_.step.weights(), run_.data.domains, v, "domain_weights"));
+                                  draw_weighted_domains();
+                                }});
   knobs_.add("mix_weights",
-             {[this] { return by_name(set_names(parts_.data), parts_.loader.weights()); },
+             {[this] { return by_name(set_names(run_.data), run_.loader.weights()); },
               [this](const Json& v) {
-                parts_.loader.set_weights(
-                    replaced(parts_.loader.weights(), set_names(parts_.data), v, "mix_weights"));
+                run_.loader.set_weights(
+                    replaced(run_.loader.weights(), set_names(run_.data), v, "mix_weights"));
               }});
   knobs_.add("frozen_layers",
              {[this] { return frozen(); }, [this](const Json& v) { set_frozen(v); }});
   knobs_.add("augmentation_rate",
-             {[this] { return parts_.loader.augmentation_rate(); },
-              [this](const Json& v) { parts_.loader.set_augmentation_rate(v.get<double>()); }});
+             {[this] { return run_.loader.augmentation_rate(); },
+              [this](const Json& v) { run_.loader.set_augmentation_rate(v.get<double>()); }});
   knobs_.add("neftune_alpha",
-             {[this] { return parts_.decoder->embed_tokens->noise(); },
-              [this](const Json& v) { parts_.decoder->embed_tokens->set_noise(v.get<double>()); }});
+             {[this] { return run_.decoder->embed_tokens->noise(); },
+              [this](const Json& v) { run_.decoder->embed_tokens->set_noise(v.get<double>()); }});
   knobs_.add("checkpoint_every",
-             {[this] { return parts_.decoder->checkpointing(); },
-              [this](const Json& v) { parts_.decoder->set_checkpointing(v.get<int64_t>()); }});
+             {[this] { return run_.decoder->checkpointing(); },
+              [this](const Json& v) { run_.decoder->set_checkpointing(v.get<int64_t>()); }});
 }
 
-bool ModelKnobs::lora() const { return model::has_adapter(parts_.decoder); }
+bool ModelKnobs::lora() const { return model::has_adapter(run_.decoder); }
 
 void ModelKnobs::draw_weighted_domains() {
-  std::vector<double> mix = parts_.loader.weights();
+  std::vector<double> mix = run_.loader.weights();
   bool changed = false;
   for (size_t i = 0; i < mix.size(); ++i) {
-    const data::DatasetOptions& set = parts_.config.data.train[i];
-    const auto domain =
-        std::find(parts_.data.domains.begin(), parts_.data.domains.end(), set.domain);
+    const data::DatasetOptions& set = run_.config.data.train[i];
+    const auto domain = std::find(run_.data.domains.begin(), run_.data.domains.end(), set.domain);
     const bool left_out =
-        mix[i] == 0 && set.weight > 0 && parts_.config.weights.weight_of(set.domain) == 0;
-    if (!left_out || parts_.step.weights()[domain - parts_.data.domains.begin()] <= 0) continue;
+        mix[i] == 0 && set.weight > 0 && run_.config.weights.weight_of(set.domain) == 0;
+    if (!left_out || run_.step.weights()[domain - run_.data.domains.begin()] <= 0) continue;
     mix[i] = set.weight;
     changed = true;
   }
-  if (changed) parts_.loader.set_weights(mix);
+  if (changed) run_.loader.set_weights(mix);
 }
 
 void ModelKnobs::set_dropout(const Json& value) {
   const auto dropout = value.get<double>();
   if (!(dropout >= 0 && dropout < 1)) throw Error("the knob dropout must be in [0, 1)");
   dropout_ = dropout;
-  for (nn::DecoderBlock& layer : parts_.decoder->layers) {
+  for (nn::DecoderBlock& layer : run_.decoder->layers) {
     if (!lora()) layer->branch_dropout = dropout;
     for (const auto& module : layer->modules(/*include_self=*/false)) {
       auto* linear = module->as<nn::LinearImpl>();
@@ -112,7 +116,7 @@ void ModelKnobs::set_dropout(const Json& value) {
 }
 
 Json ModelKnobs::frozen() const {
-  const std::vector<int64_t> present = model::layer_numbers(parts_.decoder->config());
+  const std::vector<int64_t> present = model::layer_numbers(run_.decoder->config());
   Json layers = Json::array();
   for (const Json& layer : frozen_) {
     if (std::binary_search(present.begin(), present.end(), layer.get<int64_t>())) {
@@ -123,7 +127,7 @@ Json ModelKnobs::frozen() const {
 }
 
 void ModelKnobs::set_frozen(const Json& value) {
-  const std::vector<int64_t> present = model::layer_numbers(parts_.decoder->config());
+  const std::vector<int64_t> present = model::layer_numbers(run_.decoder->config());
   std::set<std::string> frozen;
   for (const Json& layer : value) {
     const auto number = layer.get<int64_t>();
@@ -151,7 +155,7 @@ Json ModelKnobs::state() const {
 void ModelKnobs::restore(const Json& state) const {
   for (const auto& [key, value] : state.items()) {
     // Checkpoints before 1 December 2026 have the attention's, which was the knob of full tuning.
-    if (key == kDropout && !lora() && value == parts_.decoder->config().attention_dropout) continue;
+    if (key == kDropout && !lora() && value == run_.decoder->config().attention_dropout) continue;
     const std::string knob = key == kBranchDropout ? kDropout : key;
     if (knobs_.get(knob) != value) knobs_.set(knob, value);
   }

@@ -1,7 +1,7 @@
 /// The knobs of a decoder in training, beside the loop's.
 #pragma once
 #include "hone/core/json.h"
-#include "hone/run/extension.h"
+#include "hone/run/part.h"
 #include "hone/train/controllers/knobs.h"
 
 namespace hone::run {
@@ -10,7 +10,7 @@ namespace hone::run {
 /// and checkpoint_every to a run's knobs, and remembers what they were set to, for checkpoints.
 class ModelKnobs {
  public:
-  ModelKnobs(ReadyRun& parts, optim::Optimizer& optimizer, train::Knobs& knobs);
+  ModelKnobs(ReadyRun& run, optim::Optimizer& optimizer, train::Knobs& knobs);
   ModelKnobs(const ModelKnobs&) = delete;
 
   /// Their values, but for what the loader's state holds; and back.
@@ -26,7 +26,7 @@ class ModelKnobs {
   Json frozen() const;
   void set_frozen(const Json& value);
 
-  ReadyRun& parts_;
+  ReadyRun& run_;
   optim::Optimizer& optimizer_;
   train::Knobs& knobs_;
   double dropout_;

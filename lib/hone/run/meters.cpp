@@ -5,7 +5,12 @@
 #include <cmath>
 
 #include "hone/machine/device.h"
+#include "hone/model/decoder.h"
 #include "hone/model/pruned/layers.h"
+#include "hone/optim/optimizer.h"
+#include "hone/run/data.h"
+#include "hone/run/decoder_step.h"
+#include "hone/train/loop.h"
 
 namespace hone::run {
 namespace {
@@ -22,20 +27,20 @@ std::string layer_of(const std::string& parameter) {
   return parameter.substr(number, parameter.find('.', number) - number);
 }
 
-Meters::Meters(const SignalOptions& options, ReadyRun& parts)
+Meters::Meters(const SignalOptions& options, ReadyRun& run)
     : options_(options),
-      parts_(parts),
-      memory_(machine::device_memory_bytes(parts.decoder->device())),
-      domains_(parts.data.domains.size(), train::Ema(kDomainDecay)) {}
+      run_(run),
+      memory_(machine::device_memory_bytes(run.decoder->device())),
+      domains_(run.data.domains.size(), train::Ema(kDomainDecay)) {}
 
 void Meters::attach(optim::Optimizer& optimizer) {
   optimizer_ = &optimizer;
-  parts_.step.measure_domains();
+  run_.step.measure_domains();
 }
 
 void Meters::before_step(int64_t step) {
   if (!due(step)) return;
-  parts_.decoder->set_observer([this](size_t layer, const at::Tensor& x) {
+  run_.decoder->set_observer([this](size_t layer, const at::Tensor& x) {
     activations_.resize(std::max(activations_.size(), layer + 1));
     activations_[layer] = x.detach().square().mean(at::kFloat).sqrt();
   });
@@ -44,16 +49,16 @@ void Meters::before_step(int64_t step) {
 void Meters::measure(const train::StepStats& stats, train::Signals& signals) {
   measure_domains(signals);
   if (!due(stats.step)) return;
-  parts_.decoder->set_observer({});
+  run_.decoder->set_observer({});
   if (!stats.skipped) measure_updates(signals);  // else nothing was updated, and nothing settled
-  const auto layers = model::layer_sizes(parts_.decoder->config());
+  const auto layers = model::layer_sizes(run_.decoder->config());
   for (size_t i = 0; i < activations_.size(); ++i) {
     signals.set("activation_rms/" + std::to_string(layers.at(i).index),
                 activations_[i].item<double>());
   }
   activations_.clear();
-  signals.set("memory_headroom", static_cast<double>(machine::memory_headroom_bytes(
-                                     parts_.decoder->device(), memory_)));
+  signals.set("memory_headroom",
+              static_cast<double>(machine::memory_headroom_bytes(run_.decoder->device(), memory_)));
 }
 
 void Meters::measure_updates(train::Signals& signals) {
@@ -73,13 +78,13 @@ void Meters::measure_updates(train::Signals& signals) {
 }
 
 void Meters::measure_domains(train::Signals& signals) {
-  const at::Tensor sums = parts_.step.take_domain_nll();
+  const at::Tensor sums = run_.step.take_domain_nll();
   for (size_t domain = 0; domain < domains_.size(); ++domain) {
     const auto row = static_cast<int64_t>(domain);
     const double nll = sums[row][0].item<double>(), targets = sums[row][1].item<double>();
     if (targets > 0) domains_[domain].add(nll / targets);
     if (const auto mean = domains_[domain].value()) {
-      signals.set("train/" + parts_.data.domains[domain], *mean);
+      signals.set("train/" + run_.data.domains[domain], *mean);
     }
   }
 }

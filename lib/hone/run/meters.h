@@ -9,9 +9,13 @@
 
 #include "hone/core/field.h"
 #include "hone/core/json.h"
-#include "hone/run/extension.h"
+#include "hone/run/part.h"
 #include "hone/train/controllers/signals.h"
 #include "hone/train/controllers/smoothing.h"
+
+namespace hone::train {
+struct StepStats;
+}
 
 namespace hone::run {
 
@@ -30,7 +34,7 @@ struct SignalOptions {
 /// train/<domain> at each. <layer> is the number in tensor names, or "embeddings".
 class Meters {
  public:
-  Meters(const SignalOptions& options, ReadyRun& parts);
+  Meters(const SignalOptions& options, ReadyRun& run);
 
   /// Begins to measure: `optimizer` steps the parameters that are watched.
   void attach(optim::Optimizer& optimizer);
@@ -46,7 +50,7 @@ class Meters {
   void measure_domains(train::Signals& signals);
 
   const SignalOptions options_;
-  ReadyRun& parts_;
+  ReadyRun& run_;
   optim::Optimizer* optimizer_ = nullptr;
   std::vector<at::Tensor> activations_;  // of the measured step's last forward pass, by layer
   const int64_t memory_;                 // of the device, in bytes

@@ -6,14 +6,12 @@
 #include <cmath>
 #include <utility>
 
+#include "hone/config/app_arguments.h"
 #include "hone/machine/hardware.h"
-#include "hone/run/guard.h"
 #include "hone/train/progress.h"
 
 namespace hone::run {
 namespace {
-
-constexpr const char* kPruned = "pruned";
 
 const char* ending_name(train::Ending ending) {
   switch (ending) {
@@ -33,45 +31,6 @@ Json evaluation_json(const train::Evaluation& evaluation) {
   return {{"step", evaluation.step},
           {"sets", train::scores_json(evaluation.scores)},
           {"domains", train::scores_json(train::by_domain(evaluation.scores))}};
-}
-
-/// The evaluation of the model as the run leaves it; null where it was not measured.
-const train::Evaluation* final_evaluation(const FinishedRun& run) {
-  const auto& evaluations = run.evaluations;
-  if (evaluations.empty()) return nullptr;
-  if (run.returned_to) {
-    const auto of_step = std::find_if(evaluations.rbegin(), evaluations.rend(),
-                                      [&](const auto& e) { return e.step == *run.returned_to; });
-    return of_step == evaluations.rend() ? nullptr : &*of_step;
-  }
-  const bool scored = run.config.train.only_evaluates() || run.outcome.measured;
-  return scored && run.outcome.ending != train::Ending::kDiverged ? &evaluations.back() : nullptr;
-}
-
-std::optional<double> ratio_of(const FinishedRun& run, const train::Evaluation* evaluation) {
-  if (!evaluation) return std::nullopt;
-  Guard guard(run.config.guard);
-  guard.set_reference(run.evaluations.front().scores);
-  guard.judge(evaluation->scores);
-  return guard.ratio();
-}
-
-/// `ratio` is of the model as the run leaves it, as is the verdict; `last_ratio` of the last
-/// evaluation: the one that stopped the run where it did.
-Json guard_json(const FinishedRun& run) {
-  const auto number = [](const std::optional<double>& value) {
-    return value && std::isfinite(*value) ? Json(*value) : Json(nullptr);
-  };
-  const auto* last = run.evaluations.empty() ? nullptr : &run.evaluations.back();
-  const auto ratio = ratio_of(run, final_evaluation(run));
-  Json verdict;
-  if (ratio) verdict = *ratio <= run.config.guard.max_ratio ? "held" : "violated";
-  return {{"domain", *run.config.guard.domain},
-          {"max_ratio", run.config.guard.max_ratio},
-          {"ratio", number(ratio)},
-          {"verdict", std::move(verdict)},
-          {"last_ratio", number(ratio_of(run, last))},
-          {"returned_to", run.returned_to ? Json(*run.returned_to) : Json(nullptr)}};
 }
 
 Json vocabulary_json(const FinishedRun& run) {
@@ -103,20 +62,47 @@ Json vocabulary_json(const FinishedRun& run) {
 
 }  // namespace
 
+const train::Evaluation* EndedRun::last_evaluation() const {
+  return evaluations.empty() ? nullptr : &evaluations.back();
+}
+
+const train::Evaluation* EndedRun::final_evaluation() const {
+  if (!returned_to) {
+    const bool known = outcome.measured && outcome.ending != train::Ending::kDiverged;
+    return known ? last_evaluation() : nullptr;
+  }
+  const auto of_step = std::find_if(evaluations.rbegin(), evaluations.rend(),
+                                    [this](const auto& e) { return e.step == *returned_to; });
+  return of_step == evaluations.rend() ? nullptr : &*of_step;
+}
+
 train::Ending ending_named(const std::string& name) {
   using train::Ending;
-  if (name == kPruned) return Ending::kStopped;
-  for (const Ending ending : {Ending::kStopped, Ending::kDiverged, Ending::kSignal}) {
+  for (const Ending ending : {Ending::kDone, Ending::kDiverged, Ending::kSignal}) {
     if (name == ending_name(ending)) return ending;
   }
-  return Ending::kDone;
+  return Ending::kStopped;
+}
+
+int exit_code(const train::Outcome& outcome) {
+  switch (outcome.ending) {
+    case train::Ending::kDiverged:
+      return config::kDiverged;
+    case train::Ending::kSignal:
+      return 128 + outcome.signal;
+    case train::Ending::kDone:
+    case train::Ending::kStopped:
+      break;
+  }
+  return config::kDone;
 }
 
 Json make_report(const FinishedRun& run) {
-  const train::Outcome& outcome = run.outcome;
+  const train::Outcome& outcome = run.ended.outcome;
+  const bool told = outcome.ending == train::Ending::kStopped && !run.ended.stopped_by.empty();
   Json report = {{"path", "domain"},
                  {"about", run.config.about},
-                 {"ending", run.pruned ? kPruned : ending_name(outcome.ending)}};
+                 {"ending", told ? run.ended.stopped_by : ending_name(outcome.ending)}};
   if (!run.config.train.only_evaluates()) {
     report["steps"] = outcome.steps;
     if (run.config.train.epochs) {
@@ -133,13 +119,10 @@ Json make_report(const FinishedRun& run) {
     report["mean_tokens_per_second"] = outcome.mean_tokens_per_second;
   }
   report["peak_memory_bytes"] = machine::peak_resident_bytes();
-  const train::Evaluation* after = final_evaluation(run);
-  report["before"] =
-      run.evaluations.empty() ? Json(nullptr) : evaluation_json(run.evaluations.front());
+  const auto& evaluations = run.ended.evaluations;
+  const train::Evaluation* after = run.ended.final_evaluation();
+  report["before"] = evaluations.empty() ? Json(nullptr) : evaluation_json(evaluations.front());
   report["after"] = after ? evaluation_json(*after) : Json(nullptr);
-  if (run.config.guard.domain) {
-    report["guard"] = guard_json(run);
-  }
   const bool complete = run.data.held_out.size() == run.base_held_out.size();
   if (run.growth && complete) report["vocabulary"] = vocabulary_json(run);
   report["data"] = run.data.json();
@@ -163,15 +146,15 @@ std::string summary_text(const Config& config, const train::Outcome& outcome, co
   if (config.train.only_evaluates() && !signal) {
     return fmt::format("scored; peak memory {}; see {}", memory, folder);
   }
+  const auto ending = report.at("ending").get<std::string>();
   if (outcome.steps == 0) {
-    return fmt::format("{} before the first step; peak memory {}; see {}",
-                       ending_name(outcome.ending), memory, folder);
+    return fmt::format("{} before the first step; peak memory {}; see {}", ending, memory, folder);
   }
   const std::string verdict = guard_verdict(report);
   return fmt::format(
-      "{} after {} steps: loss {:.4f}, mean {:.0f} tokens/s, peak memory {}{}; see {}",
-      ending_name(outcome.ending), outcome.steps, outcome.loss, outcome.mean_tokens_per_second,
-      memory, verdict.empty() ? "" : "; " + verdict, folder);
+      "{} after {} steps: loss {:.4f}, mean {:.0f} tokens/s, peak memory {}{}; see {}", ending,
+      outcome.steps, outcome.loss, outcome.mean_tokens_per_second, memory,
+      verdict.empty() ? "" : "; " + verdict, folder);
 }
 
 std::string report_table(const Json& report) {

@@ -12,26 +12,40 @@
 
 namespace hone::run {
 
+/// How a run ended.
+struct EndedRun {
+  const train::Outcome& outcome;
+  const std::vector<train::Evaluation>& evaluations;  ///< the first is of the base; may be empty
+  std::optional<int64_t> returned_to;  ///< step of the evaluation that a stopped run went back to
+  std::string stopped_by;              ///< what a part says that stopped it, for kStopped
+
+  /// Null without evaluations.
+  const train::Evaluation* last_evaluation() const;
+  /// That of the model as the run leaves it; null where it was not measured.
+  const train::Evaluation* final_evaluation() const;
+};
+
 /// What the report is made from.
 struct FinishedRun {
   const Config& config;
-  const train::Outcome& outcome;
-  const std::vector<train::Evaluation>& evaluations;  ///< the first is of the base; may be empty
+  const EndedRun& ended;
   const std::optional<text::GrowthResult>& growth;
   const std::vector<data::DatasetPtr>& base_held_out;
   const Data& data;
-  std::optional<int64_t> returned_to;  ///< step that a guard's stop went back to
-  bool pruned = false;                 ///< whether a search stopped the run
 };
 
-/// {"ending", "steps", "tokens", ..., "before", "after": scores by data set and domain, "guard"?,
+/// {"ending", "steps", "tokens", ..., "before", "after": scores by data set and domain,
 /// "vocabulary"?, "data"}. Perplexities are per token of the base's tokenizer (train::Score).
 /// "after" is of the model as the run leaves it, and null where that was not measured; "before" is
 /// null where a signal came first.
 Json make_report(const FinishedRun& run);
 
-/// The ending that a report calls `name`; one that a search stopped counts as stopped.
+/// The ending that a report calls `name`; what is none of the loop's own is a part's, which stopped
+/// the run.
 train::Ending ending_named(const std::string& name);
+
+/// Of the app: 0 done or stopped by a part, config::kDiverged, 128 + signal.
+int exit_code(const train::Outcome& outcome);
 
 /// "guard: held: perplexity of general is 1.043 times that of the base, limit 1.1" of a report with
 /// a verdict; "" of another.

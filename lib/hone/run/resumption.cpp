@@ -143,6 +143,7 @@ Report ended_report(const io::RunFolder& folder) {
   Report report{.json = read_json_file(folder.file(io::kReportFile))};
   const std::string ending = report.json.at("ending");
   report.ending = ending_named(ending);
+  report.exit_code = exit_code({.ending = report.ending});
   report.summary = fmt::format("the run in {} has ended already ({})", folder.path(), ending);
   if (report.ending == train::Ending::kDiverged) {
     report.summary +=

@@ -8,18 +8,16 @@
 #include <filesystem>
 #include <memory>
 
+#include "hone/config/reader.h"
+#include "hone/config/writer.h"
 #include "hone/core/log.h"
 #include "hone/core/random.h"
 #include "hone/data/loader.h"
 #include "hone/infer/sampling.h"
-#include "hone/io/adapter.h"
-#include "hone/io/checkpoint.h"
 #include "hone/kernels/finite.h"
 #include "hone/machine/hardware.h"
 #include "hone/machine/stop_signal.h"
 #include "hone/model/adapter.h"
-#include "hone/model/checkpoint.h"
-#include "hone/model/pruned/export.h"
 #include "hone/model/resize_vocabulary.h"
 #include "hone/run/base.h"
 #include "hone/run/data.h"
@@ -30,12 +28,13 @@
 #include "hone/run/html_report.h"
 #include "hone/run/hub_cache.h"
 #include "hone/run/manifest.h"
+#include "hone/run/model_files.h"
 #include "hone/run/optimizer.h"
+#include "hone/run/part.h"
 #include "hone/run/plan.h"
 #include "hone/run/prompt_answers.h"
 #include "hone/run/report.h"
 #include "hone/run/resumption.h"
-#include "hone/run/saving.h"
 #include "hone/run/tokenizer.h"
 #include "hone/run/vocabulary.h"
 #include "hone/train/progress.h"
@@ -46,6 +45,7 @@ namespace {
 
 constexpr const char* kEmbeddings = "embeddings";
 constexpr const char* kMain = train::kMainPhase;
+constexpr const char* kStoppedBy = "stopped_by";  // in checkpoints
 
 bool is_embedding(const std::string& parameter) {
   return parameter.find("embed_tokens") != std::string::npos ||
@@ -60,19 +60,38 @@ std::optional<std::string> not_finite(const model::Decoder& decoder) {
   return std::nullopt;
 }
 
+bool all_of(const std::vector<Part*>& parts, bool (Part::*wish)() const) {
+  return std::all_of(parts.begin(), parts.end(), [&](const Part* part) { return (part->*wish)(); });
+}
+
+/// The resolved recipe of the run: a part's, which holds more, or its own.
+Json recipe_of(const Config& config, const std::vector<Part*>& parts) {
+  for (const Part* part : parts) {
+    if (Json recipe = part->recipe(); !recipe.is_null()) return recipe;
+  }
+  return config::to_json(config);
+}
+
+/// Such a recipe of an older run as it would be written now.
+Json reread(const Json& recipe, const std::vector<Part*>& parts) {
+  for (const Part* part : parts) {
+    if (Json now = part->reread(recipe); !now.is_null()) return now;
+  }
+  return config::to_json(config::read_config<Config>(recipe));
+}
+
 class Run {
  public:
-  Run(const Config& config, const Context& context, Cache& cache, const TrialHooks* trial,
-      Extension& extension)
+  Run(const Config& config, const Context& context, Cache& cache, const std::vector<Part*>& parts)
       : config_(config),
         context_(context),
         cache_(cache),
-        trial_(trial),
-        extension_(extension),
+        parts_(parts),
+        keeps_checkpoints_(all_of(parts, &Part::keeps_checkpoints)),
+        keeps_model_(all_of(parts, &Part::keeps_model)),
         folder_(io::RunFolder::create(context.out, context.resume)),
         device_(machine::prepare_device(config.device, config.threads,
                                         derive_seed(config.seed, "torch"))),
-        guard_(config.guard),
         answers_(config.prompts, context.out) {}
 
   ~Run();
@@ -94,42 +113,25 @@ class Run {
   void open_training();
   void write_manifest();
   train::Task make_task();
-  /// Whether the run goes on after an evaluation: what the guard and the search say. Nothing
-  /// follows the `last`.
-  bool goes_on(const train::Evaluation& evaluation, bool last);
-  void begin_guard(const train::Evaluation& evaluation);
-  /// Moves the mix to where the guard wants it.
-  void rebalance();
-  train::Outcome run_phase(const train::Phase& phase, const train::TrainOptions& options,
-                           bool embeddings_only);
+  Json save(const std::string& checkpoint) const;
+  void load(const std::string& checkpoint, const Json& state);
+  /// Whether the run goes on after an evaluation of the main phase.
+  bool passed(const train::Evaluation& evaluation, bool last);
+  train::Outcome run_phase(const train::Phase& phase, const train::TrainOptions& options);
   train::Outcome train_all();
-  void save_model();
-  /// The base's weights into the run folder's `name`.
-  void save_weights(const std::string& name);
-  void check_model(train::Outcome& outcome);
+  void check_model(train::Outcome& outcome) const;
   /// All up to the trained model.
   train::Outcome work();
   Report finish(train::Outcome outcome);
-
-  std::string tokenizer_folder() const { return folder_.file("tokenizer"); }
-  bool pruned() const { return !base_.decoder->config().pruned.empty(); }
-  /// Whether the adapter's base is no longer the recipe's model.
-  bool own_base() const { return growth_ || pruned() || base_.changed; }
-  /// What an adapter names as its base, from any folder: the model, or its copy, grown or pruned.
-  std::string adapter_base() const {
-    return own_base() ? std::filesystem::weakly_canonical(folder_.file("base")).string()
-                      : base_.name;
-  }
 
   const machine::StopSignal stop_;  // of the whole run: no signal is lost between its parts
   Config config_;                   // train.epochs becomes train.steps once the data are loaded
   const Context& context_;
   Cache& cache_;
-  const TrialHooks* const trial_;  // null for a run of its own
-  Extension& extension_;
+  const std::vector<Part*>& parts_;
+  const bool keeps_checkpoints_, keeps_model_;
   io::RunFolder folder_;
   const machine::DevicePlan device_;
-  Guard guard_;
   PromptAnswers answers_;
   std::optional<RunTokenizer> base_tokenizer_, tokenizer_;  // the same but for a grown vocabulary
   Base base_;
@@ -138,12 +140,12 @@ class Run {
   Data data_;
   std::unique_ptr<data::Loader> loader_;
   std::unique_ptr<DecoderStep> step_;
+  std::optional<ModelFiles> files_;
   Json manifest_;
-  std::optional<ReadyRun> parts_;
+  std::optional<ReadyRun> ready_;
   std::vector<train::Evaluation> evaluations_;
-  std::optional<int64_t> returned_to_;  // step that a guard's stop went back to
-  bool stopped_by_search_ = false;
-  std::string saved_as_;  // types of the saved model; "" while there is none
+  std::optional<int64_t> returned_to_;  // step of the evaluation that a stopped run went back to
+  std::string stopped_by_;              // what a part says that stopped it
 };
 
 Run::~Run() {
@@ -154,21 +156,22 @@ Run::~Run() {
 }
 
 std::optional<Report> Run::open_folder() {
-  extension_.opened(folder_);
-  reopen(folder_, context_.config, [this](const Json& then) { return extension_.reread(then); });
-  folder_.write_json(io::kConfigFile, context_.config);
+  for (Part* part : parts_) part->opened(folder_);
+  const Json recipe = recipe_of(config_, parts_);
+  reopen(folder_, recipe, [this](const Json& then) { return reread(then, parts_); });
+  folder_.write_json(io::kConfigFile, recipe);
   if (!std::filesystem::exists(folder_.file(io::kReportFile))) return std::nullopt;
   return ended_report(folder_);
 }
 
 void Run::open_text() {
-  if (!trial_) log_info(machine::thread_count(config_.threads).text());
+  if (!context_.judged) log_info(machine::thread_count(config_.threads).text());
   base_tokenizer_ = tokenizer_ = cache_.tokenizer(config_);
   machine::StopSignal::check();
   base_held_out_ = load_held_out(config_, *tokenizer_, cache_);
   machine::StopSignal::check();
   if (config_.vocabulary.grows()) {
-    const auto folder = trial_ ? std::nullopt : std::optional(folder_.path());
+    const auto folder = keeps_checkpoints_ ? std::optional(folder_.path()) : std::nullopt;
     growth_ = grow_vocabulary(config_, tokenizer_->text.tokenizer, folder);
     tokenizer_->text.tokenizer = growth_->tokenizer;
     tokenizer_->grown = true;
@@ -181,24 +184,23 @@ void Run::open_text() {
     loader_ = make_loader(config_, *tokenizer_, data_.train);
     config_.train.steps = planned_steps(config_, *loader_);
     if (config_.train.epochs) log_info(describe_epochs(config_));
-    if (trial_ && trial_->planned) trial_->planned(config_.train.steps);
   }
-  if (!trial_) check_plan();  // a search has judged its trials
+  if (!context_.judged) check_plan();
 }
 
 void Run::check_plan() {
   const int64_t added = growth_ ? std::ssize(growth_->added) : 0;
   const Json base = base_config(config_, base_tokenizer_->text);
-  const Plan plan =
-      predict_run({config_, base, tokenizer_->text, added, data_, device_, extension_.changes()});
+  PlanChanges changes;
+  for (const Part* part : parts_) changes += part->changes();
+  const Plan plan = predict_run({config_, base, tokenizer_->text, added, data_, device_, changes});
   if (!context_.force) {
     require_fit(plan);
   } else if (!plan.fits) {
     log_warning("--force: the run begins although it does not fit:\n" + plan.text);
   }
   if (config_.train.only_evaluates()) return;
-  const DiskSizes sizes =
-      disk_sizes(config_, plan.memory, device_.weights, extension_.changes().snapshots);
+  const DiskSizes sizes = disk_sizes(config_, plan.memory, device_.weights, changes.snapshots);
   check_disk(folder_.path(), disk_need(config_, sizes, std::ssize(folder_.checkpoints())));
 }
 
@@ -219,14 +221,14 @@ void Run::score_base() {
         evaluation_sets(base_held_out_, base_held_out_, config_.data.tokens_per_batch);
     return {0, train::evaluate(sets, [&](const data::Batch& batch) { return step.nll(batch); })};
   }));
-  guard_.set_reference(evaluations_[0].scores);
+  for (Part* part : parts_) part->scored(evaluations_[0]);
   log_info(train::describe(evaluations_[0]));
   folder_.metrics().write(train::evaluation_row(evaluations_[0]));
   ask(*base_tokenizer_, evaluations_[0].step);
 }
 
 void Run::ask(const RunTokenizer& tokenizer, int64_t step) {
-  if (trial_) return;
+  if (!answers_.any()) return;
   const auto stops =
       config_.model ? infer::eos_ids(model_folder(*config_.model)) : std::vector<int64_t>();
   answers_.ask(base_.decoder, tokenizer.text, stops, step);
@@ -242,7 +244,10 @@ void Run::grow_base() {
 }
 
 void Run::open_training() {
-  if (!trial_ || trial_->save_model) write_tokenizer(*tokenizer_, tokenizer_folder());
+  files_.emplace(folder_, config_, base_, growth_.has_value());
+  if (keeps_model_ || keeps_checkpoints_) {
+    write_tokenizer(*tokenizer_, files_->tokenizer_folder());
+  }
   write_manifest();
   if (config_.tuning == Tuning::kLora && !config_.lora.continues()) {
     std::vector<int64_t> token_rows;
@@ -254,8 +259,8 @@ void Run::open_training() {
   base_.decoder->set_checkpointing(config_.memory.checkpoint_every);
   step_ =
       std::make_unique<DecoderStep>(base_.decoder, domain_weights(config_.weights, data_.domains));
-  parts_.emplace(ReadyRun{config_, base_.decoder, *loader_, *step_, data_, folder_, manifest_});
-  extension_.open(*parts_);
+  ready_.emplace(ReadyRun{config_, base_.decoder, *loader_, *step_, data_, folder_, manifest_});
+  for (Part* part : parts_) part->open(*ready_);
 }
 
 void Run::write_manifest() {
@@ -274,18 +279,10 @@ train::Task Run::make_task() {
   task.loss = [this](const data::Batch& batch) { return step_->loss(batch); };
   task.nll = [this](const data::Batch& batch) { return step_->nll(batch); };
   task.evaluation = evaluation_sets(data_.held_out, base_held_out_, config_.data.tokens_per_batch);
-  if (!trial_) {
-    task.save = [this](const std::string& folder) {
-      write_decoder(folder, base_.decoder, base_.config, tokenizer_folder(), adapter_base());
-      return Json{{"loader", loader_->state()},
-                  {"guard", guard_.state()},
-                  {"extension", extension_.save()}};
-    };
-    task.load = [this](const std::string& folder, const Json& state) {
-      extension_.load(state.at("extension"));
-      read_decoder(folder, base_.decoder, adapter_base());
-      loader_->restore(state.at("loader"));
-      guard_.restore(state.at("guard"));
+  if (keeps_checkpoints_) {
+    task.save = [this](const std::string& checkpoint) { return save(checkpoint); };
+    task.load = [this](const std::string& checkpoint, const Json& state) {
+      load(checkpoint, state);
     };
   }
   if (data_.train.size() > 1) {
@@ -299,76 +296,55 @@ train::Task Run::make_task() {
   return task;
 }
 
-bool Run::goes_on(const train::Evaluation& evaluation, bool last) {
-  if (trial_ && !trial_->evaluated(evaluation)) stopped_by_search_ = true;
-  const bool passed = guard_.judge(evaluation.scores);
-  if (stopped_by_search_) return false;
-  if (config_.guard.action == GuardAction::kStop) return passed;
-  if (config_.guard.domain && !last) rebalance();
-  return true;
+Json Run::save(const std::string& checkpoint) const {
+  files_->write(checkpoint);
+  Json state = {{"loader", loader_->state()}, {kStoppedBy, stopped_by_}};
+  for (const Part* part : parts_) state[part->name()] = part->save();
+  return state;
 }
 
-void Run::begin_guard(const train::Evaluation& evaluation) {
-  guard_.begin(evaluation.scores);
-  if (!guard_.ratio() || guard_.held()) return;
-  log_warning(fmt::format(
-      "guard: perplexity of {} is {:.3f} times that of the base before the first guarded step, "
-      "limit {}; until it has been within, it may only get no worse",
-      *config_.guard.domain, *guard_.ratio(), config_.guard.max_ratio));
+void Run::load(const std::string& checkpoint, const Json& state) {
+  for (Part* part : parts_) part->load(state.value(part->name(), Json()));
+  files_->read(checkpoint);
+  loader_->restore(state.at("loader"));
+  // A run that goes back to where it still passed has been stopped all the same.
+  if (stopped_by_.empty()) stopped_by_ = state.value(kStoppedBy, "");
 }
 
-void Run::rebalance() {
-  const std::string& domain = *config_.guard.domain;
-  std::vector<std::string> domains;
-  for (const data::DatasetPtr& set : data_.train) domains.push_back(set->domain);
-  const double share = share_of(domain, loader_->shares(), domains);
-  const auto wanted = guard_.next_share(share);
-  if (wanted) {
-    loader_->set_weights(with_share(loader_->weights(), domain, domains, share, *wanted));
-  } else if (guard_.held()) {
-    return;
+bool Run::passed(const train::Evaluation& evaluation, bool last) {
+  for (Part* part : parts_) {
+    const std::string reason = part->evaluated(evaluation, last || !stopped_by_.empty());
+    if (stopped_by_.empty()) stopped_by_ = reason;
   }
-  const std::string text = fmt::format(
-      "guard: perplexity of {} is {:.3f} times that of the base, limit {}; its share of the mix {}",
-      domain, guard_.ratio().value_or(std::nan("")), config_.guard.max_ratio,
-      wanted ? fmt::format("goes from {:.3f} to {:.3f}", share, *wanted)
-             : fmt::format("stays at {:.3f}", share));
-  guard_.held() ? log_info(text) : log_warning(text);
+  return stopped_by_.empty();
 }
 
-train::Outcome Run::run_phase(const train::Phase& phase, const train::TrainOptions& options,
-                              bool embeddings_only) {
+train::Outcome Run::run_phase(const train::Phase& phase, const train::TrainOptions& options) {
+  const bool main = phase.name == kMain;
   train::Task task = make_task();
-  if (!embeddings_only) {
-    task.save_evaluated = config_.guard.domain && config_.guard.action == GuardAction::kStop;
-    task.first_evaluation = [this](const train::Evaluation& e) { begin_guard(e); };
-    task.after_evaluation = [this](const train::Evaluation& e, bool last) {
-      return goes_on(e, last);
-    };
-  }
+  task.after_evaluation = [this, main](const train::Evaluation& evaluation, bool last) {
+    ask(*tokenizer_, evaluation.step);
+    return !main || passed(evaluation, last);
+  };
   model::NamedTensors parameters, frozen;
   for (const auto& named : model::trainable_parameters(base_.decoder)) {
-    (embeddings_only && !is_embedding(named.first) ? frozen : parameters).push_back(named);
+    (main || is_embedding(named.first) ? parameters : frozen).push_back(named);
   }
   for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(false);
   const auto optimizer = make_optimizer(options, parameters);
-  if (!embeddings_only) extension_.attach(task, *optimizer);
-  task.after_evaluation = [this, judge = std::move(task.after_evaluation)](
-                              const train::Evaluation& evaluation, auto... more) {
-    ask(*tokenizer_, evaluation.step);
-    return !judge || judge(evaluation, more...);
-  };
-  train::Outcome outcome = train::run_loop(options, *optimizer, task, folder_, phase, evaluations_);
-  for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(true);
-  if (outcome.ending == train::Ending::kStopped && !trial_) {
-    const double ratio = *guard_.ratio(), limit = guard_.limit();
-    returned_to_ = train::return_to_passed(folder_, task);
-    log_warning(
-        fmt::format("guard: perplexity of {} is {:.3f} times that of the base, over {}; the "
-                    "model goes back to step {} and the run stops",
-                    *config_.guard.domain, ratio, limit, *returned_to_));
+  if (main) {
+    for (Part* part : parts_) part->attach(task, *optimizer);
   }
-  if (!embeddings_only) extension_.close();
+  const train::Outcome outcome =
+      train::run_loop(options, *optimizer, task, folder_, phase, evaluations_);
+  for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(true);
+  if (outcome.ending == train::Ending::kStopped && task.save_evaluated && task.load) {
+    returned_to_ = train::return_to_passed(folder_, task);
+    log_warning(fmt::format("the model goes back to step {} and the run stops", *returned_to_));
+  }
+  if (main) {
+    for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) (*part)->close();
+  }
   return outcome;
 }
 
@@ -383,80 +359,49 @@ train::Outcome Run::train_all() {
     options.lr = config_.vocabulary.embedding_lr;
     options.weight_decay = 0;
     const train::Outcome outcome =
-        run_phase({kEmbeddings, 0, phase.evaluate_first, kEmbeddings}, options, true);
+        run_phase({kEmbeddings, 0, phase.evaluate_first, kEmbeddings}, options);
     if (outcome.ending != train::Ending::kDone) return outcome;
     phase.evaluate_first = false;
     phase.seconds = outcome.seconds;
   }
-  return run_phase(phase, config_.train, false);
-}
-
-void Run::save_model() {
-  model::Decoder& decoder = base_.decoder;
-  if (config_.tuning == Tuning::kLora) {
-    io::AtomicFolder adapter(folder_.file("adapter"), io::AtomicFolder::Existing::kReplace);
-    io::AdapterFiles files = pruned() ? model::exported_adapter(decoder, adapter_base())
-                                      : model::adapter_files(decoder, adapter_base());
-    io::write_adapter(adapter.path(), in_save_types(std::move(files), base_, config_.save.dtype));
-    adapter.commit();
-    if (own_base()) save_weights("base");
-    model::merge_lora(decoder);
-    base_.shared = false;
-  }
-  save_weights("model");
-}
-
-void Run::save_weights(const std::string& name) {
-  const std::string folder = folder_.file(name);
-  const model::NamedTensors tensors = base_.decoder->hf_tensors();
-  const io::TensorTypes types = save_types(base_, config_.save.dtype);
-  saved_as_ = types_text(tensors, types);
-  log_info(fmt::format("the {} is saved as {}", name, saved_as_));
-  if (pruned()) {
-    const model::ExportForm form = model::export_pruned(folder, folder + "-compact", base_.decoder,
-                                                        base_.config, tokenizer_folder(), types);
-    log_info(fmt::format("the pruned {} is in {} ({} form{})", name, folder, enum_name(form),
-                         form == model::ExportForm::kDirect
-                             ? ""
-                             : "; " + folder + "-compact is smaller and faster, for hone"));
-    return;
-  }
-  io::save_checkpoint(folder, model::decoder_config_json(base_.decoder, base_.config, types),
-                      tensors, {.source_folder = tokenizer_folder(), .types = types});
+  return run_phase(phase, config_.train);
 }
 
 /// What stands against writing the model of a run that trained to its end.
-void Run::check_model(train::Outcome& outcome) {
+void Run::check_model(train::Outcome& outcome) const {
   const bool over =
       outcome.ending == train::Ending::kDone || outcome.ending == train::Ending::kStopped;
   if (!over || config_.train.only_evaluates()) return;
   if (const auto name = not_finite(base_.decoder)) {
     log_warning("no model is saved: its " + *name + " holds numbers that are not finite");
     outcome.ending = train::Ending::kDiverged;
-  } else if (!trial_) {
+  } else if (keeps_checkpoints_) {  // else what it has trained would be lost
     machine::StopSignal::check();
   }
 }
 
 Report Run::finish(train::Outcome outcome) {
   check_model(outcome);
-  Report report{outcome.ending, outcome.signal};
   const bool done = outcome.ending == train::Ending::kDone;
-  if (trial_ && done) trial_->trained(base_.decoder, *tokenizer_);
-  const bool saved =
-      trial_ ? done && trial_->save_model : done || outcome.ending == train::Ending::kStopped;
-  if (saved && !config_.train.only_evaluates()) save_model();
-  report.json = make_report({config_, outcome, evaluations_, growth_, base_held_out_, data_,
-                             returned_to_, stopped_by_search_});
-  if (!saved_as_.empty()) report.json["saved_as"] = saved_as_;
-  if (Json answers = answers_.report(); !answers.is_null()) report.json["answers"] = answers;
-  extension_.report(report.json);
-  if (const std::string verdict = guard_verdict(report.json); !verdict.empty()) {
-    report.json.at("guard").at("verdict") == "held" ? log_info(verdict) : log_warning(verdict);
+  if (done) {
+    for (Part* part : parts_) part->finished(base_.decoder, *tokenizer_);
   }
-  if (outcome.ending != train::Ending::kSignal) run::write_report(folder_.path(), report.json);
+  const bool went_back = outcome.ending == train::Ending::kStopped && keeps_checkpoints_;
+  std::string saved_as;
+  if (keeps_model_ && (done || went_back) && !config_.train.only_evaluates()) {
+    saved_as = files_->save();
+  }
+  const EndedRun ended{outcome, evaluations_, returned_to_, stopped_by_};
+  Report report{.exit_code = exit_code(outcome),
+                .json = make_report({config_, ended, growth_, base_held_out_, data_}),
+                .ending = outcome.ending};
+  if (!saved_as.empty()) report.json["saved_as"] = saved_as;
+  if (Json answers = answers_.report(); !answers.is_null()) report.json["answers"] = answers;
+  for (Part* part : parts_) part->report(ended, report.json);
   report.summary = summary_text(config_, outcome, report.json, folder_.path());
-  if (outcome.ending == train::Ending::kSignal && !trial_) {
+  if (outcome.ending != train::Ending::kSignal) {
+    run::write_report(folder_.path(), report.json);
+  } else if (keeps_checkpoints_) {
     report.summary +=
         fmt::format("\ngo on with: {} --resume --out {}", context_.app, folder_.path());
   }
@@ -469,7 +414,7 @@ train::Outcome Run::work() {
   if (!folder_.newest()) score_base();
   if (config_.train.only_evaluates()) {
     write_manifest();
-    return {};
+    return {.measured = true};
   }
   machine::StopSignal::check();
   grow_base();
@@ -492,13 +437,13 @@ Report Run::run() {
 
 }  // namespace
 
-Report execute(const Config& config, const Context& context, const TrialHooks* trial,
-               Extension* extension) {
+Report execute(const Config& config, const Context& context, const std::vector<Part*>& parts) {
   check_files(config);
   Cache own;
-  Extension none;
-  return Run(config, context, trial ? trial->cache : own, trial, extension ? *extension : none)
-      .run();
+  Guard guard(config.guard);
+  std::vector<Part*> all = parts;
+  if (config.guard.domain) all.push_back(&guard);
+  return Run(config, context, context.cache ? *context.cache : own, all).run();
 }
 
 }  // namespace hone::run

@@ -1,32 +1,18 @@
-/// Domain adaptation: hone-domain's path.
+/// One tuning run: domain adaptation, and what joins it.
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "hone/model/config.h"
 #include "hone/model/memory.h"
-#include "hone/run/cache.h"
 #include "hone/run/config.h"
 #include "hone/run/context.h"
 #include "hone/run/data.h"
-#include "hone/run/extension.h"
+#include "hone/run/part.h"
 
 namespace hone::run {
-
-/// What a search adds to the runs that are its trials. They keep no checkpoints, so that a guard
-/// that stops one leaves it where it is, and no model unless asked.
-struct TrialHooks {
-  Cache& cache;
-  /// After each evaluation but the first; false stops the run.
-  std::function<bool(const train::Evaluation&)> evaluated;
-  /// The trained model, its adapter in place; not for a run that was stopped or diverged.
-  std::function<void(model::Decoder&, const RunTokenizer&)> trained;
-  bool save_model = false;
-  /// Told the steps of the main phase once the data, which with train.epochs decide them, are read.
-  std::function<void(int64_t steps)> planned;
-};
 
 /// Adapts a base to the domains of the recipe:
 ///
@@ -39,9 +25,10 @@ struct TrialHooks {
 /// report.html. With train.steps 0 it only scores the base on the held-out sets.
 /// Throws: ConfigError, IoError, DataError, Error; a diverged run is a result, not an exception.
 ///
-/// `trial`: the run is one of a search's. `extension`: what another path adds to it.
-Report execute(const Config& config, const Context& context, const TrialHooks* trial = nullptr,
-               Extension* extension = nullptr);
+/// `parts` join the run, in this order, before the guard of the recipe. A stop by one of them goes
+/// back to the last evaluation that passed, where one has had its checkpoint kept
+/// (train::Task::save_evaluated).
+Report execute(const Config& config, const Context& context, const std::vector<Part*>& parts = {});
 
 /// What the run would do and need, as text for people; nothing is trained or written.
 struct Plan {

@@ -11,6 +11,7 @@
 #include "hone/config/writer.h"
 #include "hone/core/error.h"
 #include "hone/core/log.h"
+#include "hone/model/decoder.h"
 #include "hone/run/knobs.h"
 #include "hone/run/manifest.h"
 #include "hone/run/meters.h"
@@ -53,28 +54,31 @@ std::string describe(const train::Decision& decision) {
 }
 
 /// The controllers at work in a run.
-class Dynamics : public run::Extension {
+class Controllers : public run::Part {
  public:
-  Dynamics(const DynamicConfig& config, const DynamicMode& mode) : config_(config), mode_(mode) {}
+  Controllers(const DynamicConfig& config, const DynamicMode& mode)
+      : config_(config), mode_(mode) {}
 
+  std::string name() const override { return "extension"; }  // as older checkpoints call it
   void opened(const io::RunFolder& folder) override { mode_ = settle_mode(folder, mode_); }
-  Json reread(const Json& config) const override {
-    return config::to_json(config::read_config<DynamicConfig>(config));
+  Json recipe() const override { return config::to_json(config_); }
+  Json reread(const Json& recipe) const override {
+    return config::to_json(config::read_config<DynamicConfig>(recipe));
   }
   run::PlanChanges changes() const override;
-  void open(run::ReadyRun& parts) override;
+  void open(run::ReadyRun& run) override;
   void attach(train::Task& task, optim::Optimizer& optimizer) override;
-  void close() override;
   Json save() const override;
   void load(const Json& state) override;
-  void report(Json& report) override;
+  void close() override;
+  void report(const run::EndedRun& run, Json& report) override;
 
  private:
   void count(const train::Decision& decision);
 
   const DynamicConfig& config_;
   DynamicMode mode_;
-  run::ReadyRun* parts_ = nullptr;
+  run::ReadyRun* run_ = nullptr;
   std::optional<train::DecisionLog> log_;
   std::unique_ptr<train::ControllerBoard> board_;
   std::unique_ptr<run::Meters> meters_;
@@ -84,28 +88,28 @@ class Dynamics : public run::Extension {
   Json decisions_ = Json::object();  // made, by controller, bookkeeping left out
 };
 
-void Dynamics::open(run::ReadyRun& parts) {
-  parts_ = &parts;
+void Controllers::open(run::ReadyRun& run) {
+  run_ = &run;
   if (config_.run.train.epochs) {  // what depends on the steps can only be judged now
     DynamicConfig resolved = config_;
-    resolved.run.train.steps = parts.config.train.steps;
+    resolved.run.train.steps = run.config.train.steps;
     resolved.run.train.epochs.reset();
     config::validate(resolved);
   }
-  const Json run = identity(config_, parts.manifest);
+  const Json whose = identity(config_, run.manifest);
   train::BoardOptions options{.dry_run = mode_.dry_run};
-  if (mode_.replay) options.replay = train::read_decisions(*mode_.replay, run);
-  log_.emplace(parts.folder.path(), run);
-  board_ = std::make_unique<train::ControllerBoard>(make_controllers(config_, &parts.decoder),
-                                                    &*log_, std::move(options));
+  if (mode_.replay) options.replay = train::read_decisions(*mode_.replay, whose);
+  log_.emplace(run.folder.path(), whose);
+  board_ = std::make_unique<train::ControllerBoard>(make_controllers(config_, &run.decoder), &*log_,
+                                                    std::move(options));
   board_->decided = [this](const train::Decision& decision) { count(decision); };
-  meters_ = std::make_unique<run::Meters>(config_.signals, parts);
-  parts.decoder->embed_tokens->set_noise(config_.neftune_alpha);
+  meters_ = std::make_unique<run::Meters>(config_.signals, run);
+  run.decoder->embed_tokens->set_noise(config_.neftune_alpha);
 }
 
-void Dynamics::attach(train::Task& task, optim::Optimizer& optimizer) {
-  knobs_ = std::make_unique<run::ModelKnobs>(*parts_, optimizer, board_->knobs());
-  pruned_ = std::make_unique<run::PrunedDecoder>(parts_->decoder, optimizer, board_->knobs());
+void Controllers::attach(train::Task& task, optim::Optimizer& optimizer) {
+  knobs_ = std::make_unique<run::ModelKnobs>(*run_, optimizer, board_->knobs());
+  pruned_ = std::make_unique<run::PrunedDecoder>(run_->decoder, optimizer, board_->knobs());
   meters_->attach(optimizer);
   task.board = board_.get();
   task.before_step = [this](int64_t step) { meters_->before_step(step); };
@@ -120,20 +124,20 @@ void Dynamics::attach(train::Task& task, optim::Optimizer& optimizer) {
   };
 }
 
-void Dynamics::close() {
+void Controllers::close() {
   if (pruned_->cut_all()) log_info("what was switched off is cut");
   knobs_.reset();
   pruned_.reset();
 }
 
-void Dynamics::count(const train::Decision& decision) {
+void Controllers::count(const train::Decision& decision) {
   if (view::is_bookkeeping(decision.knob)) return;
   log_info(describe(decision));
   Json& made = decisions_[decision.controller];
   made = made.is_null() ? 1 : made.get<int64_t>() + 1;
 }
 
-Json Dynamics::save() const {
+Json Controllers::save() const {
   if (!knobs_) return nullptr;  // the embeddings' phase is not adapted
   return {{"pruned", pruned_->state()},
           {"knobs", knobs_->state()},
@@ -141,7 +145,7 @@ Json Dynamics::save() const {
           {"decisions", decisions_}};
 }
 
-void Dynamics::load(const Json& state) {
+void Controllers::load(const Json& state) {
   if (state.is_null()) return;
   pruned_->restore(state.at("pruned"));
   knobs_->restore(state.at("knobs"));
@@ -149,7 +153,7 @@ void Dynamics::load(const Json& state) {
   decisions_ = state.at("decisions");
 }
 
-void Dynamics::report(Json& report) {
+void Controllers::report(const run::EndedRun&, Json& report) {
   report["path"] = "dynamic";
   if (mode_.dry_run) report["dry_run"] = true;
   if (mode_.replay) report["replayed"] = *mode_.replay;
@@ -167,7 +171,7 @@ int64_t snapshots_of(const ControllersOptions& c) {
 }
 
 /// What the controllers may turn on that takes memory.
-run::PlanChanges Dynamics::changes() const {
+run::PlanChanges Controllers::changes() const {
   const ControllersOptions& c = config_.controllers;
   const auto ruled = [&](const char* knob) {
     return std::any_of(c.rules.begin(), c.rules.end(),
@@ -192,12 +196,12 @@ run::Report run_dynamic(const DynamicConfig& config, const run::Context& context
     live.emplace(context.out, static_cast<int>(*mode.serve));
     log_info("live page: " + live->url());
   }
-  Dynamics dynamics(config, mode);
-  return run::execute(config.run, context, nullptr, &dynamics);
+  Controllers controllers(config, mode);
+  return run::execute(config.run, context, {&controllers});
 }
 
 run::Plan plan_dynamic(const DynamicConfig& config, const std::string& out) {
-  run::Plan plan = run::make_plan(config.run, nullptr, out, Dynamics(config, {}).changes());
+  run::Plan plan = run::make_plan(config.run, nullptr, out, Controllers(config, {}).changes());
   plan.text += "controllers, in this order:";
   for (const auto& controller : make_controllers(config)) plan.text += " " + controller->name();
   plan.text += "\n";

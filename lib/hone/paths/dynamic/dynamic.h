@@ -16,7 +16,7 @@ namespace hone::paths {
 run::Report run_dynamic(const DynamicConfig& config, const run::Context& context,
                         const DynamicMode& mode = {});
 
-/// plan_domain of the run, and the controllers in the order in which they are asked.
+/// run::make_plan of the run, and the controllers in the order in which they are asked.
 run::Plan plan_dynamic(const DynamicConfig& config, const std::string& out = "");
 
 }  // namespace hone::paths

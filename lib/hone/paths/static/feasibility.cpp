@@ -7,12 +7,12 @@
 #include <filesystem>
 #include <fstream>
 
-#include "hone/config/writer.h"
 #include "hone/core/error.h"
 #include "hone/io/run_folder.h"
 #include "hone/model/pruned/pruning.h"
 #include "hone/paths/static/config.h"
 #include "hone/paths/static/trial_config.h"
+#include "hone/run/run.h"
 #include "hone/train/progress.h"
 #include "hone/view/page.h"
 
@@ -63,6 +63,22 @@ std::string odd_width(const model::DecoderConfig& c) {
   return "";
 }
 
+/// Hands on the trained model of a run that leaves nothing.
+class Probe : public run::Part {
+ public:
+  explicit Probe(const Trained& trained) : trained_(trained) {}
+
+  std::string name() const override { return "probe"; }
+  bool keeps_checkpoints() const override { return false; }
+  bool keeps_model() const override { return false; }
+  void finished(model::Decoder& decoder, const run::RunTokenizer& tokenizer) override {
+    trained_(decoder, tokenizer);
+  }
+
+ private:
+  const Trained& trained_;
+};
+
 }  // namespace
 
 double step_flops(const model::DecoderConfig& config, double tokens, double length, bool lora,
@@ -93,9 +109,8 @@ TrialForecast forecast(const run::Config& config, run::Cache& cache) {
           training * steps + scoring * evaluations(options)};
 }
 
-double measure_seconds_per_flop(
-    const run::Config& config, run::Cache& cache,
-    const std::function<void(model::Decoder&, const run::RunTokenizer&)>& trained) {
+double measure_seconds_per_flop(const run::Config& config, run::Cache& cache,
+                                const Trained& trained) {
   constexpr int kSteps = 6;
   run::Config probe = config;
   probe.train.steps = kSteps;
@@ -105,10 +120,12 @@ double measure_seconds_per_flop(
   probe.data.held_out.clear();
   probe.data.validation.reset();
   probe.guard = {};
+  probe.prompts = {};
   const std::string folder =
       io::temporary_name((std::filesystem::temp_directory_path() / "hone-step").string());
-  const run::TrialHooks hooks{cache, [](const train::Evaluation&) { return true; }, trained};
-  run::execute(probe, {"hone-static", folder, false, config::to_json(probe)}, &hooks);
+  Probe part(trained);
+  run::execute(probe, {.app = "hone-static", .out = folder, .judged = true, .cache = &cache},
+               {&part});
   std::vector<double> seconds;
   std::ifstream metrics(folder + "/" + io::kMetricsFile);
   for (std::string line; std::getline(metrics, line);) {

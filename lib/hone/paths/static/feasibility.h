@@ -6,8 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "hone/run/run.h"
+#include "hone/model/config.h"
+#include "hone/run/cache.h"
+#include "hone/run/config.h"
 #include "hone/tune/search.h"
+
+namespace hone::model {
+class Decoder;
+}
 
 namespace hone::paths {
 
@@ -39,12 +45,14 @@ TrialForecast forecast(const run::Config& config, run::Cache& cache);
 double step_flops(const model::DecoderConfig& config, double tokens, double length, bool lora,
                   int64_t checkpoint_every);
 
+/// Gets a trained model.
+using Trained = std::function<void(model::Decoder&, const run::RunTokenizer&)>;
+
 /// Seconds that the recipe's training takes a FLOP, measured on a few steps (their median).
 /// `trained` gets the model after them.
 double measure_seconds_per_flop(
     const run::Config& config, run::Cache& cache,
-    const std::function<void(model::Decoder&, const run::RunTokenizer&)>& trained =
-        [](model::Decoder&, const run::RunTokenizer&) {});
+    const Trained& trained = [](model::Decoder&, const run::RunTokenizer&) {});
 
 struct BudgetOptions;
 /// What a budget allows each of its workers.

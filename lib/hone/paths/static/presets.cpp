@@ -6,6 +6,7 @@
 #include "hone/core/error.h"
 #include "hone/paths/static/config.h"
 #include "hone/paths/static/feasibility.h"
+#include "hone/run/run.h"
 
 namespace hone::paths {
 namespace {

@@ -210,10 +210,10 @@ int code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 +
 
 /// Waits for one process, forwarding a signal that this one got. Returns its exit code.
 int wait_for(pid_t child) {
-  for (bool told = false;; std::this_thread::sleep_for(kPoll)) {
+  for (bool forwarded = false;; std::this_thread::sleep_for(kPoll)) {
     int status = 0;
     if (waitpid(child, &status, WNOHANG) == child) return code_of(status);
-    if (machine::StopSignal::received() && !told) told = kill(child, SIGTERM) == 0;
+    if (machine::StopSignal::received() && !forwarded) forwarded = kill(child, SIGTERM) == 0;
   }
 }
 
@@ -228,22 +228,22 @@ class Supervisor {
         url_(config.study.storage.value_or("sqlite:///" + folder_.file("study.db"))),
         begin_(now()) {}
 
-  StaticReport run();
+  run::Report run();
 
  private:
   void prepare();
-  /// Says at once which trials of other processes the search waits for, and how long.
-  void tell_waits(tune::Storage& storage);
+  /// Logs at once which trials of other processes the search waits for, and how long.
+  void log_waits(tune::Storage& storage);
   void start_worker();
   /// Takes note of workers that ended; stops the search when they get nowhere.
-  void reap();
+  void handle_deaths();
   void stop();
   /// Until no worker runs, no trial waits, and none runs elsewhere.
   void watch();
   bool others_run();
-  /// Says how each trial ended that had not when last asked, and now and then how the search
+  /// Logs how each trial ended that had not when last asked, and now and then how the search
   /// stands.
-  void tell_progress();
+  void log_progress();
   bool work_left() const;
   int run_finals(const Json& report);
 
@@ -260,11 +260,11 @@ class Supervisor {
   bool stopping_ = false;
   int deaths_ = 0;  // in a row, without a trial ended between
   int64_t ended_at_death_ = 0;
-  std::string failure_;     // that stopped the search
-  double idle_since_ = 0;   // when none of the workers was left; 0 while some are
-  int64_t others_ = 0;      // trials of other processes that it waits for
-  double next_table_ = 0;   // when the search's state is due to be told
-  std::set<int64_t> told_;  // trials whose end has been said
+  std::string failure_;       // that stopped the search
+  double idle_since_ = 0;     // when none of the workers was left; 0 while some are
+  int64_t others_ = 0;        // trials of other processes that it waits for
+  double next_table_ = 0;     // when the search's state is due to be logged
+  std::set<int64_t> logged_;  // trials whose end has been logged
 };
 
 /// Trials that a worker has brought to an end.
@@ -276,7 +276,7 @@ int64_t ended(const std::vector<tune::TrialPtr>& trials) {
 }
 
 void Supervisor::prepare() {
-  folder_.write_json(io::kConfigFile, context_.config);
+  folder_.write_json(io::kConfigFile, config::to_json(config_));
   std::filesystem::create_directories(folder_.file("trials"));
   worker_ = {.storage = url_,
              .trials = folder_.file("trials"),
@@ -296,7 +296,7 @@ void Supervisor::prepare() {
       machine::ThreadCount{worker_.threads, machine::thread_count(config_.base.threads).reason}
           .text()));
   retry_ended(*storage, study_.id, retry_options(config_.study));
-  tell_waits(*storage);
+  log_waits(*storage);
   const bool forks_share =
       config_.base.device == machine::DeviceChoice::kCpu || !machine::built_with_cuda();
   if (forks_share) check_feasible(config_, space, cache_);
@@ -310,7 +310,7 @@ void Supervisor::prepare() {
   if (forks_share) warm_cache(config_, cache_);  // a CUDA context would not outlive a fork
 }
 
-void Supervisor::tell_waits(tune::Storage& storage) {
+void Supervisor::log_waits(tune::Storage& storage) {
   for (const std::string& line : waited_for(storage, study_.id, retry_options(config_.study))) {
     log_info(line);
   }
@@ -332,7 +332,7 @@ bool Supervisor::work_left() const {
          });
 }
 
-void Supervisor::reap() {
+void Supervisor::handle_deaths() {
   constexpr int kMostDeaths = 5;
   int status = 0;
   for (pid_t child; (child = waitpid(-1, &status, WNOHANG)) > 0;) {
@@ -382,7 +382,7 @@ bool Supervisor::others_run() {
     running += trial->user_attrs.contains(tune::kWorker) ||
                now() < idle_since_ + config_.study.grace_seconds;
   }
-  if (running > 0 && running != others_) tell_waits(*storage_);
+  if (running > 0 && running != others_) log_waits(*storage_);
   others_ = running;
   return running > 0;
 }
@@ -398,17 +398,17 @@ void Supervisor::watch() {
       log_info("stopping: running trials are given back to the study");
       stop();
     }
-    reap();
-    tell_progress();
+    handle_deaths();
+    log_progress();
   }
 }
 
-void Supervisor::tell_progress() {
+void Supervisor::log_progress() {
   const tune::StudyView view{study_.name, study_.directions, storage_->trials(study_.id)};
   const auto again = tune::tried_again(view.trials);
   bool news = false;
   for (const tune::TrialPtr& trial : view.trials) {
-    if (!tune::finished(trial->state) || !told_.insert(trial->number).second) continue;
+    if (!tune::finished(trial->state) || !logged_.insert(trial->number).second) continue;
     log_info(trial_line(*trial, again));
     news = true;
   }
@@ -434,19 +434,19 @@ int Supervisor::run_finals(const Json& report) {
   return code;
 }
 
-StaticReport Supervisor::run() {
+run::Report Supervisor::run() {
   const machine::StopSignal stop;
   prepare();
   storage_ = tune::open_storage(url_);
   for (const tune::TrialPtr& trial : storage_->trials(study_.id)) {
-    if (tune::finished(trial->state)) told_.insert(trial->number);
+    if (tune::finished(trial->state)) logged_.insert(trial->number);
   }
   watch();
   const tune::Study study = storage_->find_study(study_.name).value();
   const auto write = [&] {
     return write_static_report(config_, study, storage_->trials(study.id), folder_.path());
   };
-  StaticReport report{.json = write()};
+  run::Report report{.json = write()};
   if (!failure_.empty()) throw Error(failure_);
   const int signal = machine::StopSignal::received();
   if (signal == 0) report.exit_code = run_finals(report.json);
@@ -458,7 +458,7 @@ StaticReport Supervisor::run() {
 
 }  // namespace
 
-StaticReport run_static(const StaticConfig& config, const run::Context& context) {
+run::Report run_static(const StaticConfig& config, const run::Context& context) {
   check_files(config);
   return Supervisor(config, context).run();
 }

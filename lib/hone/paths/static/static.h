@@ -3,18 +3,10 @@
 #include <cstdint>
 #include <string>
 
-#include "hone/core/json.h"
 #include "hone/paths/static/config.h"
 #include "hone/run/context.h"
 
 namespace hone::paths {
-
-/// What a search came to.
-struct StaticReport {
-  int exit_code = 0;    ///< 0 done, 128 + signal; else what a worker ended with
-  std::string summary;  ///< lines for people
-  Json json;            ///< report.json
-};
 
 /// Searches the space: worker processes take trials from the study, train them and report, until
 /// the budget is spent. Run again, it goes on with the study; the budget may have grown.
@@ -24,9 +16,10 @@ struct StaticReport {
 /// pareto-<n>.json (recipes for hone-domain), trials.csv, trials.jsonl, report.json, report.html.
 ///
 /// Forks: the process must have no threads of LibTorch's (none are started here). A worker that
-/// dies loses its trial only, which is enqueued again; its place is taken by a new one. Throws:
-/// ConfigError, also where the study was begun with another recipe; IoError; Error.
-StaticReport run_static(const StaticConfig& config, const run::Context& context);
+/// dies loses its trial only, which is enqueued again; its place is taken by a new one. The exit
+/// code is 0, 128 + signal, or that of the process of the final runs. Throws: ConfigError, also
+/// where the study was begun with another recipe; IoError; Error.
+run::Report run_static(const StaticConfig& config, const run::Context& context);
 
 /// What the search would do, as text for people; trains a few steps to measure time, writes
 /// nothing.

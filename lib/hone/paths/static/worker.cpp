@@ -20,6 +20,7 @@
 #include "hone/paths/static/feasibility.h"
 #include "hone/paths/static/trial.h"
 #include "hone/paths/static/trial_config.h"
+#include "hone/run/base.h"
 #include "hone/run/data.h"
 #include "hone/tune/pruners/pruners.h"
 #include "hone/tune/samplers/samplers.h"

@@ -1,0 +1,69 @@
+#include "hone/run/model_files.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "hone/core/log.h"
+#include "hone/core/names.h"
+#include "hone/io/adapter.h"
+#include "hone/io/atomic.h"
+#include "hone/io/checkpoint.h"
+#include "hone/model/adapter.h"
+#include "hone/model/checkpoint.h"
+#include "hone/model/pruned/export.h"
+#include "hone/run/decoder_step.h"
+#include "hone/run/saving.h"
+
+namespace hone::run {
+
+bool ModelFiles::pruned() const { return !base_.decoder->config().pruned.empty(); }
+
+std::string ModelFiles::adapter_base() const {
+  return own_base() ? std::filesystem::weakly_canonical(folder_.file("base")).string() : base_.name;
+}
+
+void ModelFiles::write(const std::string& folder) const {
+  write_decoder(folder, base_.decoder, base_.config, tokenizer_folder(), adapter_base());
+}
+
+void ModelFiles::read(const std::string& folder) const {
+  read_decoder(folder, base_.decoder, adapter_base());
+}
+
+std::string ModelFiles::save() const {
+  model::Decoder& decoder = base_.decoder;
+  if (config_.tuning == Tuning::kLora) {
+    io::AtomicFolder adapter(folder_.file("adapter"), io::AtomicFolder::Existing::kReplace);
+    io::AdapterFiles files = pruned() ? model::exported_adapter(decoder, adapter_base())
+                                      : model::adapter_files(decoder, adapter_base());
+    io::write_adapter(adapter.path(), in_save_types(std::move(files), base_, config_.save.dtype));
+    adapter.commit();
+    if (own_base()) save_weights("base");
+    model::merge_lora(decoder);
+    base_.shared = false;
+  }
+  return save_weights("model");
+}
+
+std::string ModelFiles::save_weights(const std::string& name) const {
+  const std::string folder = folder_.file(name);
+  const model::NamedTensors tensors = base_.decoder->hf_tensors();
+  const io::TensorTypes types = save_types(base_, config_.save.dtype);
+  const std::string text = types_text(tensors, types);
+  log_info(fmt::format("the {} is saved as {}", name, text));
+  if (!pruned()) {
+    io::save_checkpoint(folder, model::decoder_config_json(base_.decoder, base_.config, types),
+                        tensors, {.source_folder = tokenizer_folder(), .types = types});
+    return text;
+  }
+  const model::ExportForm form = model::export_pruned(folder, folder + "-compact", base_.decoder,
+                                                      base_.config, tokenizer_folder(), types);
+  log_info(fmt::format("the pruned {} is in {} ({} form{})", name, folder, enum_name(form),
+                       form == model::ExportForm::kDirect
+                           ? ""
+                           : "; " + folder + "-compact is smaller and faster, for hone"));
+  return text;
+}
+
+}  // namespace hone::run
