@@ -16,6 +16,7 @@
 #include "hone/eval/objective_score.h"
 #include "hone/infer/generate.h"
 #include "hone/infer/log_likelihood.h"
+#include "hone/model/decoder.h"
 #include "hone/model/pruned/pruning.h"
 #include "hone/text/chat_template.h"
 #include "hone/text/chat_tools.h"

@@ -15,10 +15,13 @@
 #include "hone/eval/metrics/chrf.h"
 #include "hone/eval/metrics/exact_match.h"
 #include "hone/infer/sampling.h"
-#include "hone/model/decoder.h"
 #include "hone/text/tokenizer_folder.h"
 #include "hone/train/evaluation.h"
 #include "hone/tune/trial.h"
+
+namespace hone::model {
+class Decoder;
+}
 
 namespace hone::eval {
 

@@ -1,9 +1,16 @@
 #include "hone/run/cache.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <deque>
 #include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "hone/config/writer.h"
+#include "hone/run/base.h"
 #include "hone/run/hub_cache.h"
 
 namespace hone::run {
@@ -31,11 +38,29 @@ bool freezes_base(const Config& config) {
 
 }  // namespace
 
+struct Cache::Kept {
+  /// A data set, and the bound on its documents under which it was loaded.
+  struct Set {
+    std::string key;
+    int64_t max_length = 0;
+    int64_t longest = 0;
+    data::DatasetPtr set;
+  };
+
+  std::map<std::string, RunTokenizer> tokenizers;
+  std::deque<Set> datasets;
+  std::map<std::string, train::Evaluation> scores;
+  std::optional<Base> free_base;
+};
+
+Cache::Cache() : kept_(std::make_unique<Kept>()) {}
+Cache::~Cache() = default;
+
 RunTokenizer Cache::tokenizer(const Config& config) {
   const std::string key = tokenizer_key(config);
-  auto found = tokenizers_.find(key);
-  if (found == tokenizers_.end()) {
-    found = tokenizers_.emplace(key, make_tokenizer(config)).first;
+  auto found = kept_->tokenizers.find(key);
+  if (found == kept_->tokenizers.end()) {
+    found = kept_->tokenizers.emplace(key, make_tokenizer(config)).first;
     found->second.key = key;
   }
   return found->second;
@@ -45,8 +70,8 @@ Base Cache::base(const Config& config, const text::TokenizerFolder& text,
                  const machine::DevicePlan& device) {
   if (!freezes_base(config)) return load_base(config, text, device);
   const std::string folder = std::filesystem::canonical(model_folder(*config.model)).string();
-  if (free_base_ && free_base_->name == folder) {
-    return *std::exchange(free_base_, std::nullopt);
+  if (kept_->free_base && kept_->free_base->name == folder) {
+    return *std::exchange(kept_->free_base, std::nullopt);
   }
   Base base = load_base(config, text, device);
   base.shared = true;
@@ -54,7 +79,7 @@ Base Cache::base(const Config& config, const text::TokenizerFolder& text,
 }
 
 void Cache::release(Base base) {
-  if (base.shared) free_base_ = std::move(base);
+  if (base.shared) kept_->free_base = std::move(base);
 }
 
 data::DatasetPtr Cache::dataset(const data::DatasetOptions& set, const RunTokenizer& tokenizer,
@@ -70,19 +95,19 @@ data::DatasetPtr Cache::dataset(const data::DatasetOptions& set, const RunTokeni
       Json{config::to_json(set), portion,           tokenizer.key,      context.domain,
            context.keep_text,    context.keep_cuts, context.own_length, entities}
           .dump();
-  for (const Entry& entry : datasets_) {
+  for (const Kept::Set& entry : kept_->datasets) {
     const bool whole = entry.longest < entry.max_length && entry.longest <= context.max_length;
     if (entry.key == key && (whole || entry.max_length == context.max_length)) return entry.set;
   }
-  Entry entry{key, context.max_length, 0, load()};
+  Kept::Set entry{key, context.max_length, 0, load()};
   for (const data::Example& example : entry.set->examples) {
     entry.longest = std::max(entry.longest, example.length());
   }
   const data::DatasetCounts& counts = entry.set->counts;
   if (counts.dropped + counts.truncated + counts.split > 0) entry.longest = context.max_length;
-  datasets_.push_back(std::move(entry));
-  if (datasets_.size() > kDatasets) datasets_.pop_front();
-  return datasets_.back().set;
+  kept_->datasets.push_back(std::move(entry));
+  if (kept_->datasets.size() > kDatasets) kept_->datasets.pop_front();
+  return kept_->datasets.back().set;
 }
 
 train::Evaluation Cache::base_scores(const Config& config,
@@ -100,12 +125,12 @@ train::Evaluation Cache::base_scores(const Config& config,
   if (config.data.validation) {
     key.push_back({whole.at("data").at("validation"), whole.at("data").at("train")});
   }
-  const auto [entry, missing] = scores_.try_emplace(key.dump());
+  const auto [entry, missing] = kept_->scores.try_emplace(key.dump());
   if (missing) {
     try {
       entry->second = score();
     } catch (...) {
-      scores_.erase(entry);
+      kept_->scores.erase(entry);
       throw;
     }
   }

@@ -7,9 +7,13 @@
 
 #include "hone/core/json.h"
 #include "hone/infer/speaker.h"
-#include "hone/model/decoder.h"
 #include "hone/run/config.h"
 #include "hone/text/tokenizer_folder.h"
+
+namespace hone::model {
+class Decoder;
+struct DecoderConfig;
+}  // namespace hone::model
 
 namespace hone::run {
 

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "hone/core/error.h"
+#include "hone/model/decoder.h"
+#include "hone/model/pruned/pruning.h"
 #include "hone/run/optimizer.h"
 
 namespace hone::run {

@@ -8,13 +8,18 @@
 
 #include "hone/core/field.h"
 #include "hone/core/json.h"
-#include "hone/model/decoder.h"
-#include "hone/model/pruned/pruning.h"
 #include "hone/nn/pruning.h"
-#include "hone/optim/optimizer.h"
 #include "hone/train/controllers/controller.h"
 #include "hone/train/controllers/knobs.h"
 #include "hone/train/controllers/signals.h"
+
+namespace hone::model {
+class Decoder;
+enum class UnitKind;
+}  // namespace hone::model
+namespace hone::optim {
+class Optimizer;
+}
 
 namespace hone::run {
 
