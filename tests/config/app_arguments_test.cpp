@@ -157,13 +157,18 @@ TEST_CASE("a bad command line or configuration is exit code 2, and nothing runs"
   CHECK(run({"--config", "/nonexistent/recipe.json"}).code == kUsage);
   CHECK(run({"--set", "about=\xff"}).code == kUsage);
   CHECK(run({"--set", ""}).code == kUsage);
+
+  const Outcome nowhere = run({"--set", "about=x"});
+  CHECK(nowhere.code == kUsage);
+  CHECK_THAT(nowhere.err, Catch::Contains("--out is needed: the folder that the sample writes"));
+  CHECK(nowhere.out.empty());
 }
 
 TEST_CASE("failures of the work are exit code 1, bad configurations found there 2") {
   const auto throwing = [](auto error) {
     return [error](const Sample&, const AppArguments&) -> int { throw error; };
   };
-  const std::vector<const char*> good = {"--set", "about=x"};
+  const std::vector<const char*> good = {"--set", "about=x", "--out", "o"};
   const Outcome failed = run(good, throwing(IoError("data.jsonl", "is gone")));
   CHECK(failed.code == kFailure);
   CHECK(failed.err == "hone-sample: data.jsonl: is gone\n");
