@@ -4,8 +4,8 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "hone/config/reader.h"
@@ -29,28 +29,18 @@
 #include "hone/run/hub_cache.h"
 #include "hone/run/manifest.h"
 #include "hone/run/model_files.h"
-#include "hone/run/optimizer.h"
 #include "hone/run/part.h"
 #include "hone/run/plan.h"
 #include "hone/run/prompt_answers.h"
 #include "hone/run/report.h"
 #include "hone/run/resumption.h"
 #include "hone/run/tokenizer.h"
+#include "hone/run/training.h"
 #include "hone/run/vocabulary.h"
 #include "hone/train/progress.h"
-#include "hone/train/resume.h"
 
 namespace hone::run {
 namespace {
-
-constexpr const char* kEmbeddings = "embeddings";
-constexpr const char* kMain = train::kMainPhase;
-constexpr const char* kStoppedBy = "stopped_by";  // in checkpoints
-
-bool is_embedding(const std::string& parameter) {
-  return parameter.find("embed_tokens") != std::string::npos ||
-         parameter.find("lm_head") != std::string::npos;
-}
 
 /// The first parameter that holds an infinity or a NaN, if any does.
 std::optional<std::string> not_finite(const model::Decoder& decoder) {
@@ -58,10 +48,6 @@ std::optional<std::string> not_finite(const model::Decoder& decoder) {
     if (!kernels::all_finite(parameter.value())) return parameter.key();
   }
   return std::nullopt;
-}
-
-bool all_of(const std::vector<Part*>& parts, bool (Part::*wish)() const) {
-  return std::all_of(parts.begin(), parts.end(), [&](const Part* part) { return (part->*wish)(); });
 }
 
 /// The resolved recipe of the run: a part's, which holds more, or its own.
@@ -87,8 +73,9 @@ class Run {
         context_(context),
         cache_(cache),
         parts_(parts),
-        keeps_checkpoints_(all_of(parts, &Part::keeps_checkpoints)),
-        keeps_model_(all_of(parts, &Part::keeps_model)),
+        keeps_checkpoints_(
+            std::all_of(parts.begin(), parts.end(), std::mem_fn(&Part::keeps_checkpoints))),
+        keeps_model_(std::all_of(parts.begin(), parts.end(), std::mem_fn(&Part::keeps_model))),
         folder_(io::RunFolder::create(context.out, context.resume)),
         device_(machine::prepare_device(config.device, config.threads,
                                         derive_seed(config.seed, "torch"))),
@@ -112,13 +99,6 @@ class Run {
   void grow_base();
   void open_training();
   void write_manifest();
-  train::Task make_task();
-  Json save(const std::string& checkpoint) const;
-  void load(const std::string& checkpoint, const Json& state);
-  /// Whether the run goes on after an evaluation of the main phase.
-  bool passed(const train::Evaluation& evaluation, bool last);
-  train::Outcome run_phase(const train::Phase& phase, const train::TrainOptions& options);
-  train::Outcome train_all();
   void check_model(train::Outcome& outcome) const;
   /// All up to the trained model.
   train::Outcome work();
@@ -144,8 +124,7 @@ class Run {
   Json manifest_;
   std::optional<ReadyRun> ready_;
   std::vector<train::Evaluation> evaluations_;
-  std::optional<int64_t> returned_to_;  // step of the evaluation that a stopped run went back to
-  std::string stopped_by_;              // what a part says that stopped it
+  std::optional<Training> training_;
 };
 
 Run::~Run() {
@@ -261,6 +240,9 @@ void Run::open_training() {
       std::make_unique<DecoderStep>(base_.decoder, domain_weights(config_.weights, data_.domains));
   ready_.emplace(ReadyRun{config_, base_.decoder, *loader_, *step_, data_, folder_, manifest_});
   for (Part* part : parts_) part->open(*ready_);
+  training_.emplace(*ready_, *files_, parts_,
+                    evaluation_sets(data_.held_out, base_held_out_, config_.data.tokens_per_batch),
+                    growth_.has_value(), [this](int64_t step) { ask(*tokenizer_, step); });
 }
 
 void Run::write_manifest() {
@@ -271,100 +253,6 @@ void Run::write_manifest() {
     if (begun.contains(kLengthened)) manifest_[kLengthened] = begun.at(kLengthened);
   }
   folder_.write_json(kManifestFile, manifest_);
-}
-
-train::Task Run::make_task() {
-  train::Task task;
-  task.next_batch = [this] { return next_counting(*loader_, *step_); };
-  task.loss = [this](const data::Batch& batch) { return step_->loss(batch); };
-  task.nll = [this](const data::Batch& batch) { return step_->nll(batch); };
-  task.evaluation = evaluation_sets(data_.held_out, base_held_out_, config_.data.tokens_per_batch);
-  if (keeps_checkpoints_) {
-    task.save = [this](const std::string& checkpoint) { return save(checkpoint); };
-    task.load = [this](const std::string& checkpoint, const Json& state) {
-      load(checkpoint, state);
-    };
-  }
-  if (data_.train.size() > 1) {
-    task.extra_metrics = [this] {
-      Json shares = Json::object();
-      const std::vector<double> values = loader_->shares();
-      for (size_t i = 0; i < values.size(); ++i) shares[data_.train[i]->name] = values[i];
-      return Json{{"shares", std::move(shares)}};
-    };
-  }
-  return task;
-}
-
-Json Run::save(const std::string& checkpoint) const {
-  files_->write(checkpoint);
-  Json state = {{"loader", loader_->state()}, {kStoppedBy, stopped_by_}};
-  for (const Part* part : parts_) state[part->name()] = part->save();
-  return state;
-}
-
-void Run::load(const std::string& checkpoint, const Json& state) {
-  for (Part* part : parts_) part->load(state.value(part->name(), Json()));
-  files_->read(checkpoint);
-  loader_->restore(state.at("loader"));
-  // A run that goes back to where it still passed has been stopped all the same.
-  if (stopped_by_.empty()) stopped_by_ = state.value(kStoppedBy, "");
-}
-
-bool Run::passed(const train::Evaluation& evaluation, bool last) {
-  for (Part* part : parts_) {
-    const std::string reason = part->evaluated(evaluation, last || !stopped_by_.empty());
-    if (stopped_by_.empty()) stopped_by_ = reason;
-  }
-  return stopped_by_.empty();
-}
-
-train::Outcome Run::run_phase(const train::Phase& phase, const train::TrainOptions& options) {
-  const bool main = phase.name == kMain;
-  train::Task task = make_task();
-  task.after_evaluation = [this, main](const train::Evaluation& evaluation, bool last) {
-    ask(*tokenizer_, evaluation.step);
-    return !main || passed(evaluation, last);
-  };
-  model::NamedTensors parameters, frozen;
-  for (const auto& named : model::trainable_parameters(base_.decoder)) {
-    (main || is_embedding(named.first) ? parameters : frozen).push_back(named);
-  }
-  for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(false);
-  const auto optimizer = make_optimizer(options, parameters);
-  if (main) {
-    for (Part* part : parts_) part->attach(task, *optimizer);
-  }
-  const train::Outcome outcome =
-      train::run_loop(options, *optimizer, task, folder_, phase, evaluations_);
-  for (const auto& [name, parameter] : frozen) parameter.set_requires_grad(true);
-  if (outcome.ending == train::Ending::kStopped && task.save_evaluated && task.load) {
-    returned_to_ = train::return_to_passed(folder_, task);
-    log_warning(fmt::format("the model goes back to step {} and the run stops", *returned_to_));
-  }
-  if (main) {
-    for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) (*part)->close();
-  }
-  return outcome;
-}
-
-train::Outcome Run::train_all() {
-  const auto resumed = train::checkpoint_phase(folder_);
-  const int64_t embedding_steps = config_.vocabulary.embedding_steps;
-  train::Phase phase{kMain, embedding_steps, growth_.has_value()};
-  if (embedding_steps > 0 && resumed != kMain) {
-    train::TrainOptions options = config_.train;
-    options.steps = embedding_steps;
-    options.epochs.reset();
-    options.lr = config_.vocabulary.embedding_lr;
-    options.weight_decay = 0;
-    const train::Outcome outcome =
-        run_phase({kEmbeddings, 0, phase.evaluate_first, kEmbeddings}, options);
-    if (outcome.ending != train::Ending::kDone) return outcome;
-    phase.evaluate_first = false;
-    phase.seconds = outcome.seconds;
-  }
-  return run_phase(phase, config_.train);
 }
 
 /// What stands against writing the model of a run that trained to its end.
@@ -391,7 +279,11 @@ Report Run::finish(train::Outcome outcome) {
   if (keeps_model_ && (done || went_back) && !config_.train.only_evaluates()) {
     saved_as = files_->save();
   }
-  const EndedRun ended{outcome, evaluations_, returned_to_, stopped_by_};
+  EndedRun ended{outcome, evaluations_};
+  if (training_) {
+    ended.returned_to = training_->returned_to();
+    ended.stopped_by = training_->stopped_by();
+  }
   Report report{.exit_code = exit_code(outcome),
                 .json = make_report({config_, ended, growth_, base_held_out_, data_}),
                 .ending = outcome.ending};
@@ -419,7 +311,7 @@ train::Outcome Run::work() {
   machine::StopSignal::check();
   grow_base();
   open_training();
-  return train_all();
+  return training_->run(evaluations_);
 }
 
 Report Run::run() {
