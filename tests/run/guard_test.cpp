@@ -84,6 +84,54 @@ TEST_CASE("The guarded share rises faster the longer the limit is not held, and 
   CHECK(share_after(30, 0) == 0);  // nothing to multiply
 }
 
+TEST_CASE("The guard's limits, to the last bit") {
+  // The reference is exp(0) = 1, so that a ratio is the perplexity itself.
+  const double limit = std::exp(0.25);
+  const auto at_ratio = [](double log_ratio) {
+    return std::vector<Score>{{"g", "general", 1, 1, log_ratio}};
+  };
+  const auto guard_with = [&](double max_ratio) {
+    hone::run::Guard guard({.domain = "general",
+                            .max_ratio = max_ratio,
+                            .action = hone::run::GuardAction::kRebalance,
+                            .rebalance_factor = 4});
+    guard.set_reference(at_ratio(0));
+    return guard;
+  };
+  {
+    hone::run::Guard on = guard_with(limit), past = guard_with(std::nextafter(limit, 1.0));
+    CHECK(on.judge(at_ratio(0.25)));
+    CHECK(on.held());
+    CHECK_FALSE(past.judge(at_ratio(0.25)));
+    CHECK_FALSE(past.held());
+  }
+  {  // Growth that ends on the limit has not broken it.
+    hone::run::Guard on = guard_with(limit), past = guard_with(limit);
+    on.begin(at_ratio(0.25));
+    CHECK(on.limit() == limit);
+    past.begin(at_ratio(0.5));
+    CHECK(past.limit() == std::exp(0.5));
+    CHECK(past.judge(at_ratio(0.5)));  // no worse than growth left it
+    CHECK(past.judge(at_ratio(0.25)));
+    CHECK(past.limit() == limit);
+  }
+  {  // On the limit now and next: the share stays.
+    hone::run::Guard on = guard_with(limit);
+    on.judge(at_ratio(0.25));
+    on.judge(at_ratio(0.25));
+    CHECK(on.next_share(0.125) == std::nullopt);
+  }
+  {  // Within half of it, to the bit: back by the factor's root. log(4) / 2 == log(2).
+    hone::run::Guard half = guard_with(4);
+    REQUIRE(std::exp(std::log(2.0)) == 2);
+    half.judge(at_ratio(std::log(2.0)));
+    half.judge(at_ratio(std::log(2.0)));
+    CHECK(half.next_share(0.125) == std::nullopt);  // what it was at first
+    CHECK(half.next_share(0.5) == 0.25);
+    CHECK(half.next_share(0.1875) == 0.125);
+  }
+}
+
 TEST_CASE("New weights give the guarded domain's sets the share wanted, and keep their ratio") {
   // Shares of equally large sets are their weights'.
   const std::vector<std::string> domains = {"general", "law", "general"};

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "hone/core/file.h"
+#include "hone/io/json_lines.h"
 #include "hone/io/metrics.h"
 #include "hone/view/plot.h"
 #include "io/support.h"
@@ -24,6 +25,17 @@ Json moment(int step, double medical, double general) {
           {"domains",
            {{{"domain", "medical"}, {"tokens", 900}, {"perplexity", medical}},
             {{"domain", "general"}, {"tokens", 1200}, {"perplexity", general}}}}};
+}
+
+Json decision(int step, const std::string& controller, const Json& before, const Json& after) {
+  return {{"step", step},
+          {"controller", controller},
+          {"rule", "loss_mean fell less than 0.001 for 50 steps"},
+          {"signals", {{"loss_mean", 3.21}}},
+          {"knob", "lr_scale"},
+          {"old", before},
+          {"new", after},
+          {"applied", true}};
 }
 
 /// The report of a run as hone-domain writes it.
@@ -185,6 +197,21 @@ TEST_CASE("smoothing starts without bias and passes gaps over") {
   CHECK(smooth.points.size() == 499);
   CHECK(smooth.points[0].second == Approx(2));
   CHECK(smooth.points[498].second == Approx(2));
+}
+
+TEST_CASE("a report draws the folder's decisions and heads") {
+  const TemporaryFolder folder;
+  io::JsonLines metrics(folder.file("metrics.jsonl")), decisions(folder.file("decisions.jsonl"));
+  for (int step = 1; step <= 10; ++step) {
+    metrics.write({{"step", step}, {"loss", 2}, {"heads_alive", {{"0", 4 - step / 5}}}});
+  }
+  decisions.write({{"run", Json::object()}});
+  decisions.write(decision(5, "prune", 4, 3));
+  write_report(folder.path, {{"about", "x"}});
+  const std::string html = read_file(folder.file("report.html"));
+  CHECK(count(html, "<g class=\"mark\"") == 1);
+  CHECK(count(html, "<rect class=\"heat\"") == 3);
+  CHECK(count(html, "<td>prune</td>") == 1);
 }
 
 }  // namespace

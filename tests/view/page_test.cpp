@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "hone/view/axis.h"
 #include "support/catch.h"
 
 using namespace hone;
@@ -31,15 +30,4 @@ TEST_CASE("text is escaped, and pages hold what they are given") {
   CHECK(page.find("p{}</style>") != std::string::npos);
   CHECK(page.find("<main><h1>B</h1></main><script>f()</script>") != std::string::npos);
   CHECK(view::render_page("T", "B").find("<script>") == std::string::npos);
-}
-
-TEST_CASE("ticks are round and few, whatever the range") {
-  CHECK(view::Axis{.low = -0.1, .high = 1}.ticks(5) == std::vector<double>{0, 0.5, 1});
-  CHECK(view::Axis{.low = 0, .high = 1.5, .logarithmic = true}.ticks(5) ==
-        std::vector<double>{1, 2, 5, 10, 20});
-  CHECK(view::Axis{.low = -300, .high = 300, .logarithmic = true}.ticks(5).size() <= 11);
-  CHECK(view::Axis{.low = 1e300, .high = std::nextafter(1e300, 2e300)}.ticks(5).size() <= 11);
-  CHECK(view::Axis{.low = -1e308, .high = 1e308}.ticks(5).empty());
-  CHECK(view::Axis{.low = 2, .high = 2}.ticks(5).size() <= 1);
-  CHECK(view::Axis{.low = 0, .high = 8, .begin = 10, .end = 90}.place(2) == 30);
 }

@@ -3,14 +3,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
-#include "hone/core/file.h"
-#include "hone/io/json_lines.h"
-#include "hone/run/html_report.h"
-#include "hone/view/knob_text.h"
-#include "hone/view/plot.h"
-#include "io/support.h"
-
-namespace hone::run {
+namespace hone::view {
 namespace {
 
 size_t count(const std::string& text, const std::string& part) {
@@ -31,8 +24,8 @@ Json decision(int step, const std::string& controller, const Json& before, const
 }
 
 /// A run of 100 steps with these heads alive.
-view::Curves sample(const std::vector<std::pair<std::string, int>>& heads = {{"0", 8}, {"1", 6}}) {
-  view::Curves curves;
+Curves sample(const std::vector<std::pair<std::string, int>>& heads = {{"0", 8}, {"1", 6}}) {
+  Curves curves;
   for (int step = 1; step <= 100; ++step) {
     Json row = {{"step", step}, {"loss", 3.0 - step / 100.0}, {"heads_alive", Json::object()}};
     for (const auto& [layer, alive] : heads) {
@@ -44,7 +37,7 @@ view::Curves sample(const std::vector<std::pair<std::string, int>>& heads = {{"0
 }
 
 TEST_CASE("decisions are marks on the loss plot and rows of a table, the latest first") {
-  view::Curves curves = sample();
+  Curves curves = sample();
   curves.add_decision({{"run", {{"config", {{"seed", 1}}}}}});  // the file's first line
   curves.add_decision(decision(20, "plateau", 1.0, 0.5));
   curves.add_decision(decision(60, "plateau", 0.5, 0.25));
@@ -66,7 +59,7 @@ TEST_CASE("decisions are marks on the loss plot and rows of a table, the latest 
 }
 
 TEST_CASE("decisions are told in words, and the run's own snapshots are left out") {
-  view::Curves curves = sample();
+  Curves curves = sample();
   Json prune =
       decision(30, "pruning", {{"0", {1, 1}}, {"1", {1, 1}}}, {{"0", {1, 0}}, {"1", {1, 1}}});
   prune["knob"] = "heads";
@@ -90,7 +83,7 @@ TEST_CASE("decisions are told in words, and the run's own snapshots are left out
 }
 
 TEST_CASE("every signal has a plot and a scale of its own, those of one family share them") {
-  view::Curves curves;
+  Curves curves;
   for (int step : {1, 2}) {
     curves.add_row({{"step", step},
                     {"heads_alive", {{"0", 4}}},
@@ -119,7 +112,7 @@ TEST_CASE("every signal has a plot and a scale of its own, those of one family s
 }
 
 TEST_CASE("a family of more lines than colours names its first and last") {
-  view::Curves curves;
+  Curves curves;
   Json signals = Json::object();
   for (int layer = 0; layer < 32; ++layer) signals["rms/" + std::to_string(layer)] = layer;
   curves.add_row({{"step", 1}, {"signals", signals}});
@@ -128,28 +121,8 @@ TEST_CASE("a family of more lines than colours names its first and last") {
   CHECK(count(html, "<title>31: 31</title>") == 1);
 }
 
-TEST_CASE("what knobs are set to is told in words") {
-  CHECK(view::knob_text("heads", Json::parse(R"({"0":[1,0,1],"3":[0,1,0]})")) == "3 of 6 heads");
-  CHECK(view::knob_text("layers", Json::parse(R"({"0":[1],"1":[0]})")) == "1 of 2 layers");
-  CHECK(view::knob_text("frozen_layers", Json::parse("[0,1]")) == "0, 1");
-  CHECK(view::knob_text("frozen_layers", Json::array()) == "none");
-  CHECK(view::knob_text("mix_weights", Json::parse(R"({"law":0.5,"a":1})")) == "law 0.5, a 1");
-  CHECK(view::knob_text("accumulation", 12'345) == "12345");
-  CHECK(view::knob_text("lr_scale", 1.0) == "1");
-  CHECK(view::knob_text("stop", true) == "true");
-  CHECK(view::knob_text("cut", nullptr).empty());
-  CHECK(view::knob_text("x", Json::parse(R"({"a":{"b":"ä"}})")) == R"({"a":{"b":"ä"}})");
-  CHECK(view::knob_text("x", "ääää", 3) == "ä…");
-  const auto masks = [](const char* text) { return Json::parse(text); };
-  CHECK(view::changed_knob_text("heads", masks(R"({"0":[1,0],"1":[1,1]})"),
-                                masks(R"({"0":[1,1],"1":[1,0]})")) == "3 of 4 heads, 1 exchanged");
-  CHECK(view::changed_knob_text("heads", masks(R"({"0":[1,1],"1":[1,1]})"),
-                                masks(R"({"0":[1,1],"1":[1,0]})")) == "3 of 4 heads");
-  CHECK(view::changed_knob_text("lr_scale", 1.0, 0.5) == "0.5");
-}
-
 TEST_CASE("marks that fall on one pixel are one mark") {
-  view::Curves curves = sample();
+  Curves curves = sample();
   for (int i = 0; i < 5000; ++i) curves.add_decision(decision(50, "c", i, i + 1));
   const std::string html = curves.render();
   CHECK(count(html, "<g class=\"mark\"") == 1);
@@ -174,7 +147,7 @@ TEST_CASE("heads alive are a heat map with a cell for every change") {
 }
 
 TEST_CASE("of lists the latest is drawn; other objects are lines") {
-  view::Curves curves;
+  Curves curves;
   for (int step : {1, 2}) {
     curves.add_row({{"step", step},
                     {"head_importance", {{"0", {0.5, step}}, {"1", {0, 1}}}},
@@ -189,7 +162,7 @@ TEST_CASE("of lists the latest is drawn; other objects are lines") {
 
 TEST_CASE("names and values of rows are escaped wherever they are shown") {
   const std::string evil = "\"'><img src=x onerror=alert(1)>";
-  view::Curves curves = sample({{evil, 3}});
+  Curves curves = sample({{evil, 3}});
   curves.add_row({{"step", 101},
                   {evil, {{evil, 1.0}}},
                   {evil + "_alive", {{evil, 1}}},
@@ -206,7 +179,7 @@ TEST_CASE("names and values of rows are escaped wherever they are shown") {
 }
 
 TEST_CASE("rows that are none are passed over, long text is cut between characters") {
-  view::Curves curves;
+  Curves curves;
   for (const char* text : {"[]", "3", "{}", R"({"step": "1"})", R"({"loss": 1})"}) {
     curves.add_row(Json::parse(text));
     curves.add_decision(Json::parse(text));
@@ -224,7 +197,7 @@ TEST_CASE("rows that are none are passed over, long text is cut between characte
 }
 
 TEST_CASE("memory and page stay bounded in a long run with many names, and spikes stay") {
-  view::Curves curves;
+  Curves curves;
   for (int step = 1; step <= 60'000; ++step) {
     curves.add_row({{"step", step}, {"loss", step == 1234 ? 7.0 : 1.0 + (step % 2) * 0.5}});
   }
@@ -237,7 +210,7 @@ TEST_CASE("memory and page stay bounded in a long run with many names, and spike
   CHECK(html.size() < 300'000);
   CHECK(count(html, "the first 512 lines") == 1);
   // The spike is the highest point: 5 % below the plot's top.
-  view::Curves high;
+  Curves high;
   high.add_row({{"step", 1}, {"loss", 1.0}});
   high.add_row({{"step", 2}, {"loss", 7.0}});
   const std::string two = high.render();
@@ -248,32 +221,5 @@ TEST_CASE("memory and page stay bounded in a long run with many names, and spike
   CHECK(count(html, "loss, smoothed <b>1.24") + count(html, "loss, smoothed <b>1.25") == 1);
 }
 
-TEST_CASE("a report draws the folder's decisions and heads") {
-  const io::test::TemporaryFolder folder;
-  io::JsonLines metrics(folder.file("metrics.jsonl")), decisions(folder.file("decisions.jsonl"));
-  for (int step = 1; step <= 10; ++step) {
-    metrics.write({{"step", step}, {"loss", 2}, {"heads_alive", {{"0", 4 - step / 5}}}});
-  }
-  decisions.write({{"run", Json::object()}});
-  decisions.write(decision(5, "prune", 4, 3));
-  write_report(folder.path, {{"about", "x"}});
-  const std::string html = read_file(folder.file("report.html"));
-  CHECK(count(html, "<g class=\"mark\"") == 1);
-  CHECK(count(html, "<rect class=\"heat\"") == 3);
-  CHECK(count(html, "<td>prune</td>") == 1);
-}
-
-TEST_CASE("thinning keeps extremes and gaps") {
-  view::Points points;
-  for (int i = 0; i < 1000; ++i) points.emplace_back(i, i == 500 ? 9 : i == 501 ? NAN : 1);
-  for (int i = 900; i < 1000; ++i) points[i].second = NAN;
-  const view::Points thin = view::thinned(points, 10);
-  REQUIRE(thin.size() == 11);
-  CHECK(thin[5] == std::pair(500.0, 9.0));
-  CHECK(thin[6] == std::pair(502.0, 1.0));
-  CHECK(std::isnan(thin[10].second));
-  CHECK(view::thinned(points, 500).size() == 1000);
-}
-
 }  // namespace
-}  // namespace hone::run
+}  // namespace hone::view
