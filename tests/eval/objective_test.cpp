@@ -4,7 +4,6 @@
 
 #include "hone/config/reader.h"
 #include "hone/core/error.h"
-#include "hone/eval/objective_score.h"
 #include "support/catch.h"
 
 using namespace hone;
@@ -92,38 +91,4 @@ TEST_CASE("The answer's mark and pattern are for text metrics, and must compile"
   CHECK_THAT(refusal(json), Catch::Contains("/after: must not be empty"));
   CHECK_THAT(refusal({{"metric", "loss"}, {"extract", "x"}}),
              Catch::Contains("/extract: has no effect with metric loss"));
-}
-
-TEST_CASE("A mean comes with the standard error of its rows") {
-  const eval::Measurement mean = eval::mean_of({1, 0, 0, 1, 1});
-  CHECK(mean.value == Approx(0.6));
-  CHECK(*mean.standard_error == Approx(std::sqrt(0.3 / 5)));
-  CHECK_FALSE(eval::mean_of({1}).standard_error);
-}
-
-TEST_CASE("Text metrics come with a standard error, by rows or by the jackknife") {
-  const eval::Hypotheses texts = {"the cat sat on the mat", "a dog", "four birds sing a song now",
-                                  "nothing of it here at all"};
-  const eval::References right = {{"the cat sat on the mat"},
-                                  {"a dog"},
-                                  {"four birds sing songs"},
-                                  {"another line that differs much"}};
-  const eval::Measurement exact =
-      eval::text_score({.metric = eval::Metric::kExactMatch}, texts, right);
-  CHECK(exact.value == 0.5);
-  CHECK(*exact.standard_error == Approx(std::sqrt(0.25 / 3)));
-  for (const eval::Metric metric :
-       {eval::Metric::kBleu, eval::Metric::kChrf, eval::Metric::kRougeL, eval::Metric::kTokenF1}) {
-    const eval::Measurement score = eval::text_score({.metric = metric}, texts, right);
-    INFO(enum_name(metric));
-    REQUIRE(score.standard_error);
-    CHECK(*score.standard_error > 0.05 * score.value);
-    CHECK(*score.standard_error < score.value);
-  }
-  // Of equal rows chance has nothing to choose from.
-  CHECK(
-      *eval::text_score({.metric = eval::Metric::kBleu}, {texts[0], texts[0]}, {right[0], right[0]})
-           .standard_error == 0);
-  CHECK_FALSE(
-      eval::text_score({.metric = eval::Metric::kBleu}, {texts[0]}, {right[0]}).standard_error);
 }
