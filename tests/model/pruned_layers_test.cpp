@@ -66,18 +66,18 @@ TEST_CASE("hone_pruned: hostile values are named before anything is made of them
   Json many = Json::array();
   for (int i = 0; i < 1000000; ++i) many.push_back(Json::object());
   const std::vector<std::pair<Json, const char*>> table = {
-      {3, "hone_pruned: expected an object"},
-      {Json::array(), "hone_pruned: expected an object"},
+      {3, "hone_pruned: expected object"},
+      {Json::array(), "hone_pruned: expected object"},
       {Json::object(), "hone_pruned/layers: expected a list of the layers left"},
       {{{"layers", Json::array()}}, "hone_pruned/layers: expected a list"},
       {{{"layers", {{"index", 0}}}}, "hone_pruned/layers: expected a list"},
       {{{"layer", Json::array()}}, "hone_pruned/layer: unknown key; did you mean"},
       {{{"layers", many}}, "1000000 layers are left of num_hidden_layers 3"},
-      {{{"layers", {3}}}, "hone_pruned/layers/0: expected an object"},
+      {{{"layers", {3}}}, "hone_pruned/layers/0: expected object"},
       {{{"layers", {Json::object()}}}, "hone_pruned/layers/0/index: is missing"},
-      {{{"layers", {{{"index", "0"}}}}}, "layers/0/index: expected integer, got string"},
-      {{{"layers", {{{"index", 3}}}}}, "layers/0/index: must be in [0, 3), got 3"},
-      {{{"layers", {{{"index", -1}}}}}, "layers/0/index: must be in [0, 3), got -1"},
+      {{{"layers", {{{"index", "0"}}}}}, "layers/0/index: expected integer, got \"0\""},
+      {{{"layers", {{{"index", 3}}}}}, "layers/0/index: must be in [0, 2], got 3"},
+      {{{"layers", {{{"index", -1}}}}}, "layers/0/index: must be in [0, 2], got -1"},
       {{{"layers", {{{"index", 1}}, {{"index", 1}}}}},
        "layers/1/index: must be above the one before it, 1, got 1"},
       {layer("kv_heads", 1), "layers/0/kv_heads: unknown key"},
@@ -86,12 +86,12 @@ TEST_CASE("hone_pruned: hostile values are named before anything is made of them
       {layer("heads", {0, 1, 2, 3, 3}), "layers/0/heads: has 5 entries, there are 4"},
       {layer("heads", {0, 0}), "layers/0/heads/1: must be above the one before it"},
       {layer("heads", {2, 1}), "layers/0/heads/1: must be above the one before it, 2, got 1"},
-      {layer("heads", {4}), "layers/0/heads/0: must be in [0, 4), got 4"},
-      {layer("heads", {-1}), "layers/0/heads/0: must be in [0, 4), got -1"},
-      {layer("heads", {1.0}), "layers/0/heads/0: expected integer, got number"},
-      {layer("heads", {UINT64_MAX}), "layers/0/heads/0: must be in [0, 4)"},
-      {layer("channels", {48}), "layers/0/channels/0: must be in [0, 48), got 48"},
-      {layer("channels", {{0}}), "layers/0/channels/0: expected integer, got array"},
+      {layer("heads", {4}), "layers/0/heads/0: must be in [0, 3], got 4"},
+      {layer("heads", {-1}), "layers/0/heads/0: must be in [0, 3], got -1"},
+      {layer("heads", {1.0}), "layers/0/heads/0: expected integer, got 1.0"},
+      {layer("heads", {UINT64_MAX}), "layers/0/heads/0: must be in [0, 3]"},
+      {layer("channels", {48}), "layers/0/channels/0: must be in [0, 47], got 48"},
+      {layer("channels", {{0}}), "layers/0/channels/0: expected integer, got a list"},
       {layer("channels", many), "layers/0/channels: has 1000000 entries, there are 48"}};
   for (const auto& [json, message] : table) {
     INFO(message);

@@ -10,8 +10,8 @@
 #include <set>
 
 #include "hone/core/error.h"
+#include "hone/core/keys.h"
 #include "hone/io/adapter.h"
-#include "hone/model/detail/config_keys.h"
 #include "hone/model/detail/lora_layout.h"
 #include "hone/model/detail/peft_config.h"
 
@@ -171,7 +171,7 @@ io::AdapterFiles adapter_files(const Decoder& decoder, const std::string& base_n
 AdapterShape adapter_shape(const Json& adapter_config) {
   std::vector<std::string> problems;
   AdapterShape shape{detail::lora_options(adapter_config, problems)};
-  if (!problems.empty()) throw Error("adapter_config.json: " + detail::join(problems));
+  if (!problems.empty()) throw Error("adapter_config.json: " + joined(problems));
   const Json rows = adapter_config.value("trainable_token_indices", Json());
   const auto count = [&](const Json& list) {
     shape.token_rows = std::max(shape.token_rows, static_cast<int64_t>(list.size()));
@@ -195,10 +195,10 @@ void load_adapter(Decoder& decoder, const io::AdapterFiles& files) {
   std::vector<std::string> problems;
   const nn::LoraOptions options = detail::lora_options(files.config, problems);
   const TokenRows rows = token_rows(files.config, decoder, problems);
-  if (!problems.empty()) throw Error("adapter_config.json: " + detail::join(problems));
+  if (!problems.empty()) throw Error("adapter_config.json: " + joined(problems));
   add_adapter(decoder, options, /*seed=*/0, rows);
   fill(decoder, files, problems);
-  if (!problems.empty()) throw Error("adapter: " + detail::join(problems));
+  if (!problems.empty()) throw Error("adapter: " + joined(problems));
 }
 
 void merge_lora(Decoder& decoder) {

@@ -11,9 +11,9 @@
 #include <set>
 
 #include "hone/core/error.h"
+#include "hone/core/keys.h"
 #include "hone/core/log.h"
 #include "hone/io/checkpoint.h"
-#include "hone/model/detail/config_keys.h"
 #include "hone/nn/anatomy.h"
 
 namespace hone::model {
@@ -84,7 +84,7 @@ Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::Sc
   config.rope.attn_factor_rule = attn_factor;
   // First without memory: sizes that the files do not have must not be allocated.
   const auto problems = compare(checkpoint, make_decoder(config, at::kMeta, dtype));
-  if (!problems.empty()) throw IoError(checkpoint.folder(), detail::join(problems));
+  if (!problems.empty()) throw IoError(checkpoint.folder(), joined(problems));
   Decoder decoder = make_decoder(config, device, dtype);
   const torch::NoGradGuard no_grad;
   for (auto& [name, tensor] : decoder->hf_tensors()) tensor.copy_(checkpoint.load(name));

@@ -6,12 +6,10 @@
 #include <algorithm>
 
 #include "hone/core/error.h"
-#include "hone/model/detail/config_keys.h"
+#include "hone/core/keys.h"
 
 namespace hone::model {
 namespace {
-
-using detail::ConfigKeys;
 
 // Far above any released model; they keep products of sizes within 64 bits.
 constexpr int64_t kMaxWidth = 1 << 20, kMaxVocabulary = 1 << 24, kMaxPositions = 1 << 28;
@@ -33,7 +31,7 @@ const std::vector<std::string> kRopeKeys = {"rope_type",
                                             "original_max_position_embeddings"};
 
 /// The object that holds the scaling, by transformers' order of precedence.
-std::pair<const Json*, std::string> rope_object(ConfigKeys& keys) {
+std::pair<const Json*, std::string> rope_object(Keys& keys) {
   for (const char* name : {"rope_scaling", "rope_parameters"}) {
     const Json* value = keys.find(name);
     if (!value) continue;
@@ -47,7 +45,7 @@ std::pair<const Json*, std::string> rope_object(ConfigKeys& keys) {
   return {&kNone, "rope_parameters"};
 }
 
-nn::RopeType rope_type(ConfigKeys& rope) {
+nn::RopeType rope_type(Keys& rope) {
   const auto name = rope.find("rope_type") ? rope.text("rope_type") : rope.text("type");
   if (!name) return nn::RopeType::kDefault;
   const auto type = enum_from_name<nn::RopeType>(*name);
@@ -58,7 +56,7 @@ nn::RopeType rope_type(ConfigKeys& rope) {
   return type.value_or(nn::RopeType::kDefault);
 }
 
-void check_unknown(const Json& object, ConfigKeys& rope) {
+void check_unknown(const Json& object, Keys& rope) {
   for (const auto& [key, value] : object.items()) {
     if (std::find(kRopeKeys.begin(), kRopeKeys.end(), key) == kRopeKeys.end()) {
       rope.problem(key, "is not a supported rotary parameter");
@@ -66,16 +64,16 @@ void check_unknown(const Json& object, ConfigKeys& rope) {
   }
 }
 
-void check_partial(ConfigKeys& keys) {
+void check_partial(Keys& keys) {
   if (keys.number("partial_rotary_factor", 0, 1).value_or(1) != 1) {
     keys.problem("partial_rotary_factor", "rotating a part of the head is not supported");
   }
 }
 
-nn::RotaryOptions read_rope(ConfigKeys& keys, int64_t head_dim, int64_t max_positions,
+nn::RotaryOptions read_rope(Keys& keys, int64_t head_dim, int64_t max_positions,
                             std::vector<std::string>& problems) {
   const auto [object, name] = rope_object(keys);
-  ConfigKeys rope(*object, name + "/", problems);
+  Keys rope(*object, "/" + name, problems);
   check_unknown(*object, rope);
   check_partial(keys);
   check_partial(rope);
@@ -120,7 +118,7 @@ nn::RotaryOptions read_rope(ConfigKeys& keys, int64_t head_dim, int64_t max_posi
 }
 
 /// Whether any layer attends to a window only (qwen2, qwen3).
-void check_window(ConfigKeys& keys, int64_t layers) {
+void check_window(Keys& keys, int64_t layers) {
   if (const Json* types = keys.find("layer_types")) {
     for (const Json& type : *types) {
       if (type != "full_attention") {
@@ -134,7 +132,7 @@ void check_window(ConfigKeys& keys, int64_t layers) {
   }
 }
 
-void read_heads(ConfigKeys& keys, DecoderConfig& config) {
+void read_heads(Keys& keys, DecoderConfig& config) {
   const bool llama = config.model_type == ModelType::kLlama;
   const int64_t heads = config.num_attention_heads =
       keys.required_integer("num_attention_heads", 1, 1 << 16);
@@ -172,7 +170,7 @@ void read_heads(ConfigKeys& keys, DecoderConfig& config) {
 DecoderConfig DecoderConfig::from_json(const Json& json, const std::string& source) {
   if (!json.is_object()) throw IoError(source, "expected an object");
   std::vector<std::string> problems;
-  ConfigKeys keys(json, "", problems);
+  Keys keys(json, "", problems);
   DecoderConfig config;
   const auto name = keys.text("model_type");
   const auto type = enum_from_name<ModelType>(name.value_or(""));
@@ -207,7 +205,7 @@ DecoderConfig DecoderConfig::from_json(const Json& json, const std::string& sour
     keys.problem("quantization_config", "quantised weights are not supported; dequantise first");
   }
   config.rope = read_rope(keys, config.head_dim, config.max_position_embeddings, problems);
-  if (!problems.empty()) throw IoError(source, detail::join(problems));
+  if (!problems.empty()) throw IoError(source, joined(problems));
   if (const Json* pruned = keys.find("hone_pruned")) {
     config.pruned = pruned_from_json(*pruned, config, source);
   }

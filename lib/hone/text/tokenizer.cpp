@@ -5,10 +5,10 @@
 #include <span>
 
 #include "hone/core/error.h"
+#include "hone/core/keys.h"
 #include "hone/text/detail/added_tokens.h"
 #include "hone/text/detail/bpe_model.h"
 #include "hone/text/detail/decoder.h"
-#include "hone/text/detail/fields.h"
 #include "hone/text/detail/normalizer.h"
 #include "hone/text/detail/post_processor.h"
 #include "hone/text/detail/pre_tokenizer.h"
@@ -177,16 +177,16 @@ struct Tokenizer::State {
 
 Tokenizer::State::State(Json content, std::string name)
     : json(std::move(content)), source(std::move(name)) {
-  Fields fields(json, source, "");
+  Keys keys(json, source, "");
   const Json none;
   const auto part = [&](std::string_view key) -> const Json& {
-    const Json* found = fields.find(key);
+    const Json* found = keys.find(key);
     return found ? *found : none;
   };
-  if (fields.string("version", "1.0") != "1.0") fields.fail("version", "must be \"1.0\"");
+  if (keys.text("version").value_or("1.0") != "1.0") keys.problem("version", "must be \"1.0\"");
   part("truncation");
   part("padding");
-  model = BpeModel::parse(fields.object("model"), source);
+  model = BpeModel::parse(keys.required_object("model"), source);
   normalizer = Normalizer::parse(part("normalizer"), source);
   pre_tokenizer = PreTokenizer::parse(part("pre_tokenizer"), source);
   if (pre_tokenizer.byte_level() && !model.take_bytes()) pre_tokenizer.map_bytes();
@@ -198,7 +198,7 @@ Tokenizer::State::State(Json content, std::string name)
   post_processor = PostProcessor::parse(part("post_processor"), source,
                                         [this](int64_t id) { return token(id).data() != nullptr; });
   decoder = Decoder::parse(part("decoder"), source);
-  fields.done();
+  keys.done();
 }
 
 /// Cuts scratch.segment into pieces and encodes them. `base` is where in the text the bytes begin

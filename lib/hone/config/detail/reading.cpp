@@ -7,24 +7,12 @@
 #include <limits>
 
 #include "hone/config/detail/other_names.h"
+#include "hone/core/keys.h"
 
 namespace hone::config::detail {
 namespace {
 
-/// How a message names the value that came.
-std::string shown(const Json& json) {
-  if (json.is_object()) return "an object";
-  if (json.is_array()) return "a list";
-  std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (text.size() > 60) {
-    size_t end = 57;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-    text = text.substr(0, end) + "...";
-  }
-  return text;
-}
-
-std::string shown(const Range& range) {
+std::string wanted(const Range& range) {
   const bool low = std::isfinite(range.min), high = std::isfinite(range.max);
   if (low && high) return fmt::format("must be in [{}, {}]", range.min, range.max);
   return low ? fmt::format("must be at least {}", range.min)
@@ -80,7 +68,7 @@ std::optional<int64_t> Reading::read_integer(const Json& json, const std::string
   if (std::trunc(number) != number) {
     problem(path, "expected integer, got " + shown(json));
   } else if (range && !(number >= range->min && number <= range->max)) {
-    problem(path, shown(*range) + ", got " + shown(json));
+    problem(path, wanted(*range) + ", got " + shown(json));
   } else if (json.is_number_float()
                  ? std::abs(number) > kExact
                  : json.is_number_unsigned() && json.get<uint64_t>() > kHighest) {
@@ -99,7 +87,7 @@ std::optional<double> Reading::read_double(const Json& json, const std::string& 
   }
   const double value = json.get<double>();
   if (!range || (value >= range->min && value <= range->max)) return value;
-  problem(path, shown(*range) + ", got " + shown(json));
+  problem(path, wanted(*range) + ", got " + shown(json));
   return std::nullopt;
 }
 

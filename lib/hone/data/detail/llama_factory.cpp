@@ -1,9 +1,8 @@
-#include <algorithm>
 #include <filesystem>
 #include <vector>
 
 #include "hone/core/error.h"
-#include "hone/core/json.h"
+#include "hone/core/keys.h"
 #include "hone/core/names.h"
 #include "hone/data/detail/row_format.h"
 
@@ -12,50 +11,19 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-/// One object of the file, whose keys must be known and of the right type.
-class Section {
- public:
-  Section(const Json& json, std::string where, const Names& known)
-      : json_(json), where_(std::move(where)) {
-    if (!json.is_object()) fail("must be an object");
-    for (const auto& [key, value] : json.items()) {
-      if (std::find(known.begin(), known.end(), key) == known.end()) {
-        fail("unknown key \"" + key + "\"" + did_you_mean(key, known));
-      }
-    }
+void refuse(Keys& keys, const Names& names, const char* why) {
+  for (const std::string& name : names) {
+    if (keys.find(name)) keys.problem(name, why);
   }
+}
 
-  [[noreturn]] void fail(const std::string& reason) const { throw Error(where_ + ": " + reason); }
-
-  bool has(const char* key) const { return json_.contains(key) && !json_.at(key).is_null(); }
-  const Json& at(const char* key) const { return json_.at(key); }
-
-  Key text(const char* key) const {
-    if (!has(key)) return std::nullopt;
-    if (!at(key).is_string()) fail("\"" + std::string(key) + "\" must be a string");
-    return at(key).get<std::string>();
-  }
-
-  void refuse(const Names& keys, const std::string& why) const {
-    for (const std::string& key : keys) {
-      if (has(key.c_str())) fail("\"" + key + "\" " + why);
-    }
-  }
-
- private:
-  const Json& json_;
-  std::string where_;
-};
-
-RoleTags read_tags(const Json& json, const std::string& where) {
-  const Section tags(json, where + " tags",
-                     {"role_tag", "content_tag", "user_tag", "assistant_tag", "observation_tag",
-                      "function_tag", "system_tag"});
+RoleTags read_tags(Keys tags) {
   RoleTags read{tags.text("role_tag"),      tags.text("content_tag"),     tags.text("user_tag"),
                 tags.text("assistant_tag"), tags.text("observation_tag"), tags.text("function_tag"),
                 tags.text("system_tag")};
+  tags.done();
   if (!read.role || !read.content || !read.user || !read.assistant) {
-    tags.fail(
+    tags.problem(
         "once tags are given, role_tag, content_tag, user_tag and assistant_tag must be among "
         "them, as no default holds any more");
   }
@@ -67,9 +35,9 @@ void use_default_columns(RowFormat& format) {
   format.system = format.history = format.tools = std::nullopt;
 }
 
-void use_columns(RowFormat& format, const Section& columns) {
-  columns.refuse({"chosen", "rejected", "kto_tag"}, "is of preference data, which is not trained");
-  columns.refuse({"images", "videos", "audios"}, "is not supported: text only");
+void use_columns(RowFormat& format, Keys columns) {
+  refuse(columns, {"chosen", "rejected", "kto_tag"}, "is of preference data, which is not trained");
+  refuse(columns, {"images", "videos", "audios"}, "is not supported: text only");
   format.instruction = columns.text("prompt");
   format.input = columns.text("query");
   format.output = columns.text("response");
@@ -77,20 +45,22 @@ void use_columns(RowFormat& format, const Section& columns) {
   format.messages = columns.text("messages");
   format.system = columns.text("system");
   format.tools = columns.text("tools");
+  columns.done();
 }
 
-void check_columns(RowFormat& format, const Section& section) {
+void check_columns(RowFormat& format, const Keys& section) {
   if (format.format == Format::kShareGpt && !format.messages) {
-    section.fail("columns must name \"messages\", as no default holds once columns are given");
+    section.problem("columns",
+                    "must name \"messages\", as no default holds once columns are given");
   }
   if (format.format != Format::kAlpaca) return;
   if (!format.instruction) {
-    section.fail("columns must name \"prompt\", as no default holds once columns are given");
+    section.problem("columns", "must name \"prompt\", as no default holds once columns are given");
   }
   if (format.output) return;
   // A prompt without a response is what LLaMA-Factory pre-trains on.
   if (format.input || format.history || format.system) {
-    section.fail("columns name no \"response\"; a text data set has nothing but \"prompt\"");
+    section.problem("columns", "name no \"response\"; a text data set has nothing but \"prompt\"");
   }
   format.format = Format::kText;
   format.text = format.instruction;
@@ -106,25 +76,20 @@ LlamaFactoryEntry read_dataset_info(const std::string& path, const std::string& 
     for (const auto& [name, value] : info.items()) names.push_back(name);
     throw Error(path + ": has no entry \"" + entry + "\"" + did_you_mean(entry, names));
   }
-  const std::string where = path + ": " + entry;
-  const Section section(info.at(entry), where,
-                        {"file_name", "formatting", "columns", "tags", "num_samples", "ranking",
-                         "split", "subset", "folder", "hf_hub_url", "ms_hub_url", "om_hub_url",
-                         "script_url", "cloud_file_name", "file_sha1"});
-  section.refuse({"hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name"},
-                 "is not read: nothing is downloaded or executed; name a local file_name");
-  section.refuse({"subset", "folder"}, "has no meaning for a local file");
-  if (section.has("ranking") && section.at("ranking") != false) {
-    section.fail("ranking: preference data is not trained");
+  Keys section(info.at(entry), path, "/" + pointer_step(entry));
+  refuse(section, {"hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "cloud_file_name"},
+         "is not read: nothing is downloaded or executed; name a local file_name");
+  refuse(section, {"subset", "folder"}, "has no meaning for a local file");
+  section.find("file_sha1");
+  if (const Json* ranking = section.find("ranking"); ranking && *ranking != false) {
+    section.problem("ranking", "preference data is not trained");
   }
-  if (section.has("split") && section.at("split") != "train") {
-    section.fail("split: a local file has only the split \"train\"");
+  if (const Json* split = section.find("split"); split && *split != "train") {
+    section.problem("split", "a local file has only the split \"train\"");
   }
 
   LlamaFactoryEntry result;
-  const Key file = section.text("file_name");
-  if (!file) section.fail("file_name is missing");
-  result.file = std::filesystem::path(path).parent_path() / *file;
+  result.file = std::filesystem::path(path).parent_path() / section.required_text("file_name");
 
   const std::string formatting = section.text("formatting").value_or("alpaca");
   RowFormat& format = result.format;
@@ -134,29 +99,20 @@ LlamaFactoryEntry read_dataset_info(const std::string& path, const std::string& 
     // OpenAI's own names, unless tags rename them.
     format.tags = {"role", "content", "user", "assistant", "tool", "function", "system"};
   } else if (formatting != "alpaca" && formatting != "sharegpt") {
-    section.fail("formatting must be alpaca, sharegpt or openai, got \"" + formatting + "\"");
+    section.problem("formatting", "must be alpaca, sharegpt or openai, got \"" + formatting + "\"");
   }
-  if (section.has("columns")) {
-    use_columns(format,
-                Section(section.at("columns"), where + " columns",
-                        {"prompt", "query", "response", "history", "messages", "system", "tools",
-                         "chosen", "rejected", "kto_tag", "images", "videos", "audios"}));
+  if (const Json* columns = section.find("columns")) {
+    use_columns(format, section.below(*columns, "columns"));
   } else {
     use_default_columns(format);
   }
-  if (section.has("tags")) {
-    if (formatting == "alpaca") section.fail("tags have no meaning with formatting alpaca");
-    format.tags = read_tags(section.at("tags"), where);
+  if (const Json* tags = section.find("tags")) {
+    if (formatting == "alpaca") section.problem("tags", "have no meaning with formatting alpaca");
+    format.tags = read_tags(section.below(*tags, "tags"));
   }
+  result.num_samples = section.integer("num_samples", 1, INT64_MAX);
+  section.done();
   check_columns(format, section);
-
-  if (section.has("num_samples")) {
-    const Json& count = section.at("num_samples");
-    if (!count.is_number_integer() || count.get<int64_t>() < 1) {
-      section.fail("num_samples must be an integer of at least 1");
-    }
-    result.num_samples = count.get<int64_t>();
-  }
   return result;
 }
 

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "hone/core/error.h"
-#include "hone/model/detail/config_keys.h"
+#include "hone/core/keys.h"
 #include "hone/model/detail/name_pattern.h"
 #include "hone/nn/anatomy.h"
 
@@ -89,7 +89,7 @@ std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptio
       problems.push_back("target " + target + " matches no linear layer");
     }
   }
-  if (!problems.empty()) throw Error("lora: " + join(problems));
+  if (!problems.empty()) throw Error("lora: " + joined(problems));
   return targets;
 }
 
@@ -106,7 +106,7 @@ void check_patterns(const std::vector<LoraTarget>& targets, const nn::LoraOption
   };
   check("rank_pattern", options.rank_pattern);
   check("alpha_pattern", options.alpha_pattern);
-  if (!problems.empty()) throw Error("lora: " + join(problems));
+  if (!problems.empty()) throw Error("lora: " + joined(problems));
 }
 
 NamedTensors saved_modules(const Decoder& decoder, const std::vector<std::string>& names,
@@ -137,7 +137,7 @@ NamedTensors saved_modules(const Decoder& decoder, const std::vector<std::string
     if (found[i] || unmatched == Unmatched::kIgnore) continue;
     problems.push_back("modules_to_save " + names[i] + " matches no module");
   }
-  if (!problems.empty()) throw Error("lora: " + join(problems));
+  if (!problems.empty()) throw Error("lora: " + joined(problems));
   return saved;
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "hone/model/detail/config_keys.h"
+#include "hone/core/keys.h"
 
 namespace hone::model::detail {
 namespace {
@@ -38,7 +38,7 @@ bool off(const Json& value) {
   return value.is_null() || value == false || (value.is_structured() && value.empty());
 }
 
-std::vector<std::string> names(ConfigKeys& keys, const std::string& key) {
+std::vector<std::string> names(Keys& keys, const std::string& key) {
   std::vector<std::string> result;
   const Json* value = keys.find(key);
   if (!value) return result;
@@ -52,7 +52,7 @@ std::vector<std::string> names(ConfigKeys& keys, const std::string& key) {
 }
 
 template <class T>
-std::map<std::string, T> pattern_values(ConfigKeys& keys, const std::string& key, double min) {
+std::map<std::string, T> pattern_values(Keys& keys, const std::string& key, double min) {
   std::map<std::string, T> result;
   const Json* value = keys.find(key);
   if (!value) return result;
@@ -70,7 +70,7 @@ std::map<std::string, T> pattern_values(ConfigKeys& keys, const std::string& key
   return result;
 }
 
-void read_targets(ConfigKeys& keys, nn::LoraOptions& options) {
+void read_targets(Keys& keys, nn::LoraOptions& options) {
   const Json* targets = keys.find("target_modules");
   if (!targets) return keys.problem("target_modules", "is missing");
   if (!targets->is_string()) {
@@ -83,7 +83,7 @@ void read_targets(ConfigKeys& keys, nn::LoraOptions& options) {
 }
 
 /// Initialisations that change the base's weights cannot be repeated here.
-void check_initialisation(ConfigKeys& keys) {
+void check_initialisation(Keys& keys) {
   const Json* value = keys.find("init_lora_weights");
   if (!value || value->is_boolean() || *value == "gaussian" || *value == "orthogonal") return;
   keys.problem("init_lora_weights",
@@ -101,7 +101,7 @@ Json whole(double value) {
 }  // namespace
 
 nn::LoraOptions lora_options(const Json& config, std::vector<std::string>& problems) {
-  ConfigKeys keys(config, "", problems);
+  Keys keys(config, "", problems);
   nn::LoraOptions options;
   options.rank = keys.integer("r", 1, 65536).value_or(8);
   options.alpha = keys.number("lora_alpha", 0, 1e6).value_or(8);

@@ -4,19 +4,21 @@
 
 #include <algorithm>
 #include <numeric>
-#include <optional>
 #include <utility>
 
 #include "hone/core/error.h"
-#include "hone/core/names.h"
+#include "hone/core/keys.h"
 #include "hone/model/config.h"
-#include "hone/model/detail/config_keys.h"
 #include "hone/nn/attention.h"
 
 namespace hone::model {
 namespace {
 
 constexpr size_t kMaxProblems = 20;
+
+std::string must_rise(int64_t before, int64_t index) {
+  return fmt::format("must be above the one before it, {}, got {}", before, index);
+}
 
 std::vector<int64_t> counted(int64_t count) {
   std::vector<int64_t> indices(count);
@@ -46,106 +48,59 @@ LayerSizes sizes_of(const DecoderConfig& config, const PrunedLayer& layer) {
   return sizes;
 }
 
-/// Reads hone_pruned with all its problems, up to a number that a message can show.
-class Reader {
- public:
-  Reader(const DecoderConfig& config, std::vector<std::string>& problems)
-      : config_(config), problems_(problems) {}
-
-  std::vector<PrunedLayer> layers(const Json& json) {
-    std::vector<PrunedLayer> layers;
-    if (!known_keys(json, "hone_pruned", {"layers"})) return layers;
-    const auto list = json.find("layers");
-    if (list == json.end() || !list->is_array() || list->empty()) {
-      problem("hone_pruned/layers", "expected a list of the layers left");
-    } else if (std::ssize(*list) > config_.num_hidden_layers) {
-      problem("hone_pruned/layers", fmt::format("{} layers are left of num_hidden_layers {}",
-                                                list->size(), config_.num_hidden_layers));
-    } else {
-      for (size_t i = 0; i < list->size() && problems_.size() < kMaxProblems; ++i) {
-        const int64_t before = layers.empty() ? -1 : layers.back().index;
-        layers.push_back(layer((*list)[i], before, fmt::format("hone_pruned/layers/{}", i)));
-      }
-    }
-    return layers;
+/// Indices that rise, all in [0, count), of those that are left; none where all are.
+std::vector<int64_t> left_of(Keys& keys, const char* key, int64_t count) {
+  const Json* list = keys.find(key);
+  if (!list) return {};
+  if (!list->is_array() || list->empty()) {
+    keys.problem(key, "expected a list of indices; leave it out where all are left");
+    return {};
   }
-
- private:
-  void problem(const std::string& path, const std::string& message) {
-    problems_.push_back(path + ": " + message);
+  if (std::ssize(*list) > count) {
+    keys.problem(key, fmt::format("has {} entries, there are {}", list->size(), count));
+    return {};
   }
-
-  bool known_keys(const Json& json, const std::string& path,
-                  const std::vector<std::string>& known) {
-    if (!json.is_object()) {
-      problem(path, "expected an object");
-      return false;
-    }
-    for (const auto& [key, value] : json.items()) {
-      if (std::find(known.begin(), known.end(), key) != known.end()) continue;
-      problem(path + "/" + key, "unknown key" + did_you_mean(key, known));
-      return false;
-    }
-    return true;
+  std::vector<int64_t> indices = keys.integers(key, 0, count - 1);
+  for (size_t i = 1; i < indices.size(); ++i) {
+    if (indices[i] > indices[i - 1]) continue;
+    keys.problem(fmt::format("{}/{}", key, i), must_rise(indices[i - 1], indices[i]));
+    return {};
   }
+  return indices;
+}
 
-  PrunedLayer layer(const Json& json, int64_t before, const std::string& path) {
-    PrunedLayer layer{.index = before};
-    if (!known_keys(json, path, {"index", "heads", "channels"})) return layer;
-    if (json.contains("index")) {
-      if (const auto index =
-              number(json["index"], before, config_.num_hidden_layers, path + "/index")) {
-        layer.index = *index;
-      }
-    } else {
-      problem(path + "/index", "is missing");
+/// One layer, behind the one whose index is `before`.
+PrunedLayer read_layer(Keys keys, int64_t before, const DecoderConfig& config) {
+  PrunedLayer layer{.index = keys.required_integer("index", 0, config.num_hidden_layers - 1)};
+  if (layer.index <= before) keys.problem("index", must_rise(before, layer.index));
+  layer.heads = left_of(keys, "heads", config.num_attention_heads);
+  layer.channels = left_of(keys, "channels", config.intermediate_size);
+  keys.done();
+  return layer;
+}
+
+/// hone_pruned with all its problems, up to a number that a message can show.
+std::vector<PrunedLayer> read_layers(const Json& json, const DecoderConfig& config,
+                                     std::vector<std::string>& problems) {
+  std::vector<PrunedLayer> layers;
+  Keys keys(json, "/hone_pruned", problems);
+  const Json* list = keys.find("layers");
+  keys.done();
+  if (!problems.empty()) return layers;
+  if (!list || !list->is_array() || list->empty()) {
+    keys.problem("layers", "expected a list of the layers left");
+  } else if (std::ssize(*list) > config.num_hidden_layers) {
+    keys.problem("layers", fmt::format("{} layers are left of num_hidden_layers {}", list->size(),
+                                       config.num_hidden_layers));
+  } else {
+    for (size_t i = 0; i < list->size() && problems.size() < kMaxProblems; ++i) {
+      const int64_t before = layers.empty() ? -1 : layers.back().index;
+      layers.push_back(
+          read_layer(keys.below((*list)[i], fmt::format("layers/{}", i)), before, config));
     }
-    layer.heads = list(json, "heads", config_.num_attention_heads, path);
-    layer.channels = list(json, "channels", config_.intermediate_size, path);
-    return layer;
   }
-
-  /// An index above `before` and below `end`; its problem otherwise.
-  std::optional<int64_t> number(const Json& json, int64_t before, int64_t end,
-                                const std::string& path) {
-    if (!json.is_number_integer()) {
-      problem(path, "expected integer, got " + std::string(json.type_name()));
-    } else if (const auto value = json.get<int64_t>(); value < 0 || value >= end) {
-      problem(path, fmt::format("must be in [0, {}), got {}", end, value));
-    } else if (value <= before) {
-      problem(path, fmt::format("must be above the one before it, {}, got {}", before, value));
-    } else {
-      return value;
-    }
-    return std::nullopt;
-  }
-
-  std::vector<int64_t> list(const Json& object, const char* key, int64_t count,
-                            const std::string& layer_path) {
-    std::vector<int64_t> values;
-    const auto found = object.find(key);
-    if (found == object.end()) return values;
-    const std::string path = layer_path + "/" + key;
-    if (!found->is_array() || found->empty()) {
-      problem(path, "expected a list of indices; leave it out where all are left");
-      return values;
-    }
-    if (std::ssize(*found) > count) {
-      problem(path, fmt::format("has {} entries, there are {}", found->size(), count));
-      return values;
-    }
-    for (size_t i = 0; i < found->size(); ++i) {
-      const auto value = number((*found)[i], values.empty() ? -1 : values.back(), count,
-                                fmt::format("{}/{}", path, i));
-      if (!value) return {};
-      values.push_back(*value);
-    }
-    return values;
-  }
-
-  const DecoderConfig& config_;
-  std::vector<std::string>& problems_;
-};
+  return layers;
+}
 
 }  // namespace
 
@@ -201,8 +156,8 @@ std::vector<PrunedLayer> pruned_from_json(const Json& json, const DecoderConfig&
                                           const std::string& source) {
   if (json.is_null()) return {};
   std::vector<std::string> problems;
-  std::vector<PrunedLayer> layers = Reader(config, problems).layers(json);
-  if (!problems.empty()) throw IoError(source, detail::join(problems));
+  std::vector<PrunedLayer> layers = read_layers(json, config, problems);
+  if (!problems.empty()) throw IoError(source, joined(problems));
   return shortest(std::move(layers), config);
 }
 

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "hone/text/detail/fields.h"
+#include "hone/core/error.h"
+#include "hone/core/keys.h"
 #include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
@@ -48,18 +49,18 @@ size_t skip_spaces_right(std::string_view text, size_t begin) {
 }
 
 AddedToken parse_token(const Json& json, const std::string& source, size_t index) {
-  Fields fields(json, source, "/added_tokens/" + std::to_string(index));
+  Keys keys(json, source, "/added_tokens/" + std::to_string(index));
   AddedToken token;
-  token.id = fields.integer("id", 0, INT32_MAX);
-  token.content = fields.string("content");
-  token.single_word = fields.boolean("single_word");
-  token.lstrip = fields.boolean("lstrip");
-  token.rstrip = fields.boolean("rstrip");
-  token.normalized = fields.boolean("normalized");
-  token.special = fields.boolean("special");
-  fields.done();
-  if (token.content.empty()) fields.fail("content", "is empty");
-  if (token.content.size() > kMaxTokenBytes) fields.fail("content", "is longer than 4096 bytes");
+  token.id = keys.required_integer("id", 0, INT32_MAX);
+  token.content = keys.required_text("content");
+  token.single_word = keys.required_flag("single_word");
+  token.lstrip = keys.required_flag("lstrip");
+  token.rstrip = keys.required_flag("rstrip");
+  token.normalized = keys.required_flag("normalized");
+  token.special = keys.required_flag("special");
+  keys.done();
+  if (token.content.empty()) keys.problem("content", "is empty");
+  if (token.content.size() > kMaxTokenBytes) keys.problem("content", "is longer than 4096 bytes");
   return token;
 }
 
@@ -102,7 +103,7 @@ AddedTokens AddedTokens::parse(const Json& json, const std::string& source, cons
                                int64_t model_size) {
   AddedTokens result;
   if (json.is_null()) return result;
-  if (!json.is_array()) throw IoError(source, "/added_tokens: expected an array");
+  if (!json.is_array()) throw IoError(source, "/added_tokens: expected list");
   if (json.size() > kMaxTokens) throw IoError(source, "/added_tokens: more than 2000000 tokens");
   int64_t next = model_size;
   for (size_t i = 0; i < json.size(); ++i) {

@@ -4,7 +4,8 @@
 #include <cstdio>
 #include <cstring>
 
-#include "hone/text/detail/fields.h"
+#include "hone/core/error.h"
+#include "hone/core/keys.h"
 #include "hone/text/detail/pre_tokenizer.h"
 #include "hone/unicode/unicode.h"
 
@@ -27,25 +28,27 @@ bool is_later(const BpeScratch::Candidate& a, const BpeScratch::Candidate& b) {
 
 BpeModel BpeModel::parse(const Json& json, const std::string& source) {
   BpeModel model;
-  Fields fields(json, source, "/model");
+  Keys keys(json, source, "/model");
   // Files older than the field "type" hold BPE if they hold merges.
-  if (fields.type() != "BPE" && !(fields.type().empty() && json.contains("merges"))) {
-    fields.fail("type", "unknown model \"" + fields.type() + "\"; known is BPE");
+  const auto type = keys.text("type");
+  if (type != "BPE" && !(!type && json.contains("merges"))) {
+    keys.problem("type", "unknown model \"" + type.value_or("") + "\"; known is BPE");
   }
-  const Json* dropout = fields.find("dropout");
+  const Json* dropout = keys.find("dropout");
   if (dropout && !(dropout->is_number() && dropout->get<double>() == 0)) {
-    fields.fail("dropout", "is not supported; set it to null");
+    keys.problem("dropout", "is not supported; set it to null");
   }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    if (!fields.string(key, "").empty()) fields.fail(key, "is not supported; it must be empty");
+    if (!keys.text(key).value_or("").empty())
+      keys.problem(key, "is not supported; it must be empty");
   }
-  model.fuse_unk_ = fields.boolean("fuse_unk", false);
-  model.byte_fallback_ = fields.boolean("byte_fallback", false);
-  model.ignore_merges_ = fields.boolean("ignore_merges", false);
-  const auto unk = fields.optional_string("unk_token");
-  model.read_vocabulary(fields.object("vocab"), source);
-  model.read_merges(fields.array("merges"), source);
-  fields.done();
+  model.fuse_unk_ = keys.flag("fuse_unk").value_or(false);
+  model.byte_fallback_ = keys.flag("byte_fallback").value_or(false);
+  model.ignore_merges_ = keys.flag("ignore_merges").value_or(false);
+  const auto unk = keys.text("unk_token");
+  model.read_vocabulary(keys.required_object("vocab"), source);
+  model.read_merges(keys.required_list("merges"), source);
+  keys.done();
   if (unk) {
     model.has_unk_ = true;
     model.unk_token_ = *unk;

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "hone/text/detail/fields.h"
+#include "hone/core/error.h"
+#include "hone/core/keys.h"
 #include "hone/text/detail/normalizer.h"
 #include "hone/text/detail/pre_tokenizer.h"
 #include "hone/unicode/unicode.h"
@@ -176,39 +177,40 @@ class StripDecoder : public DecoderStep {
 
 void parse_into(const Json& json, const std::string& source, const std::string& where,
                 std::vector<std::shared_ptr<const DecoderStep>>& steps) {
-  Fields fields(json, source, where);
-  const std::string& type = fields.type();
-  if (steps.size() >= kMaxSteps) fields.fail("more than 64 steps");
+  Keys keys(json, source, where);
+  const std::string type = keys.text("type").value_or("");
+  if (steps.size() >= kMaxSteps) keys.problem("more than 64 steps");
   if (type == "Sequence") {
-    const Json& list = fields.array("decoders");
+    const Json& list = keys.required_list("decoders");
     for (size_t i = 0; i < list.size(); ++i) {
       parse_into(list[i], source, where + "/decoders/" + std::to_string(i), steps);
     }
   } else if (type == "ByteLevel") {
     for (const char* key : {"add_prefix_space", "trim_offsets", "use_regex"}) {
-      fields.boolean(key, true);  // of the pre-tokenizer of the same name
+      keys.flag(key).value_or(true);  // of the pre-tokenizer of the same name
     }
     steps.push_back(std::make_shared<ByteLevelDecoder>());
   } else if (type == "Metaspace") {
-    const Metaspace metaspace = parse_metaspace(fields);
+    const Metaspace metaspace = parse_metaspace(keys);
     steps.push_back(std::make_shared<MetaspaceDecoder>(metaspace.replacement,
                                                        metaspace.scheme != PrependScheme::kNever));
   } else if (type == "Replace") {
-    Regex pattern = parse_pattern(fields.object("pattern"), source, where + "/pattern");
-    steps.push_back(std::make_shared<ReplaceDecoder>(std::move(pattern), fields.string("content")));
+    Regex pattern = parse_pattern(keys.required_object("pattern"), source, where + "/pattern");
+    steps.push_back(
+        std::make_shared<ReplaceDecoder>(std::move(pattern), keys.required_text("content")));
   } else if (type == "ByteFallback") {
     steps.push_back(std::make_shared<ByteFallback>());
   } else if (type == "Fuse") {
     steps.push_back(std::make_shared<Fuse>());
   } else if (type == "Strip") {
-    const std::string content = unicode::to_utf8(fields.character("content"));
-    const int64_t start = fields.integer("start", 0, INT32_MAX);
-    steps.push_back(
-        std::make_shared<StripDecoder>(content, start, fields.integer("stop", 0, INT32_MAX)));
+    const std::string content = unicode::to_utf8(keys.required_character("content"));
+    const int64_t start = keys.required_integer("start", 0, INT32_MAX);
+    steps.push_back(std::make_shared<StripDecoder>(content, start,
+                                                   keys.required_integer("stop", 0, INT32_MAX)));
   } else {
-    fields.fail("unknown decoder \"" + type + "\"");
+    keys.problem("unknown decoder \"" + type + "\"");
   }
-  fields.done();
+  keys.done();
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "hone/text/detail/normalizer.h"
 
-#include "hone/text/detail/fields.h"
+#include "hone/core/keys.h"
 #include "hone/text/detail/normalize.h"
 #include "hone/unicode/unicode.h"
 
@@ -120,11 +120,11 @@ using Steps = std::vector<std::shared_ptr<const NormalizerStep>>;
 
 void parse_into(const Json& json, const std::string& source, const std::string& where,
                 Steps& steps) {
-  Fields fields(json, source, where);
-  const std::string& type = fields.type();
-  if (steps.size() >= kMaxSteps) fields.fail("more than 64 steps");
+  Keys keys(json, source, where);
+  const std::string type = keys.text("type").value_or("");
+  if (steps.size() >= kMaxSteps) keys.problem("more than 64 steps");
   if (type == "Sequence") {
-    const Json& list = fields.array("normalizers");
+    const Json& list = keys.required_list("normalizers");
     for (size_t i = 0; i < list.size(); ++i) {
       parse_into(list[i], source, where + "/normalizers/" + std::to_string(i), steps);
     }
@@ -133,19 +133,19 @@ void parse_into(const Json& json, const std::string& source, const std::string& 
   } else if (type == "Lowercase") {
     steps.push_back(std::make_shared<Lowercase>());
   } else if (type == "Prepend") {
-    steps.push_back(std::make_shared<Prepend>(fields.string("prepend")));
+    steps.push_back(std::make_shared<Prepend>(keys.required_text("prepend")));
   } else if (type == "Replace") {
-    Regex pattern = parse_pattern(fields.object("pattern"), source, where + "/pattern");
-    steps.push_back(std::make_shared<Replace>(std::move(pattern), fields.string("content")));
+    Regex pattern = parse_pattern(keys.required_object("pattern"), source, where + "/pattern");
+    steps.push_back(std::make_shared<Replace>(std::move(pattern), keys.required_text("content")));
   } else if (type == "Strip") {
-    const bool left = fields.boolean("strip_left");
-    steps.push_back(std::make_shared<Strip>(left, fields.boolean("strip_right")));
+    const bool left = keys.required_flag("strip_left");
+    steps.push_back(std::make_shared<Strip>(left, keys.required_flag("strip_right")));
   } else if (type == "StripAccents") {
     steps.push_back(std::make_shared<StripAccents>());
   } else {
-    fields.fail("unknown normalizer \"" + type + "\"");
+    keys.problem("unknown normalizer \"" + type + "\"");
   }
-  fields.done();
+  keys.done();
 }
 
 }  // namespace
@@ -157,12 +157,12 @@ Normalizer Normalizer::parse(const Json& json, const std::string& source) {
 }
 
 Regex parse_pattern(const Json& json, const std::string& source, const std::string& where) {
-  Fields fields(json, source, where);
-  const auto literal = fields.optional_string("String");
-  const auto regex = fields.optional_string("Regex");
-  fields.done();
+  Keys keys(json, source, where);
+  const auto literal = keys.text("String");
+  const auto regex = keys.text("Regex");
+  keys.done();
   if (literal.has_value() == regex.has_value()) {
-    fields.fail("expected one of {\"String\": ...} and {\"Regex\": ...}");
+    keys.problem("expected one of {\"String\": ...} and {\"Regex\": ...}");
   }
   return literal ? Regex::literal(*literal) : Regex::compile(*regex, source, where);
 }

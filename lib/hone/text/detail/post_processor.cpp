@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "hone/text/detail/fields.h"
+#include "hone/core/keys.h"
 #include "hone/text/detail/pre_tokenizer.h"
 #include "hone/unicode/unicode.h"
 
@@ -79,80 +79,78 @@ class Template : public PostStep {
 };
 
 /// The ids of one entry of special_tokens.
-std::vector<int64_t> special_ids(const Json& json, const std::string& source,
-                                 const std::string& where, const PostProcessor::HasId& has_id) {
-  Fields fields(json, source, where);
-  fields.string("id");
+std::vector<int64_t> special_ids(Keys keys, const PostProcessor::HasId& has_id) {
+  keys.required_text("id");
   std::vector<int64_t> ids;
-  for (const Json& id : fields.array("ids")) {
+  for (const Json& id : keys.required_list("ids")) {
     const auto number = integer_in(id, 0, INT32_MAX);
     if (!number || !has_id(*number)) {
-      fields.fail("ids", "there is no token with id " + id.dump().substr(0, 40));
+      keys.problem("ids", "there is no token with id " + id.dump().substr(0, 40));
     }
     ids.push_back(*number);
   }
-  if (fields.array("tokens").size() != ids.size()) fields.fail("tokens", "must be as many as ids");
-  fields.done();
+  if (keys.required_list("tokens").size() != ids.size())
+    keys.problem("tokens", "must be as many as ids");
+  keys.done();
   return ids;
 }
 
-std::shared_ptr<const PostStep> parse_template(Fields& fields, const PostProcessor::HasId& has_id) {
-  const Json& single = fields.array("single");
-  const Json& specials = fields.object("special_tokens");
-  fields.array("pair");  // for two texts at once, which hone never encodes
-  if (single.size() > kMaxTemplatePieces) fields.fail("single", "has more than 1024 pieces");
+std::shared_ptr<const PostStep> parse_template(Keys& keys, const PostProcessor::HasId& has_id) {
+  const Json& single = keys.required_list("single");
+  const Json& specials = keys.required_object("special_tokens");
+  keys.required_list("pair");  // for two texts at once, which hone never encodes
+  if (single.size() > kMaxTemplatePieces) keys.problem("single", "has more than 1024 pieces");
   std::vector<int64_t> ids[2];
   size_t sequences = 0;
   for (size_t i = 0; i < single.size(); ++i) {
-    const std::string where = fields.where() + "/single/" + std::to_string(i);
-    Fields piece(single[i], fields.source(), where);
+    const std::string step = "single/" + std::to_string(i);
+    Keys piece = keys.below(single[i], step);
     const Json* special = piece.find("SpecialToken");
     const Json* sequence = piece.find("Sequence");
     piece.done();
-    if (!special == !sequence) piece.fail("expected one of SpecialToken and Sequence");
-    Fields inner(special ? *special : *sequence, fields.source(), where);
-    const std::string id = inner.string("id");
-    inner.integer("type_id", 0, INT32_MAX);
+    if (!special == !sequence) piece.problem("expected one of SpecialToken and Sequence");
+    Keys inner = keys.below(special ? *special : *sequence, step);
+    const std::string id = inner.required_text("id");
+    inner.required_integer("type_id", 0, INT32_MAX);
     inner.done();
     if (sequence) {
-      if (id != "A") inner.fail("id", "expected \"A\", got \"" + id + "\"");
+      if (id != "A") inner.problem("id", "expected \"A\", got \"" + id + "\"");
       ++sequences;
       continue;
     }
     const auto known = specials.find(id);
-    if (known == specials.end()) inner.fail("id", "\"" + id + "\" is not in special_tokens");
-    const auto more =
-        special_ids(*known, fields.source(), fields.where() + "/special_tokens/" + id, has_id);
+    if (known == specials.end()) inner.problem("id", "\"" + id + "\" is not in special_tokens");
+    const auto more = special_ids(keys.below(*known, "special_tokens/" + id), has_id);
     auto& list = ids[sequences > 0];
     list.insert(list.end(), more.begin(), more.end());
   }
-  if (sequences != 1) fields.fail("single", "must hold Sequence A once");
+  if (sequences != 1) keys.problem("single", "must hold Sequence A once");
   return std::make_shared<Template>(ids[0], ids[1]);
 }
 
 void parse_into(const Json& json, const std::string& source, const std::string& where,
                 const PostProcessor::HasId& has_id,
                 std::vector<std::shared_ptr<const PostStep>>& steps) {
-  Fields fields(json, source, where);
-  const std::string& type = fields.type();
-  if (steps.size() >= kMaxSteps) fields.fail("more than 64 steps");
+  Keys keys(json, source, where);
+  const std::string type = keys.text("type").value_or("");
+  if (steps.size() >= kMaxSteps) keys.problem("more than 64 steps");
   if (type == "Sequence") {
-    const Json& list = fields.array("processors");
+    const Json& list = keys.required_list("processors");
     for (size_t i = 0; i < list.size(); ++i) {
       parse_into(list[i], source, where + "/processors/" + std::to_string(i), has_id, steps);
     }
   } else if (type == "ByteLevel") {
-    const bool add_prefix_space = fields.boolean("add_prefix_space");
-    fields.boolean("use_regex", true);  // of the pre-tokenizer of the same name
-    if (fields.boolean("trim_offsets")) {
+    const bool add_prefix_space = keys.required_flag("add_prefix_space");
+    keys.flag("use_regex").value_or(true);  // of the pre-tokenizer of the same name
+    if (keys.required_flag("trim_offsets")) {
       steps.push_back(std::make_shared<TrimOffsets>(add_prefix_space));
     }
   } else if (type == "TemplateProcessing") {
-    steps.push_back(parse_template(fields, has_id));
+    steps.push_back(parse_template(keys, has_id));
   } else {
-    fields.fail("unknown post-processor \"" + type + "\"");
+    keys.problem("unknown post-processor \"" + type + "\"");
   }
-  fields.done();
+  keys.done();
 }
 
 }  // namespace

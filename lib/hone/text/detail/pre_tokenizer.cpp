@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "hone/text/detail/fields.h"
+#include "hone/core/keys.h"
 #include "hone/text/detail/normalizer.h"
 #include "hone/text/detail/scanners.h"
 #include "hone/unicode/unicode.h"
@@ -234,18 +234,18 @@ void add(Steps& steps, Args&&... args) {
   steps.push_back(std::make_shared<Step>(std::forward<Args>(args)...));
 }
 
-void parse_byte_level(Fields& fields, Steps& steps) {
-  if (fields.boolean("add_prefix_space")) add<PiecePrefix>(steps, " ", false);
-  fields.boolean("trim_offsets");
-  if (fields.boolean("use_regex", true)) {
-    add<Split>(steps, Regex::compile(pattern::kGpt2, fields.source(), fields.where()),
+void parse_byte_level(Keys& keys, Steps& steps) {
+  if (keys.required_flag("add_prefix_space")) add<PiecePrefix>(steps, " ", false);
+  keys.required_flag("trim_offsets");
+  if (keys.flag("use_regex").value_or(true)) {
+    add<Split>(steps, Regex::compile(pattern::kGpt2, keys.source(), keys.place()),
                Behavior::kIsolated, false);
   }
   add<MapBytes>(steps);
 }
 
-void add_metaspace(Fields& fields, Steps& steps) {
-  const Metaspace metaspace = parse_metaspace(fields);
+void add_metaspace(Keys& keys, Steps& steps) {
+  const Metaspace metaspace = parse_metaspace(keys);
   add<ReplaceSpaces>(steps, metaspace.replacement);
   if (metaspace.scheme != PrependScheme::kNever) {
     add<PiecePrefix>(steps, metaspace.replacement, metaspace.scheme == PrependScheme::kFirst);
@@ -257,36 +257,36 @@ void add_metaspace(Fields& fields, Steps& steps) {
 
 void parse_into(const Json& json, const std::string& source, const std::string& where,
                 Steps& steps) {
-  Fields fields(json, source, where);
-  const std::string& type = fields.type();
-  if (steps.size() > kMaxSteps) fields.fail("more than 64 steps");
+  Keys keys(json, source, where);
+  const std::string type = keys.text("type").value_or("");
+  if (steps.size() > kMaxSteps) keys.problem("more than 64 steps");
   if (type == "Sequence") {
-    const Json& list = fields.array("pretokenizers");
+    const Json& list = keys.required_list("pretokenizers");
     for (size_t i = 0; i < list.size(); ++i) {
       parse_into(list[i], source, where + "/pretokenizers/" + std::to_string(i), steps);
     }
   } else if (type == "Split") {
-    Regex pattern = parse_pattern(fields.object("pattern"), source, where + "/pattern");
-    const size_t behavior = fields.choice(
+    Regex pattern = parse_pattern(keys.required_object("pattern"), source, where + "/pattern");
+    const size_t behavior = keys.required_choice(
         "behavior", {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"});
     add<Split>(steps, std::move(pattern), static_cast<Behavior>(behavior),
-               fields.boolean("invert"));
+               keys.required_flag("invert"));
   } else if (type == "Digits") {
-    const bool each = fields.boolean("individual_digits");
+    const bool each = keys.required_flag("individual_digits");
     add<ClassSplit>(steps, uint8_t{unicode::kNumber},
                     each ? Behavior::kIsolated : Behavior::kContiguous);
   } else if (type == "ByteLevel") {
-    parse_byte_level(fields, steps);
+    parse_byte_level(keys, steps);
   } else if (type == "Metaspace") {
-    add_metaspace(fields, steps);
+    add_metaspace(keys, steps);
   } else if (type == "Whitespace") {
     add<Split>(steps, Regex::compile(R"(\w+|[^\w\s]+)", source, where), Behavior::kRemoved, true);
   } else if (type == "WhitespaceSplit") {
     add<ClassSplit>(steps, uint8_t{unicode::kSpace}, Behavior::kRemoved);
   } else {
-    fields.fail("unknown pre-tokenizer \"" + type + "\"");
+    keys.problem("unknown pre-tokenizer \"" + type + "\"");
   }
-  fields.done();
+  keys.done();
 }
 
 struct ByteTable {
@@ -312,17 +312,18 @@ char32_t byte_to_char(uint8_t byte) { return kBytes.chars[byte]; }
 
 int char_to_byte(char32_t c) { return c < kBytes.bytes.size() ? kBytes.bytes[c] : -1; }
 
-Metaspace parse_metaspace(Fields& fields) {
-  Metaspace result{unicode::to_utf8(fields.character("replacement")), PrependScheme::kAlways, true};
-  if (fields.find("prepend_scheme")) {
-    result.scheme =
-        static_cast<PrependScheme>(fields.choice("prepend_scheme", {"first", "never", "always"}));
+Metaspace parse_metaspace(Keys& keys) {
+  Metaspace result{unicode::to_utf8(keys.required_character("replacement")), PrependScheme::kAlways,
+                   true};
+  if (keys.find("prepend_scheme")) {
+    result.scheme = static_cast<PrependScheme>(
+        keys.required_choice("prepend_scheme", {"first", "never", "always"}));
   }
-  if (!fields.boolean("add_prefix_space", true) && result.scheme != PrependScheme::kNever) {
-    fields.fail("add_prefix_space", "is false, so prepend_scheme must be \"never\"");
+  if (!keys.flag("add_prefix_space").value_or(true) && result.scheme != PrependScheme::kNever) {
+    keys.problem("add_prefix_space", "is false, so prepend_scheme must be \"never\"");
   }
-  fields.optional_string("str_rep");
-  result.split = fields.boolean("split", true);
+  keys.text("str_rep");
+  result.split = keys.flag("split").value_or(true);
   return result;
 }
 

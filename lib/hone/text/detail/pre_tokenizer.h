@@ -4,9 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "hone/core/error.h"
 #include "hone/core/json.h"
+#include "hone/core/keys.h"
 #include "hone/text/detail/buffer.h"
-#include "hone/text/detail/fields.h"
 #include "hone/text/detail/regex.h"
 
 namespace hone::text::detail {
@@ -56,7 +57,7 @@ struct Metaspace {
 };
 
 /// Both forms: add_prefix_space (old), prepend_scheme and split (new). Throws: IoError.
-Metaspace parse_metaspace(Fields& fields);
+Metaspace parse_metaspace(Keys& keys);
 
 /// The printable code point that ByteLevel stands for a byte: GPT-2's table.
 char32_t byte_to_char(uint8_t byte);
