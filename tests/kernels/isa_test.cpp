@@ -9,7 +9,7 @@
 
 #include "hone/kernels/cached_attention.h"
 #include "hone/kernels/linear_cross_entropy.h"
-#include "hone/kernels/projection.h"
+#include "hone/kernels/product.h"
 #include "hone/kernels/rms_norm.h"
 #include "hone/kernels/rotary.h"
 #include "hone/kernels/swiglu.h"

@@ -9,6 +9,7 @@
 
 #include "hone/kernels/cpu/linear_cross_entropy.h"
 #include "hone/kernels/dispatch.h"
+#include "hone/kernels/product.h"
 
 // Legend of suffixes: n positions of a chunk, d model width, v vocabulary.
 namespace hone::kernels {
@@ -84,7 +85,7 @@ void for_each_chunk(const at::Tensor& hidden, const at::Tensor& weight, const at
     }
     chunk.hidden_nd = chunk.pick(hidden);
     chunk.logits_nv = buffer.slice(0, 0, end - begin);
-    at::mm_out(chunk.logits_nv, chunk.hidden_nd, weight.t());
+    product_out(chunk.logits_nv, chunk.hidden_nd, weight.t());
     body(chunk);
   }
 }
@@ -161,13 +162,13 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       if (token_nll) chunk.put(*token_nll, nll);
       const at::Tensor& grad = chunk.logits_nv;
       if (to_hidden && chunk.rows.defined()) {
-        grad_hidden.index_copy_(0, chunk.rows, at::mm(grad, weight));
+        grad_hidden.index_copy_(0, chunk.rows, product(grad, weight));
       } else if (to_hidden) {
         at::Tensor rows = chunk.pick(grad_hidden);
-        at::mm_out(rows, grad, weight);
+        product_out(rows, grad, weight);
       }
-      if (to_weight && grad_weight.defined()) grad_weight.addmm_(grad.t(), chunk.hidden_nd);
-      if (to_weight && !grad_weight.defined()) grad_weight = at::mm(grad.t(), chunk.hidden_nd);
+      if (to_weight && grad_weight.defined()) add_product(grad_weight, grad.t(), chunk.hidden_nd);
+      if (to_weight && !grad_weight.defined()) grad_weight = product(grad.t(), chunk.hidden_nd);
     });
     if (to_weight && !grad_weight.defined())
       grad_weight = at::zeros(weight.sizes(), weight.options());

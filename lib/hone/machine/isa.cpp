@@ -21,6 +21,8 @@ bool has_isa(Isa isa) {
           __builtin_cpu_supports("avx512vl"));
 }
 
+bool multiplies_bfloat16() { return has_isa(Isa::kV4) && __builtin_cpu_supports("avx512bf16"); }
+
 Isa isa() { return chosen().load(std::memory_order_relaxed); }
 
 void set_isa(Isa isa) {

@@ -13,6 +13,10 @@ bool has_isa(Isa isa);
 /// The one whose loops run: the best that the CPU has, unless set_isa() chose another.
 Isa isa();
 
+/// Whether the CPU multiplies bfloat16 by instructions of its own: AVX512-BF16, or AMX, no CPU of
+/// which lacks that.
+bool multiplies_bfloat16();
+
 /// For tests and measurements. Throws: Error if the CPU lacks it.
 void set_isa(Isa isa);
 

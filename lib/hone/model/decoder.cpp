@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "hone/kernels/projection.h"
+#include "hone/kernels/product.h"
 #include "hone/nn/checkpointing.h"
 
 namespace hone::model {

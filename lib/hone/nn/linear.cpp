@@ -7,7 +7,7 @@
 
 #include "hone/core/error.h"
 #include "hone/kernels/dispatch.h"
-#include "hone/kernels/projection.h"
+#include "hone/kernels/product.h"
 
 namespace hone::nn {
 
@@ -26,15 +26,15 @@ at::Tensor LinearImpl::forward(const at::Tensor& x) {
   const bool drops = is_training() && lora_.dropout > 0;
   const at::Tensor input = drops ? at::dropout(x, lora_.dropout, true) : x;
   const auto add_adapter = [&](const at::Tensor& base) {
-    return at::addmm(base, at::mm(input, lora_A.t()), lora_B.t(), 1, lora_.scale);
+    return kernels::add_projection(base, kernels::project(input, lora_A), lora_B, lora_.scale);
   };
-  if (!lora_.dora) return add_adapter(at::linear(x, weight, bias));
+  if (!lora_.dora) return add_adapter(kernels::project(x, weight, bias));
 
   const at::Tensor factor = lora_magnitude_vector / row_norms();
-  const at::Tensor product = at::mm(input, weight.t());
+  const at::Tensor product = kernels::project(input, weight);
   const at::Tensor direction = add_adapter(product) * factor;
   // The base's own product is never dropped: only its change is.
-  if (drops) return at::linear(x, weight, bias) + (direction - product);
+  if (drops) return kernels::project(x, weight, bias) + (direction - product);
   return bias.defined() ? direction + bias : direction;
 }
 
