@@ -86,7 +86,7 @@ TEST_CASE("cuda: cached steps equal the CPU's pass over the whole, and nearly so
   for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 1e-4}, {at::kBFloat16, 0.1}}) {
     Decoder gpu = decoder_on(kCuda, dtype);
     gpu->eval();
-    KvCache cache(gpu->config(), at::TensorOptions().device(kCuda).dtype(dtype));
+    KvCache cache(gpu->cache_shapes(), at::TensorOptions().device(kCuda).dtype(dtype));
     gpu->hidden(make_input(std::vector<std::vector<int64_t>>{{1, 2, 3}, {7}}, kCuda), cache, 0);
     const auto add = [&](const std::vector<std::vector<int64_t>>& documents) {
       return gpu->hidden(make_input(documents, kCuda, cache.lengths()), cache, 0);

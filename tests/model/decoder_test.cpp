@@ -41,7 +41,7 @@ TEST_CASE("Decoder: the families' initialisation, equal for equal seeds") {
   CHECK_FALSE(at::equal(a->lm_weight(), c->lm_weight()));
   CHECK(a->lm_weight().std().item<double>() == Approx(0.5).epsilon(0.1));
   CHECK(at::equal(a->norm->weight, at::ones({32})));
-  CHECK(at::equal(a->layers[1]->self_attn->q_proj->bias, at::zeros({32})));
+  CHECK(at::equal(a->layers[1]->self_attn->as<nn::AttentionImpl>()->q_proj->bias, at::zeros({32})));
 }
 
 TEST_CASE("Decoder: NEFTune's noise in training only, bit-equal from the same generator state") {

@@ -5,6 +5,7 @@
 
 #include "hone/core/random.h"
 #include "hone/model/adapter.h"
+#include "hone/model/cost.h"
 #include "model/support.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"
@@ -34,7 +35,7 @@ std::vector<int64_t> random_ids(int64_t count, uint64_t seed) {
 }
 
 KvCache empty_cache(const Decoder& decoder) {
-  return KvCache(decoder->config(), at::TensorOptions().dtype(decoder->dtype()));
+  return KvCache(decoder->cache_shapes(), at::TensorOptions().dtype(decoder->dtype()));
 }
 
 /// Continues rows first_row... of the cache by these ids. [T, D]
@@ -179,7 +180,7 @@ TEST_CASE("KvCache: capacity is what was asked for, then doubles, and its bytes 
   cache.reserve(2, 10);
   // 3 layers, keys and values of 2 heads of 8 numbers, 4 bytes each
   CHECK(cache.bytes() == 3 * 2 * (2 * 10) * (2 * 8) * 4);
-  CHECK(cache.bytes() == KvCache::bytes(decoder->config(), at::kFloat, 2, 10));
+  CHECK(cache.bytes() == Cost(decoder).cache_bytes(at::kFloat, 2, 10));
   const std::vector<int64_t> ids = random_ids(12, 5);
   extend(decoder, cache, 0, {part(ids, 0, 10)});
   CHECK(cache.position_capacity() == 10);
@@ -190,7 +191,7 @@ TEST_CASE("KvCache: capacity is what was asked for, then doubles, and its bytes 
   CHECK(relative_difference(hidden[0], whole(decoder, ids)[-1]) < kRounding);
   extend(decoder, cache, 1, {{1}, {2}});
   CHECK(cache.row_capacity() == 4);
-  CHECK(cache.bytes() == KvCache::bytes(decoder->config(), at::kFloat, 4, 20));
+  CHECK(cache.bytes() == Cost(decoder).cache_bytes(at::kFloat, 4, 20));
 }
 
 TEST_CASE("KvCache: what cannot be is named") {
@@ -205,10 +206,10 @@ TEST_CASE("KvCache: what cannot be is named") {
                     Catch::Contains("holds 3 positions and cannot be cut to 4"));
   Json other = small_config();
   other["num_hidden_layers"] = 2;
-  KvCache shallow(DecoderConfig::from_json(other, "test"), at::kFloat);
+  KvCache shallow(small_decoder(other)->cache_shapes(), at::kFloat);
   CHECK_THROWS_WITH(extend(decoder, shallow, 0, {{1}}),
                     Catch::Contains("the model's 3 layers, got 2"));
-  KvCache half(decoder->config(), at::kBFloat16);
+  KvCache half(decoder->cache_shapes(), at::kBFloat16);
   CHECK_THROWS_WITH(extend(decoder, half, 0, {{1}}), Catch::Contains("of q's dtype Float"));
   decoder->train();
   CHECK_THROWS_WITH(extend(decoder, cache, 0, {{1}}), Catch::Contains("call eval() first"));

@@ -66,7 +66,7 @@ TEST_CASE("export_pruned: the zero-filled form has the sizes of the widest layer
   CHECK(config["intermediate_size"] == 3);
   const auto checkpoint = io::Checkpoint::open(folder);
   const at::Tensor q = checkpoint.load("model.layers.1.self_attn.q_proj.weight");
-  const at::Tensor own = decoder->layers[1]->self_attn->q_proj->weight;
+  const at::Tensor own = decoder->layers[1]->self_attn->as<nn::AttentionImpl>()->q_proj->weight;
   CHECK(at::equal(q.slice(0, 0, 8), own.slice(0, 0, 8)));
   CHECK(at::equal(q.slice(0, 16, 24), own.slice(0, 8, 16)));
   CHECK(q.slice(0, 8, 16).count_nonzero().item<int64_t>() == 0);

@@ -1,6 +1,7 @@
 #include <torch/types.h>
 
 #include "hone/core/error.h"
+#include "hone/model/cost.h"
 #include "hone/model/kv_cache.h"
 #include "hone/model/pruned/layers.h"
 #include "model/support.h"
@@ -27,11 +28,9 @@ TEST_CASE("hone_pruned: read, and what it leaves of each layer") {
   CHECK(sizes[0].kv_heads == 2);
   CHECK(sizes[0].channels == 48);
   CHECK(sizes[0].kv_head_of == std::vector<int64_t>{0, 1, 1});
-  CHECK(sizes[0].cached_heads == 3);
   CHECK(sizes[1].index == 2);
   CHECK(sizes[1].heads == 4);
   CHECK(sizes[1].kv_head_of.empty());
-  CHECK(sizes[1].cached_heads == 2);
   CHECK(sizes[1].channels == 1);
   CHECK(left_layers(config)[1].heads == std::vector<int64_t>{0, 1, 2, 3});
 
@@ -41,7 +40,6 @@ TEST_CASE("hone_pruned: read, and what it leaves of each layer") {
   CHECK(heads_left({2, 3}).kv_heads == 1);
   CHECK(heads_left({1, 2}).kv_heads == 2);
   CHECK(heads_left({1, 2}).kv_head_of.empty());
-  CHECK(heads_left({3}).cached_heads == 1);
 }
 
 TEST_CASE("hone_pruned: the shortest form, there and back") {
@@ -122,13 +120,12 @@ TEST_CASE("KvCache: each layer keeps the heads that its attention reads") {
   const DecoderConfig config =
       read({{"layers", {{{"index", 0}, {"heads", {0, 2, 3}}}, {{"index", 2}, {"heads", {1}}}}}});
   const Decoder decoder = make_decoder(config, at::kCPU, at::kFloat);
-  const std::vector<LayerSizes> sizes = layer_sizes(config);
-  for (size_t i = 0; i < sizes.size(); ++i) {
-    CHECK(sizes[i].cached_heads == decoder->layers[i]->self_attn->cached_heads());
-  }
-  KvCache cache(config, at::kFloat);
+  using Shape = nn::CacheShape;
+  CHECK(decoder->cache_shapes() ==
+        std::vector<Shape>{Shape{{3, 8}, {3, 8}}, Shape{{1, 8}, {1, 8}}});
+  KvCache cache(decoder->cache_shapes(), at::kFloat);
   cache.reserve(2, 5);
-  CHECK(cache.bytes() == KvCache::bytes(config, at::kFloat, 2, 5));
+  CHECK(cache.bytes() == Cost(config).cache_bytes(at::kFloat, 2, 5));
   CHECK(cache.bytes() == 2 * (3 + 1) * 2 * 5 * 8 * 4);
 }
 

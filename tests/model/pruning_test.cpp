@@ -7,6 +7,7 @@
 #include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
 #include "hone/model/adapter.h"
+#include "hone/model/cost.h"
 #include "hone/optim/adamw.h"
 #include "hone/run/optimizer.h"
 #include "model/support.h"
@@ -152,18 +153,18 @@ TEST_CASE("cut: parameters, flops and the optimiser's memory fall by what is gon
   Decoder decoder = decoder_of(small_config(), at::kFloat);
   optim::FusedAdamW optimizer = optimizer_of(decoder);
   const int64_t before = bytes(optimizer);
-  const ModelSize whole = model_size(decoder->config(), 10);
+  const int64_t parameters = Cost(decoder).parameters(), flops = Cost(decoder).token_flops(10);
   mask(decoder, kSets.back());
   run::follow(optimizer, cut_all(decoder, kSets.back()));
   // Layer 0: a query head. Layer 2: three query heads and a key head, 16 channels. Layer 1: all.
   const int64_t head = 2 * 8 * 32, kv = 2 * 8 * 32, channels = 3 * 32 * 16;
   const int64_t matrices = 4 * head + kv + channels + 4 * head + 2 * kv + 3 * 32 * 48;
-  const ModelSize left = model_size(decoder->config(), 10);
-  CHECK(whole.parameters - left.parameters == matrices + 2 * 32);
-  CHECK(whole.flops_per_token - left.flops_per_token == 2 * matrices + 4 * 8 * 8 * 10);
+  const Cost left(decoder->config());
+  CHECK(parameters - left.parameters() == matrices + 2 * 32);
+  CHECK(flops - left.token_flops(10) == 2 * matrices + 4 * 8 * 8 * 10);
   int64_t counted = 0;
   for (const auto& [name, tensor] : decoder->hf_tensors()) counted += tensor.numel();
-  CHECK(counted == left.parameters);
+  CHECK(counted == left.parameters());
   const int64_t counters = 9 * 4;  // the step counts of a layer's parameters
   CHECK(before - bytes(optimizer) == 8 * (matrices + 2 * 32) + counters);
 }
@@ -251,7 +252,7 @@ TEST_CASE("save_decoder and load_decoder: a pruned model, its cache and its memo
     const torch::NoGradGuard no_grad;
     const at::Tensor whole =
         loaded->hidden(make_input(std::vector<std::vector<int64_t>>{ids}, at::kCPU));
-    KvCache cache(loaded->config(), at::kFloat);
+    KvCache cache(loaded->cache_shapes(), at::kFloat);
     for (size_t i = 0; i < ids.size(); i += 2) {
       const std::vector<std::vector<int64_t>> next = {{ids[i], ids[i + 1]}};
       const std::vector<int64_t> past = {static_cast<int64_t>(i)};

@@ -112,7 +112,7 @@ TEST_CASE("Attention: heads cut and heads switched off give equal outputs and gr
         masked->gate->set_mask(mask_of(keep, 6));
         cut->gate->set_mask(mask_of(keep, 6));
         const at::Tensor magnitude = cut->o_proj->lora_magnitude_vector;
-        const std::vector<Cut> cuts = cut->cut_heads(keep);
+        const std::vector<Cut> cuts = cut->cut_units(keep);
         CHECK(cut->options.num_heads == std::ssize(keep));
         CHECK(cut->gate->alive() == std::ssize(keep));
         const at::Tensor wanted = masked(x, c), got = cut(x, c);
@@ -148,7 +148,7 @@ TEST_CASE("Attention: after a cut AdamW goes on, with its state cut alike") {
     for (int i = 0; i < 6; ++i) {
       if (i == 3) {
         masked->gate->set_mask(mask_of(keep, 6));
-        for (const Cut& one : cut->cut_heads(keep)) {
+        for (const Cut& one : cut->cut_units(keep)) {
           if (!of_cut.has(one.parameter)) continue;  // frozen beside its adapter
           of_cut.cut(one.parameter, cut->named_parameters()[one.parameter], one.dim, one.keep);
         }
@@ -162,7 +162,7 @@ TEST_CASE("Attention: after a cut AdamW goes on, with its state cut alike") {
 
 TEST_CASE("Attention: what a cut leaves behind") {
   Attention m = make_attention(true, Adapter::kLora);
-  m->cut_heads({0, 1, 2, 4});  // of groups {0, 1, 2} and {3, 4, 5}
+  m->cut_units({0, 1, 2, 4});  // of groups {0, 1, 2} and {3, 4, 5}
   CHECK(m->options.kv_head_of == std::vector<int64_t>{0, 0, 0, 1});
   CHECK(m->cached_heads() == 4);
   CHECK(m->k_proj->weight.sizes() == at::IntArrayRef({4, 4}));
@@ -172,20 +172,20 @@ TEST_CASE("Attention: what a cut leaves behind") {
   CHECK(m->q_proj->lora_B.requires_grad());
   CHECK(m->q_proj->lora_B.is_leaf());
   CHECK(m->named_parameters()["q_proj.lora_B"].is_same(m->q_proj->lora_B));
-  const std::vector<Cut> cuts = m->cut_heads({2, 3});  // once more: now one of each
+  const std::vector<Cut> cuts = m->cut_units({2, 3});  // once more: now one of each
   CHECK(m->options.kv_head_of.empty());
   CHECK(m->cached_heads() == 2);
   CHECK(cuts.front().parameter == "q_proj.weight");
   CHECK(cuts.front().dim == 0);
   CHECK(at::equal(cuts.front().keep, at::arange(4, 8, at::kLong)));
-  m->cut_heads({1});
+  m->cut_units({1});
   CHECK(m->k_proj->weight.sizes() == at::IntArrayRef({2, 4}));
   CHECK(m->options.num_kv_heads == 1);
 }
 
 TEST_CASE("Attention: an uneven layer is made again from its options") {
   Attention cut = make_attention(true, Adapter::kNone);
-  cut->cut_heads({0, 1, 2, 4});
+  cut->cut_units({0, 1, 2, 4});
   Attention made(cut->options, kDouble);
   const torch::NoGradGuard no_grad;
   for (auto& item : made->named_parameters()) {
@@ -199,15 +199,16 @@ TEST_CASE("Attention: an uneven layer is made again from its options") {
 TEST_CASE("Attention: a cut layer with a cache gives what it gives without") {
   for (const std::vector<int64_t>& keep : {std::vector<int64_t>{0, 1, 2, 4}, {0, 1, 3, 4}}) {
     Attention m = make_attention(true, Adapter::kNone);
-    m->cut_heads(keep);
+    m->cut_units(keep);
     m->eval();
     const torch::NoGradGuard no_grad;
     const at::Tensor x = torch::randn({5, 4}, at::kDouble);
     AttentionContext all = context({0, 5}, at::kDouble, 2);
     const at::Tensor wanted = m(x, all);
     LayerCache cache;
-    cache.keys = at::zeros({1, 8, m->cached_heads(), 2}, kDouble);
-    cache.values = at::zeros_like(cache.keys);
+    for (const std::vector<int64_t>& sizes : m->cache_shape()) {
+      cache.tensors.push_back(at::zeros({1, 8, sizes[0], sizes[1]}, kDouble));
+    }
     std::vector<at::Tensor> parts;
     for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 3}, {3, 4}, {4, 5}}) {
       cache.places = {0, {begin}, at::arange(begin, end, at::kLong), torch::tensor({end})};
@@ -263,8 +264,8 @@ TEST_CASE("Attention: gradient in all states") {
       INFO("adapter " << static_cast<int>(adapter) << ", state " << static_cast<int>(state));
       Attention m = make_attention(adapter == Adapter::kNone, adapter);
       m->add_gate();
-      if (state == State::kCut) m->cut_heads({1, 2, 3, 4});
-      if (state == State::kCutUneven) m->cut_heads({0, 1, 5});
+      if (state == State::kCut) m->cut_units({1, 2, 3, 4});
+      if (state == State::kCutUneven) m->cut_units({0, 1, 5});
       if (state == State::kMasked || state == State::kMaskedMeasured) {
         m->gate->set_mask({true, false, true, true, false, true});
       }
@@ -287,7 +288,7 @@ TEST_CASE("Mlp: channels cut and channels switched off give equal outputs and gr
       masked->add_gate();
       masked->gate->set_mask(mask_of(keep, 7));
       const at::Tensor magnitude = cut->down_proj->lora_magnitude_vector;
-      const std::vector<Cut> cuts = cut->cut_channels(keep);
+      const std::vector<Cut> cuts = cut->cut_units(keep);
       CHECK(cut->options.hidden == 4);
       const at::Tensor wanted = masked(x), got = cut(x);
       CHECK(relative_difference(got, wanted) < 1e-12);
@@ -365,12 +366,12 @@ TEST_CASE("DecoderBlock: switched off it is its input, and still measured") {
 
 TEST_CASE("Cuts and maps that cannot be are named") {
   Attention m = make_attention(false, Adapter::kNone);
-  CHECK_THROWS_WITH(m->cut_heads({}), Catch::Contains("cut_heads must keep at least one of 6"));
+  CHECK_THROWS_WITH(m->cut_units({}), Catch::Contains("cut_units must keep at least one of 6"));
   for (const std::vector<int64_t>& keep : {std::vector<int64_t>{1, 1}, {2, 1}, {6}, {-1}}) {
-    CHECK_THROWS_WITH(m->cut_heads(keep), Catch::Contains("ascending positions in [0, 6), got"));
+    CHECK_THROWS_WITH(m->cut_units(keep), Catch::Contains("ascending positions in [0, 6), got"));
   }
   Mlp mlp = make_mlp(false, Adapter::kNone);
-  CHECK_THROWS_WITH(mlp->cut_channels({7}), Catch::Contains("Mlp: cut_channels must be given"));
+  CHECK_THROWS_WITH(mlp->cut_units({7}), Catch::Contains("cut_units must be given"));
   AttentionOptions options = attention_options(false);
   options.kv_head_of = {0, 0, 0, 1, 1, 2};
   CHECK_THROWS_WITH(Attention(options, kDouble),

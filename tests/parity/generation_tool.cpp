@@ -130,7 +130,7 @@ Json run(const Process& job) {
 Json run(const Steps& job) {
   const torch::NoGradGuard no_grad;
   model::Decoder decoder = decoder_of(job.model);
-  model::KvCache cache(decoder->config(), at::kFloat);
+  model::KvCache cache(decoder->cache_shapes(), at::kFloat);
   std::vector<std::vector<at::Tensor>> logits(job.documents.size());
   std::vector<int64_t> done(job.documents.size(), 0);
   while (true) {

@@ -103,7 +103,7 @@ at::Tensor logits(model::Decoder& decoder, const model::DecoderInput& input) {
 /// The logits of the first document, its tokens one by one over kept keys and values.
 at::Tensor cached_logits(model::Decoder& decoder, const at::Tensor& ids, int64_t length) {
   decoder->eval();
-  model::KvCache cache(decoder->config(), decoder->dtype());
+  model::KvCache cache(decoder->cache_shapes(), decoder->dtype());
   std::vector<at::Tensor> rows;
   for (int64_t i = 0; i < length; ++i) {
     const std::vector<std::vector<int64_t>> next = {{ids[i].item<int64_t>()}};

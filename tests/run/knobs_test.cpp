@@ -49,7 +49,7 @@ TEST_CASE("In full tuning the dropout knob leaves attention fused and drops what
   knobs.set("dropout", 0.2);
   for (const nn::DecoderBlock& block : run.decoder->layers) {
     CHECK(block->branch_dropout == 0.2);
-    CHECK(block->self_attn->options.dropout == 0.1);
+    CHECK(block->self_attn->as<nn::AttentionImpl>()->options.dropout == 0.1);
   }
   const Json state = run_knobs.state();
   knobs.set("dropout", 0);

@@ -55,7 +55,7 @@ TEST_CASE("Signals of layers have the numbers of tensor names; frozen layers hav
     CHECK(measured(signals, "activation_rms") == std::set<std::string>{"2", "3", "5"});
     double update = 0, weights = 0;
     for (const auto& [name, tensor] : optimizer.parameters()) {
-      if (run::layer_of(name) != "5") continue;
+      if (model::layer_of(name) != 5) continue;
       update += (tensor.detach() - before[name]).square().sum(at::kDouble).item<double>();
       weights += before[name].square().sum(at::kDouble).item<double>();
     }

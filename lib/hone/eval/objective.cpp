@@ -16,8 +16,8 @@
 #include "hone/eval/objective_score.h"
 #include "hone/infer/generate.h"
 #include "hone/infer/log_likelihood.h"
+#include "hone/model/cost.h"
 #include "hone/model/decoder.h"
-#include "hone/model/pruned/pruning.h"
 #include "hone/text/chat_template.h"
 #include "hone/text/chat_tools.h"
 
@@ -169,7 +169,7 @@ std::optional<Measurement> ObjectiveMeter::model_value(const TrainedTrial& trial
   if (options_.metric == Metric::kAccuracy) return accuracy(trial);
   if (options_.metric == Metric::kLatency) return Measurement{latency(trial), {}};
   if (options_.metric == Metric::kParameters) {
-    const auto parameters = model::model_size(trial.decoder->config()).parameters;
+    const int64_t parameters = model::Cost(trial.decoder).parameters();
     return Measurement{static_cast<double>(parameters), {}};
   }
   return std::nullopt;

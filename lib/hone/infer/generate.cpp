@@ -238,7 +238,7 @@ class Generation {
 }  // namespace
 
 Kept::Kept(const model::Decoder& decoder)
-    : cache(decoder->config(),
+    : cache(decoder->cache_shapes(),
             at::TensorOptions().dtype(decoder->dtype()).device(decoder->device())) {}
 
 std::vector<Generated> generate(model::Decoder& decoder, const text::Tokenizer& tokenizer,

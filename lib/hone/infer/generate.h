@@ -53,7 +53,7 @@ struct GenerateOptions {
 /// Continues each prompt, a non-empty list of token ids. Results are in the prompts' order.
 ///
 /// Prompts run longest first, up to max_batch at once; the next joins as soon as one ends. Memory
-/// beside the weights and one step's activations: at most KvCache::bytes(config, dtype,
+/// beside the weights and one step's activations: at most Cost::cache_bytes(dtype,
 /// min(max_batch, prompts), longest prompt + max_new_tokens), and less while texts are short.
 /// Greedy ids equal transformers' generate(do_sample=False) on each prompt alone
 /// (tests/parity/generation.py). Sampled ids follow from seed and the prompt's number alone, but

@@ -6,12 +6,16 @@
 #include <torch/utils.h>
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 
 #include "hone/kernels/product.h"
 #include "hone/nn/checkpointing.h"
 
 namespace hone::model {
 namespace {
+
+const std::string kLayers = "model.layers.";
 
 nn::DecoderBlockOptions block_options(const DecoderConfig& c, const LayerSizes& sizes) {
   return {.attention = {.dim = c.hidden_size,
@@ -137,6 +141,23 @@ void DecoderImpl::set_checkpointing(int64_t every) {
   checkpoint_every_ = every;
 }
 
+std::vector<nn::CacheShape> DecoderImpl::cache_shapes() const {
+  std::vector<nn::CacheShape> shapes;
+  for (const nn::DecoderBlock& layer : layers) shapes.push_back(layer->self_attn->cache_shape());
+  return shapes;
+}
+
+void DecoderImpl::set_dropout(double dropout) {
+  const bool adapted = nn::numel(*this, nn::Role::kAdapter) > 0;
+  for (nn::DecoderBlock& layer : layers) {
+    if (!adapted) layer->branch_dropout = dropout;
+    for (const auto& module : layer->modules(/*include_self=*/false)) {
+      auto* linear = module->as<nn::LinearImpl>();
+      if (linear && linear->has_lora()) linear->set_lora_dropout(dropout);
+    }
+  }
+}
+
 void DecoderImpl::keep_layers(const std::vector<size_t>& places, std::vector<PrunedLayer> pruned) {
   const std::vector<LayerSizes> old = layer_sizes(config_);
   std::vector<nn::DecoderBlock> kept;
@@ -167,6 +188,17 @@ NamedTensors DecoderImpl::hf_tensors() const {
 
 std::string checkpoint_name(const std::string& name) {
   return name == "lm_head" || name.starts_with("lm_head.") ? name : "model." + name;
+}
+
+std::string layer_prefix(int64_t number) { return kLayers + std::to_string(number) + "."; }
+
+std::optional<int64_t> layer_of(const std::string& name) {
+  if (!name.starts_with(kLayers)) return std::nullopt;
+  const char* const end = name.data() + name.size();
+  int64_t number = 0;
+  const auto [after, error] = std::from_chars(name.data() + kLayers.size(), end, number);
+  const bool found = error == std::errc() && after != end && *after == '.';
+  return found ? std::optional(number) : std::nullopt;
 }
 
 }  // namespace hone::model

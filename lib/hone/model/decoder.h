@@ -86,6 +86,13 @@ class DecoderImpl : public torch::nn::Module {
   /// Those of the base model. They share the model's memory.
   NamedTensors hf_tensors() const;
 
+  /// What a cache keeps of a position, layer by layer.
+  std::vector<nn::CacheShape> cache_shapes() const;
+
+  /// Dropout in training: of the adapters' inputs where it carries one, else of what the blocks'
+  /// branches add.
+  void set_dropout(double dropout);
+
   /// Leaves the blocks at these places; `pruned` says what they are (model/pruned/pruning.h).
   void keep_layers(const std::vector<size_t>& places, std::vector<PrunedLayer> pruned);
 
@@ -118,5 +125,11 @@ TORCH_MODULE(Decoder);
 
 /// The path in a checkpoint of a decoder's parameter or module: "model." before all but lm_head.
 std::string checkpoint_name(const std::string& name);
+
+/// The name of layer `number` in a checkpoint, "model.layers.3.", as its tensors' names begin.
+std::string layer_prefix(int64_t number);
+/// The number of the layer that a name of a tensor or module lies in; none for embedding, last norm
+/// and head.
+std::optional<int64_t> layer_of(const std::string& name);
 
 }  // namespace hone::model

@@ -6,32 +6,34 @@
 
 namespace hone::model {
 
-KvCache::KvCache(const DecoderConfig& config, const at::TensorOptions& tensor_options)
-    : width_(config.head_dim), tensor_options_(tensor_options) {
-  for (const LayerSizes& sizes : layer_sizes(config)) {
-    heads_.push_back(sizes.cached_heads);
-    keys_.push_back(allocate(keys_.size()));
-    values_.push_back(keys_.back().clone());
+KvCache::KvCache(const std::vector<nn::CacheShape>& layers, const at::TensorOptions& tensor_options)
+    : tensor_options_(tensor_options) {
+  for (const nn::CacheShape& shape : layers) {
+    std::vector<at::Tensor>& layer = layers_.emplace_back();
+    for (const std::vector<int64_t>& sizes : shape) layer.push_back(allocate(sizes));
   }
 }
 
-int64_t KvCache::bytes(const DecoderConfig& config, at::ScalarType dtype, int64_t rows,
-                       int64_t positions) {
-  int64_t heads = 0;
-  for (const LayerSizes& sizes : layer_sizes(config)) heads += sizes.cached_heads;
-  return 2 * heads * rows * positions * config.head_dim *
-         static_cast<int64_t>(c10::elementSize(dtype));
+template <class Change>
+void KvCache::for_each(Change change) {
+  for (std::vector<at::Tensor>& layer : layers_) {
+    for (at::Tensor& tensor : layer) change(tensor);
+  }
 }
 
 int64_t KvCache::bytes() const {
   int64_t sum = 0;
-  for (const at::Tensor& keys : keys_) sum += 2 * static_cast<int64_t>(keys.nbytes());
+  for (const std::vector<at::Tensor>& layer : layers_) {
+    for (const at::Tensor& tensor : layer) sum += static_cast<int64_t>(tensor.nbytes());
+  }
   return sum;
 }
 
-at::Tensor KvCache::allocate(size_t layer) const {
+at::Tensor KvCache::allocate(const std::vector<int64_t>& sizes) const {
+  std::vector<int64_t> all = {row_capacity_, position_capacity_};
+  all.insert(all.end(), sizes.begin(), sizes.end());
   // Not empty memory: masked positions have weight 0, but 0 times a NaN found there is NaN.
-  return at::zeros({row_capacity_, position_capacity_, heads_[layer], width_}, tensor_options_);
+  return at::zeros(all, tensor_options_);
 }
 
 void KvCache::reserve(int64_t rows, int64_t positions) {
@@ -41,15 +43,12 @@ void KvCache::reserve(int64_t rows, int64_t positions) {
   const int64_t longest =
       lengths_.empty() ? 0 : *std::max_element(lengths_.begin(), lengths_.end());
   const at::NoGradGuard no_grad;
-  for (std::vector<at::Tensor>* tensors : {&keys_, &values_}) {
-    for (size_t i = 0; i < tensors->size(); ++i) {
-      at::Tensor& old = (*tensors)[i];
-      const at::Tensor kept = old.slice(0, 0, this->rows()).slice(1, 0, longest);
-      at::Tensor fresh = allocate(i);
-      fresh.slice(0, 0, this->rows()).slice(1, 0, longest).copy_(kept);
-      old = fresh;
-    }
-  }
+  for_each([&](at::Tensor& tensor) {
+    const at::Tensor kept = tensor.slice(0, 0, this->rows()).slice(1, 0, longest);
+    at::Tensor fresh = allocate(tensor.sizes().slice(2).vec());
+    fresh.slice(0, 0, this->rows()).slice(1, 0, longest).copy_(kept);
+    tensor = fresh;
+  });
 }
 
 void KvCache::check_row(int64_t row) const {
@@ -62,13 +61,11 @@ void KvCache::drop(int64_t row) {
   const int64_t last = rows() - 1;
   if (row != last) {
     const at::NoGradGuard no_grad;
-    for (std::vector<at::Tensor>* tensors : {&keys_, &values_}) {
-      for (at::Tensor& tensor : *tensors) {
-        tensor.select(0, row)
-            .slice(0, 0, lengths_[last])
-            .copy_(tensor.select(0, last).slice(0, 0, lengths_[last]));
-      }
-    }
+    for_each([&](at::Tensor& tensor) {
+      tensor.select(0, row)
+          .slice(0, 0, lengths_[last])
+          .copy_(tensor.select(0, last).slice(0, 0, lengths_[last]));
+    });
     lengths_[row] = lengths_[last];
   }
   lengths_.pop_back();
@@ -85,12 +82,10 @@ void KvCache::select(const std::vector<int64_t>& rows) {
   reserve(count, longest);
   const at::NoGradGuard no_grad;
   const at::Tensor index = torch::tensor(rows, at::kLong).to(tensor_options_.device());
-  for (std::vector<at::Tensor>* tensors : {&keys_, &values_}) {
-    for (at::Tensor& tensor : *tensors) {
-      const at::Tensor picked = tensor.slice(1, 0, longest).index_select(0, index);
-      tensor.slice(0, 0, count).slice(1, 0, longest).copy_(picked);
-    }
-  }
+  for_each([&](at::Tensor& tensor) {
+    const at::Tensor picked = tensor.slice(1, 0, longest).index_select(0, index);
+    tensor.slice(0, 0, count).slice(1, 0, longest).copy_(picked);
+  });
   lengths_ = std::move(lengths);
 }
 
@@ -126,9 +121,9 @@ std::vector<nn::LayerCache> KvCache::open(int64_t first_row, const kernels::Sequ
   const at::Device device = tensor_options_.device();
   places.slots = torch::tensor(slots, at::kLong).to(device);
   places.lengths = torch::tensor(lengths, at::kLong).to(device);
-  std::vector<nn::LayerCache> layers;
-  for (size_t i = 0; i < keys_.size(); ++i) layers.push_back({keys_[i], values_[i], places});
-  return layers;
+  std::vector<nn::LayerCache> views;
+  for (const std::vector<at::Tensor>& layer : layers_) views.push_back({layer, places});
+  return views;
 }
 
 void KvCache::commit(int64_t first_row, const kernels::Sequences& segments) {

@@ -1,4 +1,4 @@
-/// Keys and values that a decoder keeps of the sequences it continues.
+/// What a decoder keeps of the sequences it continues.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -6,25 +6,21 @@
 #include <vector>
 
 #include "hone/kernels/sequences.h"
-#include "hone/model/config.h"
-#include "hone/nn/attention.h"
+#include "hone/nn/branch.h"
 
 namespace hone::model {
 
 /// Rows of sequences: a growing batch for DecoderImpl::hidden(input, cache).
 ///
-/// Per layer keys and values [rows, positions, K, E] in the weights' dtype and device, K being the
-/// layer's nn::AttentionImpl::cached_heads. What a pass
-/// finds too small for it at least doubles; reserve() allocates exactly. Rows in use are always the
-/// first rows() ones.
+/// Per layer the tensors that its mixer keeps (keys and values, say), each [rows, positions, ...]
+/// in the weights' dtype and device. What a pass finds too small for it at least doubles; reserve()
+/// allocates exactly. Rows in use are always the first rows() ones.
 class KvCache {
  public:
-  /// Empty. `tensor_options`: dtype and device of the activations.
-  KvCache(const DecoderConfig& config, const at::TensorOptions& tensor_options);
+  /// Empty. `layers`: DecoderImpl::cache_shapes(). `tensor_options`: dtype and device of the
+  /// activations.
+  KvCache(const std::vector<nn::CacheShape>& layers, const at::TensorOptions& tensor_options);
 
-  /// Bytes of a cache with room for `rows` sequences of `positions` positions.
-  static int64_t bytes(const DecoderConfig& config, at::ScalarType dtype, int64_t rows,
-                       int64_t positions);
   int64_t bytes() const;
 
   /// Makes room for that many where there is less, copying what is kept.
@@ -52,15 +48,16 @@ class KvCache {
 
  private:
   void check_row(int64_t row) const;
-  /// A layer's tensor of the present capacity.
-  at::Tensor allocate(size_t layer) const;
+  /// A tensor of the present capacity, of `sizes` a position.
+  at::Tensor allocate(const std::vector<int64_t>& sizes) const;
+  /// Calls `change` with every tensor.
+  template <class Change>
+  void for_each(Change change);
 
-  std::vector<int64_t> heads_;  // one a layer
-  int64_t width_;
   at::TensorOptions tensor_options_;
   int64_t row_capacity_ = 0, position_capacity_ = 0;
   std::vector<int64_t> lengths_;
-  std::vector<at::Tensor> keys_, values_;  // one a layer
+  std::vector<std::vector<at::Tensor>> layers_;
 };
 
 }  // namespace hone::model

@@ -9,7 +9,6 @@
 
 #include "hone/kernels/rotary.h"
 #include "hone/kernels/varlen_attention.h"
-#include "hone/nn/detail/cutting.h"
 
 namespace hone::nn {
 
@@ -48,11 +47,11 @@ AttentionImpl::AttentionImpl(const AttentionOptions& options,
 at::Tensor AttentionImpl::forward(const at::Tensor& x, const AttentionContext& context) {
   const auto [q, k, v] = heads(x, context.cos, context.sin);
   const double scale = 1 / std::sqrt(static_cast<double>(options.head_dim));
-  return output(context.cache
-                    ? kernels::cached_attention(q, k, v, context.segments, context.cache->places,
-                                                context.cache->keys, context.cache->values, scale)
-                    : kernels::varlen_attention(q, k, v, context.segments, scale,
-                                                is_training() ? options.dropout : 0.0));
+  const LayerCache* cache = context.cache;
+  return output(cache ? kernels::cached_attention(q, k, v, context.segments, cache->places,
+                                                  cache->tensors.at(0), cache->tensors.at(1), scale)
+                      : kernels::varlen_attention(q, k, v, context.segments, scale,
+                                                  is_training() ? options.dropout : 0.0));
 }
 
 AttentionImpl::Heads AttentionImpl::heads(const at::Tensor& x, const at::Tensor& cos,
@@ -81,7 +80,52 @@ at::Tensor AttentionImpl::output(const at::Tensor& mixed) {
   return o_proj((gate ? gate(mixed) : mixed).reshape({mixed.size(0), -1}));
 }
 
-void AttentionImpl::add_gate() { detail::add_gate(*this, gate, options.num_heads); }
+std::vector<int64_t> AttentionImpl::groups() const {
+  std::vector<int64_t> groups;
+  for (int64_t head = 0; head < options.num_heads; ++head) groups.push_back(kv_head(head));
+  return groups;
+}
+
+std::vector<UnitAxis> AttentionImpl::axes() const {
+  const int64_t width = options.head_dim;
+  return {{.name = "q_proj", .layer = q_proj, .width = width},
+          {.name = "o_proj", .layer = o_proj, .outputs = false, .width = width},
+          {.name = "k_proj", .layer = k_proj, .width = width, .groups = true},
+          {.name = "v_proj", .layer = v_proj, .width = width, .groups = true}};
+}
+
+Footprint AttentionImpl::footprint(const StepShape& step) const {
+  const AttentionOptions& o = options;
+  const int64_t query = o.num_heads * o.head_dim, cached = cached_heads() * o.head_dim;
+  // Rotated q and k (repeated where groups are uneven), v, the mix and its softmax sums.
+  const int64_t grid = step.padded(2 * query + 2 * cached);
+  Footprint f{.saved = saved_together({q_proj, k_proj, v_proj}) + o_proj->saved() + grid +
+                       step.padded(o.num_heads),
+              .backward = o.dim + grid,
+              .gradients = trained_numel(*this)};
+  // The mix again, put back in the order of tokens.
+  if (step.documents > 1 && o_proj->keeps_input()) f.saved += query;
+  if (q_norm) {
+    f.saved += q_norm->saved(query, step) + k_norm->saved(o.num_kv_heads * o.head_dim, step);
+  }
+  if (o.dropout > 0) {
+    // LibTorch's unfused attention: softmax, dropout's noise and their product for all pairs of
+    // positions, keys and values repeated for each query head.
+    const int64_t pairs = step.padded(o.num_heads * step.longest);
+    f.saved += 3 * pairs + step.padded(2 * (query - cached));
+    f.backward += 2 * pairs;
+  }
+  return f;
+}
+
+int64_t AttentionImpl::flops(int64_t positions) const {
+  return MixerImpl::flops(positions) + 4 * options.num_heads * options.head_dim * positions;
+}
+
+CacheShape AttentionImpl::cache_shape() const {
+  const std::vector<int64_t> sizes = {cached_heads(), options.head_dim};
+  return {sizes, sizes};
+}
 
 int64_t AttentionImpl::cached_heads() const {
   return kv_map_.defined() ? options.num_heads : options.num_kv_heads;
@@ -105,29 +149,16 @@ void AttentionImpl::set_kv_map(std::vector<int64_t> kv_head_of) {
   if (!options.kv_head_of.empty()) kv_map_ = torch::tensor(options.kv_head_of, at::kLong);
 }
 
-std::vector<Cut> AttentionImpl::cut_heads(const std::vector<int64_t>& keep) {
-  detail::check_keep("Attention: cut_heads", keep, options.num_heads);
-  std::set<int64_t> used;
-  for (const int64_t head : keep) used.insert(kv_head(head));
-  const std::vector<int64_t> kv_keep(used.begin(), used.end());
+void AttentionImpl::units_cut(const std::vector<int64_t>& keep) {
+  std::set<int64_t> left;
+  for (const int64_t head : keep) left.insert(kv_head(head));
   std::vector<int64_t> kv_head_of;
   for (const int64_t head : keep) {
-    kv_head_of.push_back(std::distance(used.begin(), used.find(kv_head(head))));
+    kv_head_of.push_back(std::distance(left.begin(), left.find(kv_head(head))));
   }
-  const at::Tensor rows = detail::positions_of(keep, options.head_dim);
-  std::vector<Cut> cuts;
-  detail::append(cuts, "q_proj", q_proj->keep_rows(rows));
-  detail::append(cuts, "o_proj", o_proj->keep_columns(rows));
-  if (std::ssize(kv_keep) < options.num_kv_heads) {
-    const at::Tensor kv_rows = detail::positions_of(kv_keep, options.head_dim);
-    detail::append(cuts, "k_proj", k_proj->keep_rows(kv_rows));
-    detail::append(cuts, "v_proj", v_proj->keep_rows(kv_rows));
-  }
-  if (gate) gate->keep_units(keep);
   options.num_heads = std::ssize(keep);
-  options.num_kv_heads = std::ssize(kv_keep);
+  options.num_kv_heads = std::ssize(left);
   set_kv_map(std::move(kv_head_of));
-  return cuts;
 }
 
 }  // namespace hone::nn

@@ -1,15 +1,12 @@
 /// Causal self-attention with grouped key-value heads.
 #pragma once
 #include <ATen/core/Tensor.h>
-#include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
 #include <cstdint>
 #include <vector>
 
-#include "hone/kernels/cached_attention.h"
-#include "hone/kernels/sequences.h"
-#include "hone/nn/gate.h"
+#include "hone/nn/branch.h"
 #include "hone/nn/linear.h"
 #include "hone/nn/norm.h"
 
@@ -33,27 +30,15 @@ struct AttentionOptions {
 /// which consecutive H / K query heads share one.
 std::vector<int64_t> uneven_kv_map(std::vector<int64_t> kv_head_of, int64_t kv_heads);
 
-/// One layer's kept keys and values (model/kv_cache.h), written in place by the pass.
-struct LayerCache {
-  at::Tensor keys, values;  ///< [R, S, K, E], or H for K where AttentionImpl::cached_heads says so
-  kernels::CachePlaces places;
-};
-
-/// What all blocks of one forward pass share, but for the cache, which is a layer's own.
-struct AttentionContext {
-  kernels::Sequences segments;
-  at::Tensor cos, sin;                ///< [T, E], of the activations' dtype
-  const LayerCache* cache = nullptr;  ///< null: documents begin in this pass, and none is kept
-};
-
 /// o_proj(softmax(rot(q) rot(k)^T / sqrt(E)) v) over each document's past, which includes what the
-/// context's cache holds of it. Keys are kept rotated.
+/// context's cache holds of it. Units are the H heads, in groups of one key head; the gate lies on
+/// what o_proj takes in. A cache keeps rotated keys, and values, [cached_heads(), E] of each.
 /// Shapes: x [T, D] -> [T, D]. Gradient and dropout: only without a cache.
-class AttentionImpl : public torch::nn::Module {
+class AttentionImpl : public MixerImpl {
  public:
   AttentionImpl(const AttentionOptions& options, const at::TensorOptions& tensor_options);
 
-  at::Tensor forward(const at::Tensor& x, const AttentionContext& context);
+  at::Tensor forward(const at::Tensor& x, const AttentionContext& context) override;
 
   struct Heads {
     at::Tensor q, k, v;  ///< [T, H, E]; [T, cached_heads(), E] twice
@@ -63,12 +48,13 @@ class AttentionImpl : public torch::nn::Module {
   /// What becomes of what attention gives, [T, H, E] -> [T, D]: the gate and o_proj.
   at::Tensor output(const at::Tensor& mixed);
 
-  /// Gives the H heads a gate, on what o_proj takes in, unless they have one.
-  void add_gate();
-  /// Cuts all heads but these, ascending positions among the present ones: rows of q_proj, columns
-  /// of o_proj (LinearImpl::keep_rows and keep_columns), and rows of k_proj and v_proj of key heads
-  /// that no query head is left for.
-  std::vector<Cut> cut_heads(const std::vector<int64_t>& keep);
+  int64_t units() const override { return options.num_heads; }
+  std::vector<int64_t> groups() const override;
+  std::vector<UnitAxis> axes() const override;
+  Footprint footprint(const StepShape& step) const override;
+  /// And 4 for each number of a head and position.
+  int64_t flops(int64_t positions) const override;
+  CacheShape cache_shape() const override;
 
   /// Key heads that a cache keeps of this layer: K, but H where the query heads of the key heads
   /// are uneven in number, since keys and values are then repeated for each.
@@ -79,9 +65,9 @@ class AttentionImpl : public torch::nn::Module {
   AttentionOptions options;  ///< num_heads, num_kv_heads and kv_head_of change with a cut
   Linear q_proj{nullptr}, k_proj{nullptr}, v_proj{nullptr}, o_proj{nullptr};
   RmsNorm q_norm{nullptr}, k_norm{nullptr};  ///< null without qk_norm
-  Gate gate{nullptr};                        ///< null before add_gate()
 
  private:
+  void units_cut(const std::vector<int64_t>& keep) override;
   /// Takes the map, as none where it is the regular one.
   void set_kv_map(std::vector<int64_t> kv_head_of);
 

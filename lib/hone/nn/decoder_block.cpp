@@ -4,20 +4,35 @@
 
 #include <optional>
 
-#include "hone/nn/detail/cutting.h"
 #include "hone/nn/detail/generators.h"
+#include "hone/nn/norm.h"
 
 namespace hone::nn {
 
-DecoderBlockImpl::DecoderBlockImpl(const DecoderBlockOptions& options,
-                                   const at::TensorOptions& tensor_options) {
-  const int64_t dim = options.attention.dim;
-  const auto norm = [&] { return RmsNorm(dim, options.norm_eps, tensor_options); };
-  input_layernorm = register_module("input_layernorm", norm());
-  self_attn = register_module("self_attn", Attention(options.attention, tensor_options));
-  post_attention_layernorm = register_module("post_attention_layernorm", norm());
-  mlp = register_module("mlp", Mlp(options.mlp, tensor_options));
+namespace {
+
+DecoderBlockParts dense_parts(const DecoderBlockOptions& options,
+                              const at::TensorOptions& tensor_options) {
+  const auto norm = [&] {
+    return RmsNorm(options.attention.dim, options.norm_eps, tensor_options);
+  };
+  return {norm(), Attention(options.attention, tensor_options), norm(),
+          Mlp(options.mlp, tensor_options)};
 }
+
+}  // namespace
+
+DecoderBlockImpl::DecoderBlockImpl(int64_t dim, const DecoderBlockParts& parts) : dim_(dim) {
+  input_layernorm = register_module("input_layernorm", parts.input_layernorm);
+  self_attn = register_module("self_attn", parts.self_attn);
+  post_attention_layernorm =
+      register_module("post_attention_layernorm", parts.post_attention_layernorm);
+  mlp = register_module("mlp", parts.mlp);
+}
+
+DecoderBlockImpl::DecoderBlockImpl(const DecoderBlockOptions& options,
+                                   const at::TensorOptions& tensor_options)
+    : DecoderBlockImpl(options.attention.dim, dense_parts(options, tensor_options)) {}
 
 at::Tensor DecoderBlockImpl::forward(const at::Tensor& x, const AttentionContext& context) {
   const bool off = gate && gate->alive() == 0;
@@ -34,6 +49,20 @@ at::Tensor DecoderBlockImpl::forward(const at::Tensor& x, const AttentionContext
   return gate ? gate(y.unsqueeze(1), x.unsqueeze(1)).squeeze(1) : y;
 }
 
-void DecoderBlockImpl::add_gate() { detail::add_gate(*this, gate, 1); }
+std::vector<Footprint> DecoderBlockImpl::footprints(const StepShape& step) const {
+  std::vector<Footprint> branches = {self_attn->footprint(step), mlp->footprint(step)};
+  const Norm norms[] = {input_layernorm, post_attention_layernorm};
+  for (size_t i = 0; i < branches.size(); ++i) {
+    Footprint& branch = branches[i];
+    branch.saved += norms[i]->saved(dim_, step);
+    branch.gradients += trained_numel(*norms[i]);
+    if (branch_dropout == 0) continue;
+    branch.saved += dim_;  // the noise, and what it makes of the gradient
+    branch.backward += dim_;
+  }
+  return branches;
+}
+
+void DecoderBlockImpl::add_gate() { nn::add_gate(*this, gate, 1); }
 
 }  // namespace hone::nn

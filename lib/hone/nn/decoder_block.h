@@ -1,20 +1,32 @@
-/// One block of a dense decoder.
+/// One block of a decoder.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
+#include <cstdint>
+#include <vector>
+
 #include "hone/nn/attention.h"
+#include "hone/nn/branch.h"
 #include "hone/nn/gate.h"
 #include "hone/nn/mlp.h"
-#include "hone/nn/norm.h"
 
 namespace hone::nn {
 
+/// Of a block of Attention and Mlp behind RMS norms.
 struct DecoderBlockOptions {
   AttentionOptions attention;
   MlpOptions mlp;
   double norm_eps = 1e-6;
+};
+
+/// Of any block, by the names that they get in it.
+struct DecoderBlockParts {
+  Norm input_layernorm{nullptr};
+  Mixer self_attn{nullptr};
+  Norm post_attention_layernorm{nullptr};
+  FeedForward mlp{nullptr};
 };
 
 /// h = x + drop(self_attn(input_layernorm(x))); h + drop(mlp(post_attention_layernorm(h))).
@@ -22,6 +34,8 @@ struct DecoderBlockOptions {
 /// "residual dropout". Attention runs fused with it, unlike with dropout of its weights.
 class DecoderBlockImpl : public torch::nn::Module {
  public:
+  /// `dim` is D.
+  DecoderBlockImpl(int64_t dim, const DecoderBlockParts& parts);
   DecoderBlockImpl(const DecoderBlockOptions& options, const at::TensorOptions& tensor_options);
 
   at::Tensor forward(const at::Tensor& x, const AttentionContext& context);
@@ -30,11 +44,17 @@ class DecoderBlockImpl : public torch::nn::Module {
   /// computes nothing (unless it is measured); its parameters then get no gradient.
   void add_gate();
 
+  /// Of self_attn and mlp in turn, each with its norm.
+  std::vector<Footprint> footprints(const StepShape& step) const;
+
   double branch_dropout = 0;  ///< in [0, 1), of what both branches add
-  Attention self_attn{nullptr};
-  Mlp mlp{nullptr};
-  RmsNorm input_layernorm{nullptr}, post_attention_layernorm{nullptr};
+  Mixer self_attn{nullptr};
+  FeedForward mlp{nullptr};
+  Norm input_layernorm{nullptr}, post_attention_layernorm{nullptr};
   Gate gate{nullptr};  ///< null before add_gate()
+
+ private:
+  int64_t dim_;
 };
 TORCH_MODULE(DecoderBlock);
 

@@ -90,8 +90,7 @@ at::Tensor DynamicAttentionImpl::forward(const at::Tensor& x, const at::Tensor& 
 
 PruneUnits DynamicAttentionImpl::units() const {
   PruneUnits units{.on = attention->gate->mask(), .off_since = off_since_, .cut = cut_};
-  for (int64_t h = 0; h < attention->options.num_heads; ++h)
-    units.groups.push_back(attention->kv_head(h));
+  units.groups = attention->groups();
   return units;
 }
 
@@ -126,7 +125,7 @@ std::vector<Cut> DynamicAttentionImpl::cut() {
     off_since.push_back(now.off_since[h]);
   }
   if (keep.size() == now.on.size()) return {};
-  std::vector<Cut> cuts = attention->cut_heads(keep);
+  std::vector<Cut> cuts = attention->cut_units(keep);
   for (Cut& cut : cuts) cut.parameter = "attention." + cut.parameter;
   cut_ += options.prune.whole_groups ? std::ssize(groups) : std::ssize(now.on) - std::ssize(keep);
   off_since_ = std::move(off_since);

@@ -79,8 +79,7 @@ void EmbeddingImpl::add_trainable_rows(std::vector<int64_t> rows) {
   row_index_ = torch::tensor(rows_, at::kLong).to(weight.device());
   slots_ = at::full({size}, -1, row_index_.options());
   slots_.index_copy_(0, row_index_, at::arange(row_index_.size(0), row_index_.options()));
-  trainable_rows =
-      register_parameter("trainable_rows", weight.detach().index_select(0, row_index_));
+  trainable_rows = register_parameter("trainable_rows", weight.detach().index({row_index_}));
   weight.set_requires_grad(false);
 }
 

@@ -199,4 +199,11 @@ void GateImpl::keep_units(const std::vector<int64_t>& keep) {
   restore(kept);
 }
 
+void add_gate(torch::nn::Module& module, Gate& gate, int64_t units) {
+  if (gate) return;
+  gate = module.register_module("gate", Gate(units));
+  gate->train(module.is_training());
+  gate->to(module.parameters().front().device());
+}
+
 }  // namespace hone::nn

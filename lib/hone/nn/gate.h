@@ -83,6 +83,10 @@ class GateImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Gate);
 
+/// Registers a gate of `units` as "gate" of a module whose member `gate` is null; else does
+/// nothing.
+void add_gate(torch::nn::Module& module, Gate& gate, int64_t units);
+
 }  // namespace hone::nn
 
 template <>

@@ -103,6 +103,24 @@ void LinearImpl::drop_lora() {
   if (bias.defined()) bias.set_requires_grad(true);
 }
 
+bool LinearImpl::keeps_input() const {
+  return weight.requires_grad() || (has_lora() && lora_.dropout == 0);
+}
+
+int64_t LinearImpl::saved() const {
+  if (!has_lora()) return 0;
+  return lora_.rank + (lora_.dora ? options.out : 0) + (lora_.dropout > 0 ? 2 * options.in : 0);
+}
+
+int64_t saved_together(const std::vector<Linear>& layers) {
+  int64_t input = 0, own = 0;
+  for (const Linear& layer : layers) {
+    if (layer->keeps_input()) input = layer->options.in;
+    own += layer->saved();
+  }
+  return input + own;
+}
+
 void LinearImpl::replace(const char* name, at::Tensor& member, const at::Tensor& value) {
   const bool trains = member.requires_grad();
   member = value.detach().set_requires_grad(trains);

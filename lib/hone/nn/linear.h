@@ -72,6 +72,11 @@ class LinearImpl : public torch::nn::Module, public TellsTensors {
   std::vector<Cut> keep_rows(const at::Tensor& keep);
   std::vector<Cut> keep_columns(const at::Tensor& keep);
 
+  /// Whether a training step keeps the layer's input for its backward pass.
+  bool keeps_input() const;
+  /// Numbers a token that it keeps beside: of an adapter, its input as dropped included.
+  int64_t saved() const;
+
   LinearOptions options;
   at::Tensor weight, bias;
   at::Tensor lora_A, lora_B, lora_magnitude_vector;
@@ -87,5 +92,9 @@ class LinearImpl : public torch::nn::Module, public TellsTensors {
   LoraSpec lora_;
 };
 TORCH_MODULE(Linear);
+
+/// Numbers a token that a training step keeps of layers that share one input: that once, if any of
+/// them keeps it.
+int64_t saved_together(const std::vector<Linear>& layers);
 
 }  // namespace hone::nn

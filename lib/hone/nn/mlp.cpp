@@ -3,7 +3,6 @@
 #include <torch/types.h>
 
 #include "hone/kernels/swiglu.h"
-#include "hone/nn/detail/cutting.h"
 
 namespace hone::nn {
 
@@ -21,18 +20,20 @@ at::Tensor MlpImpl::forward(const at::Tensor& x) {
   return down_proj(gate ? gate(channels) : channels);
 }
 
-void MlpImpl::add_gate() { detail::add_gate(*this, gate, options.hidden); }
+std::vector<UnitAxis> MlpImpl::axes() const {
+  return {{.name = "gate_proj", .layer = gate_proj},
+          {.name = "up_proj", .layer = up_proj},
+          {.name = "down_proj", .layer = down_proj, .outputs = false}};
+}
 
-std::vector<Cut> MlpImpl::cut_channels(const std::vector<int64_t>& keep) {
-  detail::check_keep("Mlp: cut_channels", keep, options.hidden);
-  const at::Tensor indices = torch::tensor(keep, at::kLong);
-  std::vector<Cut> cuts;
-  detail::append(cuts, "gate_proj", gate_proj->keep_rows(indices));
-  detail::append(cuts, "up_proj", up_proj->keep_rows(indices));
-  detail::append(cuts, "down_proj", down_proj->keep_columns(indices));
-  if (gate) gate->keep_units(keep);
-  options.hidden = indices.numel();
-  return cuts;
+Footprint MlpImpl::footprint(const StepShape& step) const {
+  const int64_t hidden = options.hidden;
+  const int64_t product = down_proj->keeps_input() ? hidden : 0;
+  // gate and up, and their product if kept. Backward: its gradient and theirs.
+  return {.saved = saved_together({gate_proj, up_proj}) + down_proj->saved() + 2 * hidden +
+                   product + (step.half ? hidden : 0),
+          .backward = options.dim + 3 * hidden - product,
+          .gradients = trained_numel(*this)};
 }
 
 }  // namespace hone::nn

@@ -1,13 +1,12 @@
 /// The gated MLP of a decoder block.
 #pragma once
 #include <ATen/core/Tensor.h>
-#include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
 #include <cstdint>
 #include <vector>
 
-#include "hone/nn/gate.h"
+#include "hone/nn/branch.h"
 #include "hone/nn/linear.h"
 
 namespace hone::nn {
@@ -18,22 +17,23 @@ struct MlpOptions {
   bool bias = false;
 };
 
-/// down_proj(silu(gate_proj(x)) * up_proj(x)). x [T, D] -> [T, D].
-class MlpImpl : public torch::nn::Module {
+/// down_proj(silu(gate_proj(x)) * up_proj(x)). x [T, D] -> [T, D]. Units are the I channels; the
+/// gate lies on what down_proj takes in.
+class MlpImpl : public FeedForwardImpl {
  public:
   MlpImpl(const MlpOptions& options, const at::TensorOptions& tensor_options);
 
-  at::Tensor forward(const at::Tensor& x);
+  at::Tensor forward(const at::Tensor& x) override;
 
-  /// Gives the I channels a gate, on what down_proj takes in, unless they have one.
-  void add_gate();
-  /// Cuts all channels but these, ascending positions among the present ones: rows of gate_proj and
-  /// up_proj, columns of down_proj (LinearImpl::keep_rows and keep_columns).
-  std::vector<Cut> cut_channels(const std::vector<int64_t>& keep);
+  int64_t units() const override { return options.hidden; }
+  std::vector<UnitAxis> axes() const override;
+  Footprint footprint(const StepShape& step) const override;
 
   MlpOptions options;  ///< hidden falls with a cut
   Linear gate_proj{nullptr}, up_proj{nullptr}, down_proj{nullptr};
-  Gate gate{nullptr};  ///< null before add_gate()
+
+ private:
+  void units_cut(const std::vector<int64_t>& keep) override { options.hidden = std::ssize(keep); }
 };
 TORCH_MODULE(Mlp);
 

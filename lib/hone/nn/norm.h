@@ -8,15 +8,17 @@
 #include <vector>
 
 #include "hone/nn/anatomy.h"
+#include "hone/nn/branch.h"
 
 namespace hone::nn {
 
 /// kernels::rms_norm with its weight [dim]. x [..., dim] -> [..., dim].
-class RmsNormImpl : public torch::nn::Module, public TellsTensors {
+class RmsNormImpl : public NormImpl, public TellsTensors {
  public:
   RmsNormImpl(int64_t dim, double eps, const at::TensorOptions& tensor_options);
 
-  at::Tensor forward(const at::Tensor& x);
+  at::Tensor forward(const at::Tensor& x) override;
+  int64_t saved(int64_t width, const StepShape& step) const override;
 
   std::vector<ModuleTensor> own_tensors() const override;
 

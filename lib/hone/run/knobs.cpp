@@ -19,7 +19,6 @@
 #include "hone/run/config.h"
 #include "hone/run/data.h"
 #include "hone/run/decoder_step.h"
-#include "hone/run/meters.h"
 
 namespace hone::run {
 namespace {
@@ -106,13 +105,7 @@ void ModelKnobs::set_dropout(const Json& value) {
   const auto dropout = value.get<double>();
   if (!(dropout >= 0 && dropout < 1)) throw Error("the knob dropout must be in [0, 1)");
   dropout_ = dropout;
-  for (nn::DecoderBlock& layer : run_.decoder->layers) {
-    if (!lora()) layer->branch_dropout = dropout;
-    for (const auto& module : layer->modules(/*include_self=*/false)) {
-      auto* linear = module->as<nn::LinearImpl>();
-      if (linear && linear->has_lora()) linear->set_lora_dropout(dropout);
-    }
-  }
+  run_.decoder->set_dropout(dropout);
 }
 
 Json ModelKnobs::frozen() const {
@@ -128,18 +121,19 @@ Json ModelKnobs::frozen() const {
 
 void ModelKnobs::set_frozen(const Json& value) {
   const std::vector<int64_t> present = model::layer_numbers(run_.decoder->config());
-  std::set<std::string> frozen;
+  std::set<int64_t> frozen;
   for (const Json& layer : value) {
     const auto number = layer.get<int64_t>();
     if (!std::binary_search(present.begin(), present.end(), number)) {
       throw Error(fmt::format("the knob frozen_layers names layer {}, the model has {}", number,
                               fmt::join(present, ", ")));
     }
-    frozen.insert(std::to_string(number));
+    frozen.insert(number);
   }
   frozen_ = value;
   for (const auto& [name, parameter] : optimizer_.parameters()) {
-    parameter.set_requires_grad(!frozen.contains(layer_of(name)));
+    const auto layer = model::layer_of(name);
+    parameter.set_requires_grad(!layer || !frozen.contains(*layer));
   }
 }
 

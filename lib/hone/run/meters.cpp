@@ -15,17 +15,10 @@
 namespace hone::run {
 namespace {
 
-constexpr double kDomainDecay = 0.9;  // about ten steps count
+constexpr const char* kEmbeddings = "embeddings";  // and norms and heads: of no layer
+constexpr double kDomainDecay = 0.9;               // about ten steps count
 
 }  // namespace
-
-std::string layer_of(const std::string& parameter) {
-  constexpr std::string_view kLayers = "layers.";
-  const size_t begin = parameter.find(kLayers);
-  if (begin == std::string::npos) return "embeddings";
-  const size_t number = begin + kLayers.size();
-  return parameter.substr(number, parameter.find('.', number) - number);
-}
 
 Meters::Meters(const SignalOptions& options, ReadyRun& run)
     : options_(options),
@@ -51,10 +44,9 @@ void Meters::measure(const train::StepStats& stats, train::Signals& signals) {
   if (!due(stats.step)) return;
   run_.decoder->set_observer({});
   if (!stats.skipped) measure_updates(signals);  // else nothing was updated, and nothing settled
-  const auto layers = model::layer_sizes(run_.decoder->config());
+  const std::vector<int64_t> layers = model::layer_numbers(run_.decoder->config());
   for (size_t i = 0; i < activations_.size(); ++i) {
-    signals.set("activation_rms/" + std::to_string(layers.at(i).index),
-                activations_[i].item<double>());
+    signals.set("activation_rms/" + std::to_string(layers.at(i)), activations_[i].item<double>());
   }
   activations_.clear();
   signals.set("memory_headroom",
@@ -64,7 +56,9 @@ void Meters::measure(const train::StepStats& stats, train::Signals& signals) {
 void Meters::measure_updates(train::Signals& signals) {
   std::map<std::string, optim::UpdateSquares> layers;
   for (const auto& [name, squares] : optimizer_->last_update()) {
-    const auto [layer, first] = layers.emplace(layer_of(name), squares);
+    const auto number = model::layer_of(name);
+    const auto [layer, first] =
+        layers.emplace(number ? std::to_string(*number) : kEmbeddings, squares);
     if (first) continue;
     layer->second.update += squares.update;
     layer->second.weights += squares.weights;

@@ -57,7 +57,4 @@ class Meters {
   std::vector<train::Ema> domains_;
 };
 
-/// "3" for "model.layers.3.mlp.up_proj.weight"; "embeddings" for tables, norms and heads.
-std::string layer_of(const std::string& parameter);
-
 }  // namespace hone::run

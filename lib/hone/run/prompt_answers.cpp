@@ -9,6 +9,7 @@
 #include "hone/core/log.h"
 #include "hone/infer/generate.h"
 #include "hone/io/json_lines.h"
+#include "hone/model/cost.h"
 
 namespace hone::run {
 namespace {
@@ -84,7 +85,7 @@ int64_t prompt_bytes(const PromptOptions& options, const model::DecoderConfig& c
   }
   const int64_t rows =
       std::min(infer::GenerateOptions{}.max_batch, static_cast<int64_t>(options.texts.size()));
-  return model::KvCache::bytes(config, weights, rows, longest + options.max_new_tokens);
+  return model::Cost(config).cache_bytes(weights, rows, longest + options.max_new_tokens);
 }
 
 }  // namespace hone::run

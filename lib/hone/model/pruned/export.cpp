@@ -4,8 +4,8 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
+#include <optional>
 
 #include "hone/core/error.h"
 #include "hone/io/adapter.h"
@@ -14,11 +14,11 @@
 #include "hone/model/checkpoint.h"
 #include "hone/model/detail/lora_layout.h"
 #include "hone/model/detail/peft_config.h"
+#include "hone/nn/anatomy.h"
+#include "hone/nn/branch.h"
 
 namespace hone::model {
 namespace {
-
-const std::string kLayers = "model.layers.";
 
 /// Where one layer's units go among those of the export.
 struct LayerPlaces {
@@ -107,46 +107,57 @@ at::Tensor placed(const at::Tensor& tensor, int64_t dim, const std::vector<int64
   return at::zeros(sizes, tensor.options()).index_copy(dim, index, units).flatten(dim, dim + 1);
 }
 
-/// The layer in a name, and what stands behind it; no layer for embedding, norm and head.
-std::pair<const LayerPlaces*, std::string> layer_of(const Layout& layout, const std::string& name) {
-  if (!name.starts_with(kLayers)) return {nullptr, name};
-  const size_t dot = name.find('.', kLayers.size());
-  int64_t index = 0;
-  std::from_chars(name.data() + kLayers.size(), name.data() + dot, index);
-  return {&layout.layers.at(index), name.substr(dot + 1)};
-}
-
 /// A module's or tensor's name (without PEFT's prefix) in the export.
 std::string exported_name(const Layout& layout, const std::string& name) {
-  const auto [layer, rest] = layer_of(layout, name);
-  return layer ? kLayers + std::to_string(layer->number) + "." + rest : rest;
+  const std::optional<int64_t> layer = layer_of(name);
+  if (!layer) return name;
+  const std::string rest = name.substr(layer_prefix(*layer).size());
+  return layer_prefix(layout.layers.at(*layer).number) + rest;
+}
+
+/// How a tensor's units are laid out anew along one dimension of it.
+struct Spread {
+  int64_t dim = 0;
+  const std::vector<int64_t>* places = nullptr;  ///< of its units among `count`
+  int64_t count = 0, width = 1;
+  bool outputs = true;  ///< the units are a linear layer's outputs
+
+  bool pads() const { return std::ssize(*places) < count; }
+};
+
+/// Of all tensors with units that are pruned, by the decoder's names of them.
+std::map<std::string, Spread> spreads(const Decoder& decoder, const Layout& layout) {
+  std::map<std::string, Spread> spreads;
+  const std::vector<int64_t> numbers = layer_numbers(decoder->config());
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const LayerPlaces& layer = layout.layers.at(numbers[i]);
+    const auto add = [&](const std::string& branch, const std::vector<nn::UnitAxis>& axes,
+                         const Spread& of_units, const Spread& of_groups) {
+      for (const nn::UnitAxis& axis : axes) {
+        Spread spread = axis.groups ? of_groups : of_units;
+        spread.width = axis.width;
+        spread.outputs = axis.outputs;
+        for (const nn::ModuleTensor& own : axis.layer->own_tensors()) {
+          spread.dim = axis.outputs ? own.outputs : own.inputs;
+          if (spread.dim < 0) continue;
+          spreads[layer_prefix(numbers[i]) + branch + axis.name + "." + own.name] = spread;
+        }
+      }
+    };
+    add("self_attn.", decoder->layers[i]->self_attn->axes(), {0, &layer.heads, layout.heads()},
+        {0, &layer.kv_heads, layout.kv_heads});
+    add("mlp.", decoder->layers[i]->mlp->axes(), {0, &layer.channels, layout.channels}, {});
+  }
+  return spreads;
 }
 
 /// A tensor of that name as the export has it.
-at::Tensor exported_tensor(const Layout& layout, const std::string& name,
+at::Tensor exported_tensor(const std::map<std::string, Spread>& spreads, const std::string& name,
                            const at::Tensor& tensor) {
-  const auto [layer, module] = layer_of(layout, name);
-  if (!layer) return tensor;
-  const auto begins = [&m = module](const char* start) { return m.starts_with(start); };
-  // Of linear layers the weight's second dimension and lora_A's are inputs, all other outputs.
-  const bool adapts_input = module.ends_with(".lora_A.weight");
-  const bool adapts_output = module.ends_with(".lora_B.weight") || tensor.dim() == 1;
-  const auto out = [&](const std::vector<int64_t>& at, int64_t count, int64_t width) {
-    return adapts_input ? tensor : placed(tensor, 0, at, count, width);
-  };
-  const auto in = [&](const std::vector<int64_t>& at, int64_t count, int64_t width) {
-    return adapts_output ? tensor : placed(tensor, 1, at, count, width);
-  };
-  if (begins("self_attn.q_proj.")) return out(layer->heads, layout.heads(), layout.head_dim);
-  if (begins("self_attn.k_proj.") || begins("self_attn.v_proj.")) {
-    return out(layer->kv_heads, layout.kv_heads, layout.head_dim);
-  }
-  if (begins("self_attn.o_proj.")) return in(layer->heads, layout.heads(), layout.head_dim);
-  if (begins("mlp.gate_proj.") || begins("mlp.up_proj.")) {
-    return out(layer->channels, layout.channels, 1);
-  }
-  if (begins("mlp.down_proj.")) return in(layer->channels, layout.channels, 1);
-  return tensor;
+  const auto found = spreads.find(name);
+  if (found == spreads.end()) return tensor;
+  const auto& [dim, places, count, width, outputs] = found->second;
+  return placed(tensor, dim, *places, count, width);
 }
 
 Json exported_config(const Decoder& decoder, const Layout& layout, const Json& config,
@@ -199,13 +210,11 @@ nn::LoraOptions exported_options(const Decoder& decoder, const Layout& layout) {
   return options;
 }
 
-void check_dora(const Decoder& decoder, const Layout& layout) {
+void check_dora(const Decoder& decoder, const std::map<std::string, Spread>& spreads) {
   for (const detail::LoraTarget& target :
        detail::lora_targets(decoder, *decoder->adapter(), detail::Unmatched::kIgnore)) {
-    const bool heads = target.name.ends_with("q_proj") || target.name.ends_with("k_proj") ||
-                       target.name.ends_with("v_proj");
-    const bool channels = target.name.ends_with("gate_proj") || target.name.ends_with("up_proj");
-    if ((heads && layout.pads_heads) || (channels && layout.pads_channels)) {
+    const auto weight = spreads.find(target.name + ".weight");
+    if (weight != spreads.end() && weight->second.outputs && weight->second.pads()) {
       throw Error("exported_adapter: DoRA divides by the norms of " + target.name +
                   "'s rows, some of which the export fills with zeros; merge the adapter instead");
     }
@@ -228,9 +237,10 @@ ExportForm export_pruned(const std::string& folder, const std::string& compact_f
     throw Error("export_pruned: with rms_norm_eps 0 the norms of zero-filled heads are no number");
   }
   io::CheckpointOptions options{.source_folder = source_folder};
+  const auto spread = spreads(decoder, layout);
   NamedTensors tensors;
   for (const auto& [name, tensor] : decoder->hf_tensors()) {
-    tensors.emplace_back(exported_name(layout, name), exported_tensor(layout, name, tensor));
+    tensors.emplace_back(exported_name(layout, name), exported_tensor(spread, name, tensor));
     options.types[tensors.back().first] = io::written_type(name, tensor, types);
   }
   io::save_checkpoint(folder, exported_config(decoder, layout, config, types), tensors, options);
@@ -244,7 +254,8 @@ ExportForm export_pruned(const std::string& folder, const std::string& compact_f
 io::AdapterFiles exported_adapter(const Decoder& decoder, const std::string& base_name) {
   io::AdapterFiles own = adapter_files(decoder, base_name);
   const Layout layout = layout_of(decoder->config());
-  if (decoder->adapter()->dora) check_dora(decoder, layout);
+  const auto spread = spreads(decoder, layout);
+  if (decoder->adapter()->dora) check_dora(decoder, spread);
   const nn::LoraOptions options = exported_options(decoder, layout);
   io::AdapterFiles files;
   files.config = detail::peft_config(options, options.targets,
@@ -252,7 +263,7 @@ io::AdapterFiles exported_adapter(const Decoder& decoder, const std::string& bas
   const std::string prefix = "base_model.model.";
   for (const auto& [full_name, tensor] : own.tensors) {
     const std::string name = full_name.substr(prefix.size());
-    files.tensors[prefix + exported_name(layout, name)] = exported_tensor(layout, name, tensor);
+    files.tensors[prefix + exported_name(layout, name)] = exported_tensor(spread, name, tensor);
   }
   return files;
 }

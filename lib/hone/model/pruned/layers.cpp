@@ -31,7 +31,6 @@ LayerSizes sizes_of(const DecoderConfig& config, const PrunedLayer& layer) {
                    .heads = config.num_attention_heads,
                    .kv_heads = config.num_key_value_heads,
                    .channels = config.intermediate_size};
-  sizes.cached_heads = sizes.kv_heads;
   if (!layer.channels.empty()) sizes.channels = std::ssize(layer.channels);
   if (layer.heads.empty()) return sizes;
   sizes.heads = std::ssize(layer.heads);
@@ -44,7 +43,6 @@ LayerSizes sizes_of(const DecoderConfig& config, const PrunedLayer& layer) {
     sizes.kv_head_of.push_back(sizes.kv_heads - 1);
   }
   sizes.kv_head_of = nn::uneven_kv_map(std::move(sizes.kv_head_of), sizes.kv_heads);
-  sizes.cached_heads = sizes.kv_head_of.empty() ? sizes.kv_heads : sizes.heads;
   return sizes;
 }
 

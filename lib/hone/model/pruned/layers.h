@@ -25,7 +25,6 @@ struct LayerSizes {
   int64_t heads = 0, kv_heads = 0;  ///< a key head is left while a query head reads it
   int64_t channels = 0;
   std::vector<int64_t> kv_head_of;  ///< nn::AttentionOptions'; empty where groups are even
-  int64_t cached_heads = 0;         ///< nn::AttentionImpl::cached_heads
 };
 
 /// The layers of a model, in order.

@@ -4,37 +4,51 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "hone/core/error.h"
-#include "hone/model/checkpoint.h"
 #include "hone/nn/anatomy.h"
+#include "hone/nn/branch.h"
 
 namespace hone::model {
 namespace {
 
+/// The branch whose units they are; null for whole blocks.
+std::shared_ptr<nn::BranchImpl> branch_of(const nn::DecoderBlock& block, UnitKind kind) {
+  if (kind == UnitKind::kHeads) return block->self_attn.ptr();
+  if (kind == UnitKind::kChannels) return block->mlp.ptr();
+  return nullptr;
+}
+
 /// Null without.
 nn::Gate gate_of(const nn::DecoderBlock& block, UnitKind kind) {
-  switch (kind) {
-    case UnitKind::kHeads:
-      return block->self_attn->gate;
-    case UnitKind::kChannels:
-      return block->mlp->gate;
-    default:
-      return block->gate;
+  const auto branch = branch_of(block, kind);
+  return branch ? branch->gate : block->gate;
+}
+
+/// Numbers of the base's tensors that a cut of the branch's units makes smaller.
+int64_t cut_numel(const nn::BranchImpl& branch) {
+  int64_t count = 0;
+  for (const nn::UnitAxis& axis : branch.axes()) {
+    for (const nn::ModuleTensor& own : axis.layer->own_tensors()) {
+      const int64_t dim = axis.outputs ? own.outputs : own.inputs;
+      if (dim >= 0 && own.role == nn::Role::kBase) count += own.tensor.numel();
+    }
   }
+  return count;
 }
 
 /// The layers' gates by their indices.
 std::map<int64_t, nn::Gate> gates(const Decoder& decoder, UnitKind kind) {
   std::map<int64_t, nn::Gate> gates;
-  const std::vector<LayerSizes> sizes = layer_sizes(decoder->config());
-  for (size_t i = 0; i < sizes.size(); ++i) {
+  const std::vector<int64_t> numbers = layer_numbers(decoder->config());
+  for (size_t i = 0; i < numbers.size(); ++i) {
     nn::Gate gate = gate_of(decoder->layers[i], kind);
     if (!gate) {
       throw Error(fmt::format("pruning: the decoder has no gates on {}; call add_gates first",
                               enum_name(kind)));
     }
-    gates.emplace(sizes[i].index, std::move(gate));
+    gates.emplace(numbers[i], std::move(gate));
   }
   return gates;
 }
@@ -125,25 +139,16 @@ std::map<std::string, std::string> names_of(const Decoder& decoder) {
 }  // namespace
 
 std::vector<LayerUnits> units(const Decoder& decoder, UnitKind kind) {
-  const DecoderConfig& config = decoder->config();
-  const auto numel = [](const nn::Linear& linear, bool bias) {
-    return linear->weight.numel() + (bias && linear->bias.defined() ? linear->bias.numel() : 0);
-  };
+  const std::vector<int64_t> numbers = layer_numbers(decoder->config());
   std::vector<LayerUnits> units;
-  for (const LayerSizes& sizes : layer_sizes(config)) {
-    const nn::DecoderBlock& block = decoder->layers[units.size()];
-    const nn::Attention& a = block->self_attn;
-    const nn::Mlp& m = block->mlp;
-    LayerUnits layer{.layer = sizes.index, .units = 1};
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    const nn::DecoderBlock& block = decoder->layers[i];
+    LayerUnits layer{.layer = numbers[i], .units = 1};
     int64_t parameters = 0;
-    if (kind == UnitKind::kHeads) {
-      layer.units = sizes.heads;
-      for (int64_t h = 0; h < sizes.heads; ++h) layer.groups.push_back(a->kv_head(h));
-      parameters = numel(a->q_proj, true) + numel(a->k_proj, true) + numel(a->v_proj, true) +
-                   numel(a->o_proj, false);
-    } else if (kind == UnitKind::kChannels) {
-      layer.units = sizes.channels;
-      parameters = numel(m->gate_proj, true) + numel(m->up_proj, true) + numel(m->down_proj, false);
+    if (const auto branch = branch_of(block, kind)) {
+      layer.units = branch->units();
+      layer.groups = branch->groups();
+      parameters = cut_numel(*branch);
     } else {
       parameters = nn::numel(*block);
     }
@@ -156,9 +161,8 @@ std::vector<LayerUnits> units(const Decoder& decoder, UnitKind kind) {
 void add_gates(Decoder& decoder, const std::vector<UnitKind>& kinds) {
   for (nn::DecoderBlock& block : decoder->layers) {
     for (const UnitKind kind : kinds) {
-      if (kind == UnitKind::kHeads) block->self_attn->add_gate();
-      if (kind == UnitKind::kChannels) block->mlp->add_gate();
-      if (kind == UnitKind::kLayers) block->add_gate();
+      const auto branch = branch_of(block, kind);
+      branch ? branch->add_gate() : block->add_gate();
     }
   }
 }
@@ -255,7 +259,7 @@ CutResult cut(Decoder& decoder, UnitKind kind) {
 }
 
 CutResult cut_to(Decoder& decoder, const std::vector<PrunedLayer>& pruned) {
-  const std::vector<LayerSizes> old = layer_sizes(decoder->config());
+  const std::vector<int64_t> old = layer_numbers(decoder->config());
   DecoderConfig wanted = decoder->config();
   wanted.pruned = pruned;
   const std::vector<LayerCut> layers = plan(decoder->config(), left_layers(wanted));
@@ -267,20 +271,16 @@ CutResult cut_to(Decoder& decoder, const std::vector<PrunedLayer>& pruned) {
       result.cuts.push_back(std::move(cut));
     }
   };
-  const auto prefix = [&](size_t place) {
-    return "layers." + std::to_string(old[place].index) + ".";
-  };
+  const auto prefix = [&](size_t place) { return "layers." + std::to_string(old[place]) + "."; };
   std::vector<size_t> left;
   for (const LayerCut& layer : layers) {
     nn::DecoderBlock& block = decoder->layers[layer.place];
-    const std::string module = prefix(layer.place);
     left.push_back(layer.place);
-    if (!layer.heads.empty()) {
-      append(module + "self_attn.", block->self_attn->cut_heads(layer.heads));
-    }
-    if (!layer.channels.empty()) {
-      append(module + "mlp.", block->mlp->cut_channels(layer.channels));
-    }
+    const auto cut = [&](const std::string& branch, auto& module, const auto& keep) {
+      if (!keep.empty()) append(prefix(layer.place) + branch, module->cut_units(keep));
+    };
+    cut("self_attn.", block->self_attn, layer.heads);
+    cut("mlp.", block->mlp, layer.channels);
   }
   for (size_t place = 0; place < old.size(); ++place) {
     if (std::find(left.begin(), left.end(), place) != left.end()) continue;
@@ -293,21 +293,6 @@ CutResult cut_to(Decoder& decoder, const std::vector<PrunedLayer>& pruned) {
     result.parameters.emplace(tensor.name, tensor.tensor);
   }
   return result;
-}
-
-ModelSize model_size(const DecoderConfig& config, int64_t positions) {
-  ModelSize size;
-  const Decoder decoder = make_decoder(config, at::kMeta, at::kFloat);
-  int64_t multiplied = config.vocab_size * config.hidden_size;
-  for (const auto& [name, tensor] : decoder->hf_tensors()) {
-    size.parameters += tensor.numel();
-    if (name.ends_with("_proj.weight")) multiplied += tensor.numel();
-  }
-  size.flops_per_token = 2 * multiplied;
-  for (const LayerSizes& sizes : layer_sizes(config)) {
-    size.flops_per_token += 4 * sizes.heads * config.head_dim * positions;
-  }
-  return size;
 }
 
 }  // namespace hone::model

@@ -25,8 +25,8 @@
 namespace hone::model {
 
 enum class UnitKind {
-  kHeads,     ///< query heads; a key head goes with the last query head that reads it
-  kChannels,  ///< of the MLP
+  kHeads,     ///< units of self_attn; a key head goes with the last query head that reads it
+  kChannels,  ///< units of mlp
   kLayers     ///< whole blocks: one unit a layer
 };
 
@@ -85,13 +85,6 @@ CutResult cut(Decoder& decoder, UnitKind kind);
 /// Throws: hone::Error for a layer, head or channel that the decoder has not.
 CutResult cut_to(Decoder& decoder, const std::vector<PrunedLayer>& pruned);
 
-struct ModelSize {
-  int64_t parameters = 0;       ///< of the base
-  int64_t flops_per_token = 0;  ///< of a forward pass: 2 a multiplied weight, head included
-};
-
-/// With `positions` that a token attends to, 4 flops a query head's width and position are added.
-ModelSize model_size(const DecoderConfig& config, int64_t positions = 0);
 
 }  // namespace hone::model
 

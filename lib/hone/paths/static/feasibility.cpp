@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 
 #include "hone/core/error.h"
 #include "hone/io/run_folder.h"
-#include "hone/model/pruned/pruning.h"
+#include "hone/model/cost.h"
 #include "hone/paths/static/config.h"
 #include "hone/paths/static/trial_config.h"
 #include "hone/run/run.h"
@@ -18,11 +17,6 @@
 
 namespace hone::paths {
 namespace {
-
-/// Of a token's forward pass in documents of `length`, half of whose positions are masked.
-double forward_flops(const model::DecoderConfig& config, double length) {
-  return static_cast<double>(model::model_size(config, std::llround(length / 2)).flops_per_token);
-}
 
 /// Mean tokens of a document.
 double mean_length(const std::vector<data::DatasetPtr>& sets) {
@@ -81,13 +75,6 @@ class Probe : public run::Part {
 
 }  // namespace
 
-double step_flops(const model::DecoderConfig& config, double tokens, double length, bool lora,
-                  int64_t checkpoint_every) {
-  double passes = lora ? 2 : 3;
-  if (checkpoint_every > 0) passes += 1.0 / static_cast<double>(checkpoint_every);
-  return tokens * forward_flops(config, length) * passes;
-}
-
 TrialForecast forecast(const run::Config& config, run::Cache& cache) {
   const run::Plan plan = run::make_plan(config, &cache);
   const double tokens =
@@ -95,14 +82,15 @@ TrialForecast forecast(const run::Config& config, run::Cache& cache) {
   train::TrainOptions options = config.train;
   options.steps = plan.steps;
   const double steps = static_cast<double>(plan.steps);
+  const model::Cost cost(plan.decoder);
   const double training =
-      step_flops(plan.decoder, tokens, mean_length(plan.data.train),
-                 config.tuning == run::Tuning::kLora, config.memory.checkpoint_every);
-  const double scoring = scored_tokens(plan.data.held_out) *
-                         forward_flops(plan.decoder, mean_length(plan.data.held_out));
+      cost.step_flops(tokens, mean_length(plan.data.train), config.tuning == run::Tuning::kLora,
+                      config.memory.checkpoint_every);
+  const double scoring =
+      cost.scoring_flops(scored_tokens(plan.data.held_out), mean_length(plan.data.held_out));
   return {plan.decoder,
           plan.on_gpu,
-          model::model_size(plan.decoder).parameters,
+          cost.parameters(),
           plan.process_bytes,
           plan.device_bytes,
           training * steps,

@@ -38,13 +38,6 @@ struct TrialForecast {
 /// Throws: ConfigError for an invalid recipe; what reading its files throws.
 TrialForecast forecast(const run::Config& config, run::Cache& cache);
 
-/// Floating-point operations of one optimiser step that computes `tokens` positions:
-/// 2 a matmul parameter and token forward, 2 for the gradient of activations, 2 for that of trained
-/// weights, 2 more forward for recomputed blocks; attention scores over documents of `length`.
-/// Source: Kaplan et al. 2020, section 2.1, with the frozen base's weight gradients left out.
-double step_flops(const model::DecoderConfig& config, double tokens, double length, bool lora,
-                  int64_t checkpoint_every);
-
 /// Gets a trained model.
 using Trained = std::function<void(model::Decoder&, const run::RunTokenizer&)>;
 

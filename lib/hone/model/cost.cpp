@@ -1,0 +1,46 @@
+#include "hone/model/cost.h"
+
+#include <c10/util/accumulate.h>
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "hone/model/checkpoint.h"
+#include "hone/nn/anatomy.h"
+
+namespace hone::model {
+
+Cost::Cost(Decoder decoder) : decoder_(std::move(decoder)) {}
+
+Cost::Cost(const DecoderConfig& config) : Cost(make_decoder(config, at::kMeta, at::kFloat)) {}
+
+int64_t Cost::parameters() const { return nn::numel(*decoder_); }
+
+int64_t Cost::token_flops(int64_t positions) const {
+  const nn::Embedding& head = decoder_->lm_head ? decoder_->lm_head : decoder_->embed_tokens;
+  int64_t flops = 2 * head->weight.numel();
+  for (const nn::DecoderBlock& block : decoder_->layers) {
+    flops += block->self_attn->flops(positions) + block->mlp->flops(positions);
+  }
+  return flops;
+}
+
+double Cost::scoring_flops(double tokens, double length) const {
+  return tokens * static_cast<double>(token_flops(std::llround(length / 2)));
+}
+
+double Cost::step_flops(double tokens, double length, bool frozen, int64_t every) const {
+  const double passes = (frozen ? 2 : 3) + (every > 0 ? 1.0 / static_cast<double>(every) : 0);
+  return scoring_flops(tokens, length) * passes;
+}
+
+int64_t Cost::cache_bytes(at::ScalarType dtype, int64_t rows, int64_t positions) const {
+  int64_t numbers = 0;
+  for (const nn::CacheShape& layer : decoder_->cache_shapes()) {
+    for (const std::vector<int64_t>& sizes : layer) numbers += c10::multiply_integers(sizes);
+  }
+  return numbers * rows * positions * static_cast<int64_t>(c10::elementSize(dtype));
+}
+
+}  // namespace hone::model
