@@ -86,7 +86,7 @@ TEST_CASE("The answer's mark and pattern are for text metrics, and must compile"
   json.update({{"after", "</think>"}, {"extract", R"(#### (\d+))"}});
   CHECK(refusal(json).empty());
   json["extract"] = "(";
-  CHECK_THAT(refusal(json), Catch::Contains("/extract: the pattern \"(\" does not compile"));
+  CHECK_THAT(refusal(json), Catch::Contains("/extract: pattern \"(\" does not compile"));
   json["after"] = "";
   CHECK_THAT(refusal(json), Catch::Contains("/after: must not be empty"));
   CHECK_THAT(refusal({{"metric", "loss"}, {"extract", "x"}}),

@@ -1,9 +1,10 @@
 /// The answer inside a generated text.
 #pragma once
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "hone/unicode/pattern.h"
 
 namespace hone::eval {
 
@@ -11,8 +12,7 @@ namespace hone::eval {
 /// in it the last match of the pattern `extract`, its first group where it has one. White space
 /// around the answer goes. A text without `after`, or without a match, has no answer.
 ///
-/// Patterns are PCRE2's, with Unicode classes; a match may backtrack 5,000,000 times and take 64
-/// MiB.
+/// Patterns are PCRE2's, with Unicode classes; their limits are those of unicode::Pattern.
 class AnswerReader {
  public:
   /// Throws: Error with the pattern, where in it and why it does not compile.
@@ -26,8 +26,7 @@ class AnswerReader {
   std::optional<std::string> last_match(const std::string& text) const;
 
   std::optional<std::string> after_;
-  std::string pattern_;
-  std::shared_ptr<const void> code_;  ///< pcre2_code; null without a pattern
+  std::optional<unicode::Pattern> extract_;
 };
 
 }  // namespace hone::eval

@@ -9,14 +9,26 @@
 
 #include "hone/core/error.h"
 #include "hone/core/keys.h"
-#include "hone/model/detail/name_pattern.h"
 #include "hone/nn/anatomy.h"
+#include "hone/unicode/pattern.h"
 
 namespace hone::model::detail {
 namespace {
 
 bool ends_at_dot(const std::string& name, const std::string& end) {
   return name == end || name.ends_with("." + end);
+}
+
+/// A pattern over module names; backtracking is limited, since patterns come with adapters from
+/// elsewhere.
+unicode::Pattern name_pattern(const std::string& pattern, const std::string& shown) {
+  return unicode::Pattern(pattern,
+                          {.whole = true, .unicode_classes = false, .match_limit = 100'000}, shown);
+}
+
+/// PEFT's rule for rank and alpha patterns: re.match("(.*\\.)?(pattern)$", name).
+unicode::Pattern tail_pattern(const std::string& pattern) {
+  return name_pattern("(?:.*\\.)?(?:" + pattern + ")", pattern);
 }
 
 /// Whether the module lies in one of `modules_to_save`: PEFT gives those no adapter.
@@ -33,7 +45,7 @@ template <class T>
 T by_pattern(const std::map<std::string, T>& patterns, const std::string& name, T otherwise) {
   const std::pair<const std::string, T>* hit = nullptr;
   for (const auto& item : patterns) {
-    if (!NamePattern(item.first, NamePattern::Match::kTail).matches(name)) continue;
+    if (!tail_pattern(item.first).matches(name)) continue;
     if (hit && hit->second != item.second) {
       throw Error("lora: patterns " + hit->first + " and " + item.first + " both match " + name +
                   " and differ; make them exclude each other");
@@ -59,8 +71,8 @@ LoraTarget target_of(const nn::LoraOptions& options, const std::string& name,
 
 std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptions& options,
                                      Unmatched unmatched) {
-  std::optional<NamePattern> pattern;
-  if (options.target_regex) pattern.emplace(*options.target_regex, NamePattern::Match::kWhole);
+  std::optional<unicode::Pattern> pattern;
+  if (options.target_regex) pattern = name_pattern(*options.target_regex, *options.target_regex);
   const bool all = !pattern && options.targets.empty();
   std::vector<LoraTarget> targets;
   std::vector<std::string> problems;
@@ -97,7 +109,7 @@ void check_patterns(const std::vector<LoraTarget>& targets, const nn::LoraOption
   std::vector<std::string> problems;
   const auto check = [&](const char* key, const auto& patterns) {
     for (const auto& [text, value] : patterns) {
-      const NamePattern pattern(text, NamePattern::Match::kTail);
+      const unicode::Pattern pattern = tail_pattern(text);
       const bool matches =
           std::any_of(targets.begin(), targets.end(),
                       [&](const LoraTarget& target) { return pattern.matches(target.name); });

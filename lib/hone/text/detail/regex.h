@@ -1,9 +1,12 @@
 /// Patterns of tokenizer.json: written for Oniguruma, run by PCRE2.
 #pragma once
 #include <cstddef>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+
+#include "hone/unicode/pattern.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
 
@@ -13,24 +16,8 @@ namespace hone::text::detail {
 /// Throws: Error naming a construct that is not among those translated.
 std::string translate_pattern(const std::string& pattern);
 
-/// Working memory of matching; one a thread.
-class MatchScratch {
- public:
-  MatchScratch();
-  ~MatchScratch();
-  MatchScratch(const MatchScratch&) = delete;
-  MatchScratch& operator=(const MatchScratch&) = delete;
-
-  struct Impl;
-  Impl& impl() const { return *impl_; }
-
- private:
-  std::unique_ptr<Impl> impl_;
-};
-
-struct Match {
-  size_t begin, end;
-};
+using unicode::Match;
+using unicode::MatchScratch;
 
 /// A hand-written matcher for one well-known pattern: the end of the match that starts exactly at
 /// `p` in [begin, end), or null. Equal to PCRE2 on random texts (tests/text/scanner_test.cpp).
@@ -65,7 +52,7 @@ class Regex {
   bool scan(std::string_view subject, size_t from, Match& match) const;
 
   std::string text_;  ///< the pattern, or the literal
-  std::shared_ptr<const void> code_;
+  std::optional<unicode::Pattern> compiled_;
   KnownScanner scanner_;
 };
 
@@ -79,8 +66,7 @@ void Regex::split(std::string_view subject, MatchScratch& scratch, Each&& each) 
     if (match.begin == match.end && matched && match.end == previous) {
       // No empty match right behind a match: try one character on.
       from = match.end + 1;
-      while (from < subject.size() && (static_cast<unsigned char>(subject[from]) & 0xC0) == 0x80)
-        ++from;
+      while (from < subject.size() && unicode::is_continuation(subject[from])) ++from;
       continue;
     }
     if (previous != match.begin) each(previous, match.begin, false);
