@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "hone/core/difference.h"
 #include "hone/core/error.h"
 #include "hone/core/log.h"
 #include "hone/run/manifest.h"
@@ -38,22 +39,25 @@ double number_at(const Json& config, const std::string& path) {
 std::optional<Lengthening> compare(const Json& then, const Json& now) {
   std::vector<Problem> problems;
   std::optional<Lengthening> longer;
-  for (const Json& change : Json::diff(then, now)) {
-    const std::string path = change.at("path");
+  for (Problem& problem :
+       differences(then, now,
+                   "differs from the run that is resumed; give it the run's own config.json, or "
+                   "begin a new run in another --out")) {
+    const std::string& path = problem.path;
     const bool length =
         std::find(std::begin(kLengths), std::end(kLengths), path) != std::end(kLengths);
     const double before = number_at(then, path), after = number_at(now, path);
     if (length && before > 0 && after > before) {
       longer = {path, then.at(Json::json_pointer(path)), now.at(Json::json_pointer(path))};
-    } else if (length && before > 0) {
-      problems.push_back({path, fmt::format("was {} when the run was begun, and a resumed run can "
-                                            "only become longer; got {}",
-                                            before, after)});
-    } else {
-      problems.push_back({path,
-                          "differs from the run that is resumed; give it the run's own "
-                          "config.json, or begin a new run in another --out"});
+      continue;
     }
+    if (length && before > 0) {
+      problem.message = fmt::format(
+          "was {} when the run was begun, and a resumed run can only "
+          "become longer; got {}",
+          before, after);
+    }
+    problems.push_back(std::move(problem));
   }
   if (!problems.empty()) throw ConfigError(std::move(problems));
   return longer;

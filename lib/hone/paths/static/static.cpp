@@ -21,6 +21,7 @@
 
 #include "hone/config/reader.h"
 #include "hone/config/writer.h"
+#include "hone/core/difference.h"
 #include "hone/core/error.h"
 #include "hone/core/log.h"
 #include "hone/core/random.h"
@@ -129,11 +130,11 @@ std::pair<tune::Study, bool> open_study(tune::Storage& storage, const StaticConf
   const std::vector<tune::TrialPtr> trials = storage.trials(study->id);
   std::vector<Problem> problems = check_parameters(config, name, trials);
   if (theirs != study->user_attrs.end() && !trials.empty()) {
-    for (const Json& change : Json::diff(completed(theirs->second), mine)) {
-      problems.push_back({change.at("path"), "differs from the search that the study \"" + name +
-                                                 "\" was begun with; give this one another "
-                                                 "study.name or --out"});
-    }
+    auto different = differences(completed(theirs->second), mine,
+                                 "differs from the search that the study \"" + name +
+                                     "\" was begun with; give this one another study.name or "
+                                     "--out");
+    std::move(different.begin(), different.end(), std::back_inserter(problems));
   }
   if (!problems.empty()) throw ConfigError(std::move(problems));
   // A search that ended before its first trial leaves nothing that another could not belong to.

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "hone/core/difference.h"
 #include "hone/core/error.h"
 #include "hone/core/names.h"
 #include "hone/io/run_folder.h"
@@ -89,12 +90,9 @@ std::vector<Decision> read_decisions(const std::string& path, const Json& run) {
   if (rows.empty() || !rows[0].is_object() || !rows[0].contains(kRun)) {
     throw IoError(path, "is no decisions.jsonl: its first line does not tell the run");
   }
-  std::vector<Problem> problems;
-  for (const Json& change : Json::diff(rows[0].at(kRun), run)) {
-    problems.push_back({change.at("path"), "differs from the run whose decisions are in " + path +
-                                               "; only that run can be replayed"});
-  }
-  if (!problems.empty()) throw ConfigError(std::move(problems));
+  must_agree(
+      rows[0].at(kRun), run,
+      "differs from the run whose decisions are in " + path + "; only that run can be replayed");
   std::vector<Decision> decisions;
   for (size_t i = 1; i < rows.size(); ++i) {
     try {
