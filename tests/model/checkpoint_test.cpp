@@ -37,13 +37,13 @@ TEST_CASE("save_decoder and load_decoder: the same tensors, in every dtype") {
   Json config = small_config("qwen2");
   config["dtype"] = "bfloat16";
   Decoder decoder = small_decoder(config);
-  save_decoder(root.path + "/a", decoder, config, "");
+  save_decoder(root.path + "/a", decoder, config);
   check_same(load(root.path + "/a"), decoder);
   CHECK(io::Checkpoint::open(root.path + "/a").config()["dtype"] == "float32");
 
   Decoder half = load(root.path + "/a", at::kBFloat16);
   CHECK(half->dtype() == at::kBFloat16);
-  save_decoder(root.path + "/b", half, small_config("qwen2"), "");
+  save_decoder(root.path + "/b", half, small_config("qwen2"));
   CHECK(io::Checkpoint::open(root.path + "/b").config()["torch_dtype"] == "bfloat16");
   check_same(load(root.path + "/b", at::kBFloat16), half);
 }
@@ -89,7 +89,7 @@ TEST_CASE("save_decoder refuses a decoder with an adapter") {
   const TemporaryFolder root;
   Decoder decoder = small_decoder();
   add_lora(decoder, {}, 1);
-  CHECK_THROWS_WITH(save_decoder(root.path + "/a", decoder, small_config(), ""),
+  CHECK_THROWS_WITH(save_decoder(root.path + "/a", decoder, small_config()),
                     Contains("carries an adapter"));
 }
 
@@ -100,7 +100,7 @@ TEST_CASE("resize_vocabulary: saved with its new size; bad rows are named") {
   resize_vocabulary(decoder, 44, {{41, {2, 3}}});
   CHECK(decoder->config().vocab_size == 44);
   CHECK(at::allclose(decoder->lm_weight()[41], (old[2] + old[3]) / 2));
-  save_decoder(root.path + "/grown", decoder, small_config(), "");
+  save_decoder(root.path + "/grown", decoder, small_config());
   check_same(load(root.path + "/grown"), decoder);
 
   const auto resize = [](int64_t rows, const NewRows& new_rows) {

@@ -238,7 +238,7 @@ TEST_CASE("save_decoder and load_decoder: a pruned model, its cache and its memo
     mask(decoder, kSets.back());
     cut_all(decoder, kSets.back());
     const std::string folder = root.path + "/" + family;
-    save_decoder(folder, decoder, small_config(family), "");
+    save_decoder(folder, decoder, small_config(family));
     const auto checkpoint = io::Checkpoint::open(folder);
     CHECK(checkpoint.config()["num_attention_heads"] == 4);
     CHECK(checkpoint.config()["num_hidden_layers"] == 3);

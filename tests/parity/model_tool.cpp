@@ -154,7 +154,8 @@ void save(const Job& job, model::Decoder& decoder, const io::Checkpoint& checkpo
     put_adapter(*job.export_adapter, model::exported_adapter(decoder, *job.export_to));
   }
   if (job.merge) model::merge_lora(decoder);
-  if (job.save) model::save_decoder(*job.save, decoder, checkpoint.config(), job.model);
+  if (job.save)
+    model::save_decoder(*job.save, decoder, checkpoint.config(), {.source_folder = job.model});
 }
 
 void run(const Job& job) {

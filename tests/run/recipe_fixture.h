@@ -62,7 +62,8 @@ struct RecipeFolder : TemporaryFolder {
     const run::RunTokenizer tokenizer = run::make_tokenizer(recipe);
     run::Base base = run::load_base(recipe, tokenizer.text, {at::kCPU, type});
     run::write_tokenizer(tokenizer, file(name + ".tokenizer"));
-    model::save_decoder(file(name), base.decoder, base.config, file(name + ".tokenizer"));
+    model::save_decoder(file(name), base.decoder, base.config,
+                        {.source_folder = file(name + ".tokenizer")});
     return file(name);
   }
 };

@@ -13,7 +13,7 @@
 #include "hone/core/error.h"
 #include "hone/core/keys.h"
 #include "hone/core/log.h"
-#include "hone/io/checkpoint.h"
+#include "hone/io/atomic.h"
 #include "hone/nn/anatomy.h"
 
 namespace hone::model {
@@ -136,16 +136,22 @@ Json decoder_config_json(const Decoder& decoder, Json config, const io::TensorTy
   return config;
 }
 
-void save_decoder(const std::string& folder, Decoder& decoder, const Json& config,
-                  const std::string& source_folder) {
-  if (has_adapter(decoder)) {
+void write_decoder(const std::string& folder, const Decoder& decoder, const Json& config,
+                   const io::CheckpointOptions& options, Adapter adapter) {
+  if (adapter == Adapter::kRefused && has_adapter(decoder)) {
     throw Error(
-        "save_decoder: the decoder carries an adapter; merge it first, or save it as "
+        "write_decoder: the decoder carries an adapter; merge it first, or save it as "
         "adapter_files");
   }
-  io::CheckpointOptions options;
-  options.source_folder = source_folder;
-  io::save_checkpoint(folder, decoder_config_json(decoder, config), decoder->hf_tensors(), options);
+  io::write_checkpoint(folder, decoder_config_json(decoder, config, options.types),
+                       decoder->hf_tensors(), options);
+}
+
+void save_decoder(const std::string& folder, const Decoder& decoder, const Json& config,
+                  const io::CheckpointOptions& options, Adapter adapter) {
+  io::AtomicFolder whole(folder, io::AtomicFolder::Existing::kReplace);
+  write_decoder(whole.path(), decoder, config, options, adapter);
+  whole.commit();
 }
 
 }  // namespace hone::model

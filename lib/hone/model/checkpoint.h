@@ -5,12 +5,9 @@
 #include <string>
 
 #include "hone/core/json.h"
+#include "hone/io/checkpoint.h"
 #include "hone/io/tensors.h"
 #include "hone/model/decoder.h"
-
-namespace hone::io {
-class Checkpoint;
-}
 
 namespace hone::model {
 
@@ -46,11 +43,19 @@ bool has_adapter(const Decoder& decoder);
 /// has, and what pruning left of it.
 Json decoder_config_json(const Decoder& decoder, Json config, const io::TensorTypes& types = {});
 
-/// Writes the base weights (hf_tensors; merge_lora first to keep an adapter's effect) and
-/// decoder_config_json(decoder, config); other files (tokenizer, generation) come from
-/// `source_folder` unless it is empty. Atomic (io::save_checkpoint).
-/// Throws: hone::Error if the decoder carries adapters; IoError.
-void save_decoder(const std::string& folder, Decoder& decoder, const Json& config,
-                  const std::string& source_folder);
+/// What becomes of an adapter where only base weights are written.
+enum class Adapter {
+  kRefused,  ///< hone::Error: merge_lora it first, or save it as adapter_files
+  kLeftOut   ///< kept elsewhere
+};
+
+/// Writes the base weights (hf_tensors) and decoder_config_json(decoder, config, options.types)
+/// into `folder`, which must exist (io::write_checkpoint). Throws: IoError.
+void write_decoder(const std::string& folder, const Decoder& decoder, const Json& config,
+                   const io::CheckpointOptions& options = {}, Adapter adapter = Adapter::kRefused);
+
+/// The same whole or not at all, in place of an older checkpoint at `folder` (io::AtomicFolder).
+void save_decoder(const std::string& folder, const Decoder& decoder, const Json& config,
+                  const io::CheckpointOptions& options = {}, Adapter adapter = Adapter::kRefused);
 
 }  // namespace hone::model

@@ -15,7 +15,6 @@
 #include "hone/model/checkpoint.h"
 #include "hone/run/model_folder.h"
 #include "hone/run/saving.h"
-#include "hone/train/progress.h"
 
 namespace hone::paths {
 
@@ -58,8 +57,7 @@ std::string merge_adapter(const MergeOptions& options) {
   const io::TensorTypes types = run::save_types(base, options.dtype);
   // The adapter's tokenizer, where it has one, before the base's.
   io::copy_companion_files(*folders.adapter, folder.path());
-  io::write_checkpoint(folder.path(), model::decoder_config_json(open.decoder, open.config, types),
-                       tensors,
+  model::write_decoder(folder.path(), open.decoder, open.config,
                        {.max_shard_bytes = *parse_bytes(options.max_shard_size),
                         .source_folder = folders.model,
                         .types = types});

@@ -104,8 +104,7 @@ void write_decoder(const std::string& folder, model::Decoder& decoder, const Jso
   if (model::has_adapter(decoder)) {
     io::write_adapter(folder, model::adapter_files(decoder, base_name));
   } else {
-    io::write_checkpoint(folder, model::decoder_config_json(decoder, config), decoder->hf_tensors(),
-                         {.source_folder = tokenizer_folder});
+    model::write_decoder(folder, decoder, config, {.source_folder = tokenizer_folder});
   }
 }
 

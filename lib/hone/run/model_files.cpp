@@ -8,7 +8,6 @@
 #include "hone/core/names.h"
 #include "hone/io/adapter.h"
 #include "hone/io/atomic.h"
-#include "hone/io/checkpoint.h"
 #include "hone/model/adapter.h"
 #include "hone/model/checkpoint.h"
 #include "hone/model/pruned/export.h"
@@ -48,13 +47,13 @@ std::string ModelFiles::save() const {
 
 std::string ModelFiles::save_weights(const std::string& name) const {
   const std::string folder = folder_.file(name);
-  const model::NamedTensors tensors = base_.decoder->hf_tensors();
   const io::TensorTypes types = save_types(base_, config_.save.dtype);
-  const std::string text = types_text(tensors, types);
+  const std::string text = types_text(base_.decoder->hf_tensors(), types);
   log_info(fmt::format("the {} is saved as {}", name, text));
   if (!pruned()) {
-    io::save_checkpoint(folder, model::decoder_config_json(base_.decoder, base_.config, types),
-                        tensors, {.source_folder = tokenizer_folder(), .types = types});
+    model::save_decoder(folder, base_.decoder, base_.config,
+                        {.source_folder = tokenizer_folder(), .types = types},
+                        model::Adapter::kLeftOut);
     return text;
   }
   const model::ExportForm form = model::export_pruned(folder, folder + "-compact", base_.decoder,

@@ -245,8 +245,8 @@ ExportForm export_pruned(const std::string& folder, const std::string& compact_f
   }
   io::save_checkpoint(folder, exported_config(decoder, layout, config, types), tensors, options);
   if (form == ExportForm::kZeroFilled) {
-    io::save_checkpoint(compact_folder, decoder_config_json(decoder, config, types),
-                        decoder->hf_tensors(), {.source_folder = source_folder, .types = types});
+    save_decoder(compact_folder, decoder, config, {.source_folder = source_folder, .types = types},
+                 Adapter::kLeftOut);
   }
   return form;
 }
