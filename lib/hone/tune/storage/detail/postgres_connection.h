@@ -43,7 +43,7 @@ class PostgresConnection : public Connection {
     return "SELECT table_name, column_name FROM information_schema.columns "
            "WHERE table_schema = ANY (current_schemas(false))";
   }
-  std::string schema() const override;
+  SqlTypes types() const override;
   bool shared() const override { return true; }
   void lock_schema() override;
 

@@ -68,6 +68,12 @@ class Deadline {
   Clock::time_point end_;
 };
 
+/// The types in which databases differ, as Optuna's tables have them there.
+struct SqlTypes {
+  std::string made_first;  ///< statements that make the types, before all tables
+  std::string id, time, real, direction, state, value, intermediate_value;
+};
+
 /// One connection. Statements name their parameters $1, $2, ... in the order of first use and are
 /// kept prepared. All throw: IoError, or Transient.
 class Connection {
@@ -105,8 +111,7 @@ class Connection {
   virtual std::string seconds_since(const std::string& column) const = 0;
   /// A query for the pairs (table, column) of the database.
   virtual std::string layout_query() const = 0;
-  /// The statements that make Optuna's tables.
-  virtual std::string schema() const = 0;
+  virtual SqlTypes types() const = 0;
   /// Whether tables of other programs may lie beside Optuna's.
   virtual bool shared() const = 0;
   /// Keeps others from making the tables at the same time, within a write transaction.

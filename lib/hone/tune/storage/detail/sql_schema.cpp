@@ -18,6 +18,122 @@ constexpr const char* kRevision = "v3.2.0.a";
 /// The number that Optuna froze when it went over to revisions.
 constexpr int64_t kSchemaVersion = 12;
 
+/// Optuna's tables as SQLAlchemy writes them, but for the types that databases differ in
+/// (SqlTypes); constraints and indexes get the database's default names.
+constexpr const char* kTables = R"(
+CREATE TABLE studies (
+	study_id {id} NOT NULL, 
+	study_name VARCHAR(512) NOT NULL, 
+	PRIMARY KEY (study_id)
+);
+CREATE UNIQUE INDEX ix_studies_study_name ON studies (study_name);
+CREATE TABLE version_info (
+	version_info_id INTEGER NOT NULL, 
+	schema_version INTEGER, 
+	library_version VARCHAR(256), 
+	PRIMARY KEY (version_info_id), 
+	CHECK (version_info_id=1)
+);
+CREATE TABLE study_directions (
+	study_direction_id {id} NOT NULL, 
+	direction {direction} NOT NULL, 
+	study_id INTEGER NOT NULL, 
+	objective INTEGER NOT NULL, 
+	PRIMARY KEY (study_direction_id), 
+	UNIQUE (study_id, objective), 
+	FOREIGN KEY(study_id) REFERENCES studies (study_id)
+);
+CREATE TABLE study_user_attributes (
+	study_user_attribute_id {id} NOT NULL, 
+	study_id INTEGER, 
+	"key" VARCHAR(512), 
+	value_json TEXT, 
+	PRIMARY KEY (study_user_attribute_id), 
+	UNIQUE (study_id, "key"), 
+	FOREIGN KEY(study_id) REFERENCES studies (study_id)
+);
+CREATE TABLE study_system_attributes (
+	study_system_attribute_id {id} NOT NULL, 
+	study_id INTEGER, 
+	"key" VARCHAR(512), 
+	value_json TEXT, 
+	PRIMARY KEY (study_system_attribute_id), 
+	UNIQUE (study_id, "key"), 
+	FOREIGN KEY(study_id) REFERENCES studies (study_id)
+);
+CREATE TABLE trials (
+	trial_id {id} NOT NULL, 
+	number INTEGER, 
+	study_id INTEGER, 
+	state {state} NOT NULL, 
+	datetime_start {time}, 
+	datetime_complete {time}, 
+	PRIMARY KEY (trial_id), 
+	FOREIGN KEY(study_id) REFERENCES studies (study_id)
+);
+CREATE INDEX ix_trials_study_id ON trials (study_id);
+CREATE TABLE trial_user_attributes (
+	trial_user_attribute_id {id} NOT NULL, 
+	trial_id INTEGER, 
+	"key" VARCHAR(512), 
+	value_json TEXT, 
+	PRIMARY KEY (trial_user_attribute_id), 
+	UNIQUE (trial_id, "key"), 
+	FOREIGN KEY(trial_id) REFERENCES trials (trial_id)
+);
+CREATE TABLE trial_system_attributes (
+	trial_system_attribute_id {id} NOT NULL, 
+	trial_id INTEGER, 
+	"key" VARCHAR(512), 
+	value_json TEXT, 
+	PRIMARY KEY (trial_system_attribute_id), 
+	UNIQUE (trial_id, "key"), 
+	FOREIGN KEY(trial_id) REFERENCES trials (trial_id)
+);
+CREATE TABLE trial_params (
+	param_id {id} NOT NULL, 
+	trial_id INTEGER, 
+	param_name VARCHAR(512), 
+	param_value {real}, 
+	distribution_json TEXT, 
+	PRIMARY KEY (param_id), 
+	UNIQUE (trial_id, param_name), 
+	FOREIGN KEY(trial_id) REFERENCES trials (trial_id)
+);
+CREATE TABLE trial_values (
+	trial_value_id {id} NOT NULL, 
+	trial_id INTEGER NOT NULL, 
+	objective INTEGER NOT NULL, 
+	value {real}, 
+	value_type {value_type} NOT NULL, 
+	PRIMARY KEY (trial_value_id), 
+	UNIQUE (trial_id, objective), 
+	FOREIGN KEY(trial_id) REFERENCES trials (trial_id)
+);
+CREATE TABLE trial_intermediate_values (
+	trial_intermediate_value_id {id} NOT NULL, 
+	trial_id INTEGER NOT NULL, 
+	step INTEGER NOT NULL, 
+	intermediate_value {real}, 
+	intermediate_value_type {intermediate_type} NOT NULL, 
+	PRIMARY KEY (trial_intermediate_value_id), 
+	UNIQUE (trial_id, step), 
+	FOREIGN KEY(trial_id) REFERENCES trials (trial_id)
+);
+CREATE TABLE trial_heartbeats (
+	trial_heartbeat_id {id} NOT NULL, 
+	trial_id INTEGER NOT NULL, 
+	heartbeat {time} NOT NULL, 
+	PRIMARY KEY (trial_heartbeat_id), 
+	UNIQUE (trial_id), 
+	FOREIGN KEY(trial_id) REFERENCES trials (trial_id)
+);
+CREATE TABLE alembic_version (
+	version_num VARCHAR(32) NOT NULL, 
+	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+)";
+
 /// Tables with the columns that are used.
 using Layout = std::map<std::string, std::set<std::string>>;
 
@@ -67,8 +183,16 @@ std::string missing(const Layout& layout) {
   return "";
 }
 
+std::string tables_of(const SqlTypes& types) {
+  return types.made_first +
+         fmt::format(kTables, fmt::arg("id", types.id), fmt::arg("time", types.time),
+                     fmt::arg("real", types.real), fmt::arg("direction", types.direction),
+                     fmt::arg("state", types.state), fmt::arg("value_type", types.value),
+                     fmt::arg("intermediate_type", types.intermediate_value));
+}
+
 void create(Connection& connection) {
-  connection.execute(connection.schema());
+  connection.execute(tables_of(connection.types()));
   connection.query(
       "INSERT INTO version_info (version_info_id, schema_version, library_version) "
       "VALUES (1, $1, $2)",

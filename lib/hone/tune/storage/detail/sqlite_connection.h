@@ -41,7 +41,7 @@ class SqliteConnection : public Connection {
     return "SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p "
            "WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'";
   }
-  std::string schema() const override;
+  SqlTypes types() const override;
   bool shared() const override { return false; }
   void lock_schema() override {}
 
