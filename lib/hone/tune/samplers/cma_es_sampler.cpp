@@ -10,9 +10,8 @@
 #include "hone/core/hash.h"
 #include "hone/tune/pareto.h"
 #include "hone/tune/samplers/detail/cma_es.h"
-#include "hone/tune/samplers/detail/random_state.h"
 #include "hone/tune/samplers/detail/unit_cube.h"
-#include "hone/tune/samplers/random_sampler.h"
+#include "hone/tune/samplers/joint_sampler.h"
 
 namespace hone::tune {
 namespace {
@@ -128,27 +127,15 @@ class Lineage {
   std::vector<int64_t> parents_;
 };
 
-class CmaEsSampler final : public Sampler {
+class CmaEsSampler final : public JointSampler {
  public:
   CmaEsSampler(const CmaEsOptions& options, uint64_t seed)
-      : options_(options), random_(seed), independent_(seed) {}
-
-  void reseed(uint64_t seed) override {
-    random_.reseed(seed);
-    independent_.reseed(seed);
-  }
+      : JointSampler(seed), options_(options) {}
 
   Suggestion sample_relative(const StudyView& study, Trial& trial) override;
 
-  double sample_independent(const StudyView& study, Trial& trial, const std::string& name,
-                            const Distribution& distribution) override {
-    return independent_.sample_independent(study, trial, name, distribution);
-  }
-
  private:
   CmaEsOptions options_;
-  detail::RandomState random_;
-  RandomSampler independent_;
 };
 
 Suggestion CmaEsSampler::sample_relative(const StudyView& study, Trial& trial) {

@@ -16,7 +16,7 @@
 #include "hone/tune/samplers/detail/transform.h"
 #include "hone/tune/samplers/detail/unit_cube.h"
 #include "hone/tune/samplers/hypervolume.h"
-#include "hone/tune/samplers/random_sampler.h"
+#include "hone/tune/samplers/joint_sampler.h"
 
 namespace hone::tune {
 namespace {
@@ -299,15 +299,9 @@ class Proposal {
   std::vector<size_t> feasible_;  // complete trials
 };
 
-class GpSampler final : public Sampler {
+class GpSampler final : public JointSampler {
  public:
-  GpSampler(const GpOptions& options, uint64_t seed)
-      : options_(options), random_(seed), independent_(seed) {}
-
-  void reseed(uint64_t seed) override {
-    random_.reseed(seed);
-    independent_.reseed(seed);
-  }
+  GpSampler(const GpOptions& options, uint64_t seed) : JointSampler(seed), options_(options) {}
 
   Suggestion sample_relative(const StudyView& study, Trial& trial) override {
     const SearchSpace space = intersection_space(study, /*fixed_ranges=*/true);
@@ -322,11 +316,6 @@ class GpSampler final : public Sampler {
       return options_.sobol_startup ? spread(study, trial, space) : Suggestion{};
     }
     return Proposal(study, trial, space, kept(std::move(complete), study), random_).best(may_try);
-  }
-
-  double sample_independent(const StudyView& study, Trial& trial, const std::string& name,
-                            const Distribution& distribution) override {
-    return independent_.sample_independent(study, trial, name, distribution);
   }
 
  private:
@@ -358,8 +347,6 @@ class GpSampler final : public Sampler {
   }
 
   GpOptions options_;
-  detail::RandomState random_;
-  RandomSampler independent_;
 };
 
 }  // namespace

@@ -3,11 +3,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
 
 #include "hone/tune/samplers/detail/sobol.h"
-#include "hone/tune/samplers/random_sampler.h"
-#include "hone/tune/samplers/sampler.h"
+#include "hone/tune/samplers/joint_sampler.h"
 
 namespace hone::tune {
 
@@ -17,22 +15,16 @@ namespace hone::tune {
 /// first lacks, draws are random. The scrambling depends on the first seed only, not on reseed():
 /// all workers must have the same. Differs from Optuna's QMCSampler in that its points are numbered
 /// by a counter in the study.
-class QuasiRandomSampler final : public Sampler {
+class QuasiRandomSampler final : public JointSampler {
  public:
-  explicit QuasiRandomSampler(uint64_t seed) : seed_(seed), startup_(seed) {}
+  explicit QuasiRandomSampler(uint64_t seed) : JointSampler(seed), seed_(seed) {}
 
-  void reseed(uint64_t seed) override { startup_.reseed(seed); }
   /// Throws: Error for more than Sobol::kMostDimensions parameters or 2^30 trials.
   Suggestion sample_relative(const StudyView& study, Trial& trial) override;
-  double sample_independent(const StudyView& study, Trial& trial, const std::string& name,
-                            const Distribution& distribution) override {
-    return startup_.sample_independent(study, trial, name, distribution);
-  }
 
  private:
   uint64_t seed_;
   std::optional<detail::Sobol> sobol_;
-  RandomSampler startup_;
 };
 
 std::unique_ptr<Sampler> make_quasi_random_sampler(uint64_t seed);

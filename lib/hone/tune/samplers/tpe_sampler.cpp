@@ -42,15 +42,10 @@ void TpeOptions::validate(Validation& v) const {
 }
 
 TpeSampler::TpeSampler(const TpeOptions& options, uint64_t seed)
-    : options_(options), random_(seed), startup_(seed) {
+    : JointSampler(seed), options_(options) {
   if (options_.group && options_.multivariate == false) {
     throw Error("TpeSampler: group draws jointly, which multivariate = false forbids");
   }
-}
-
-void TpeSampler::reseed(uint64_t seed) {
-  random_.reseed(seed);
-  startup_.reseed(seed);
 }
 
 bool TpeSampler::multivariate(const StudyView& study) const {
@@ -203,7 +198,7 @@ double TpeSampler::sample_independent(const StudyView& study, Trial& trial, cons
                                       const Distribution& distribution) {
   update(study, trial);
   if (table_.num_ranked() < static_cast<size_t>(options_.startup_trials)) {
-    return startup_.sample_independent(study, trial, name, distribution);
+    return JointSampler::sample_independent(study, trial, name, distribution);
   }
   split(study);
   return draw({{name, distribution}}, options_.prior_weight, nullptr).at(name);

@@ -10,9 +10,7 @@
 
 #include "hone/core/field.h"
 #include "hone/tune/samplers/detail/parzen_estimator.h"
-#include "hone/tune/samplers/detail/random_state.h"
-#include "hone/tune/samplers/random_sampler.h"
-#include "hone/tune/samplers/sampler.h"
+#include "hone/tune/samplers/joint_sampler.h"
 #include "hone/tune/storage/detail/trial_table.h"
 
 namespace hone::tune {
@@ -58,11 +56,10 @@ struct TpeOptions {
 ///   depends on the processor: Optuna must be made to sort stably (tests/interop/tune_samplers.py).
 /// Cost: about 0.5 ms a suggestion at 1,000 trials of 8 parameters (scripts/bench/sampler_cost).
 /// Source: ParzenEstimator's.
-class TpeSampler final : public Sampler {
+class TpeSampler final : public JointSampler {
  public:
   TpeSampler(const TpeOptions& options, uint64_t seed);
 
-  void reseed(uint64_t seed) override;
   Suggestion sample_relative(const StudyView& study, Trial& trial) override;
   double sample_independent(const StudyView& study, Trial& trial, const std::string& name,
                             const Distribution& distribution) override;
@@ -88,8 +85,6 @@ class TpeSampler final : public Sampler {
   };
 
   TpeOptions options_;
-  detail::RandomState random_;
-  RandomSampler startup_;
   detail::TrialTable table_;
   std::map<std::string, Known> known_;
   Rows sides_[2];
