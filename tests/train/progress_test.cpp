@@ -69,11 +69,6 @@ TEST_CASE("An evaluation of many domains is told on lines of 80 columns") {
         "    programming 20.086  mathematics 20.086  news 20.086");
 }
 
-TEST_CASE("Sizes for people") {
-  CHECK(format_bytes(12 << 20) == "12 MiB");
-  CHECK(format_bytes(int64_t{3} << 29) == "1.5 GiB");
-}
-
 TEST_CASE("Scores join by domain and survive JSON") {
   const std::vector<Score> scores = {
       {"a", "law", 10, 20, 30.5}, {"b", "general", 4, 4, 8.25}, {"c", "law", 5, 10, 1.0 / 3}};

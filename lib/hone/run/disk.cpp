@@ -7,7 +7,7 @@
 #include <system_error>
 
 #include "hone/core/error.h"
-#include "hone/train/progress.h"
+#include "hone/view/format.h"
 
 namespace hone::run {
 namespace {
@@ -46,9 +46,9 @@ DiskNeed disk_need(const Config& config, const DiskSizes& sizes, int64_t there) 
   if (need.checkpoints > 0) {
     need.text =
         fmt::format("{} checkpoint{} of {} and ", need.checkpoints,
-                    need.checkpoints == 1 ? "" : "s", train::format_bytes(sizes.checkpoint()));
+                    need.checkpoints == 1 ? "" : "s", view::format_bytes(sizes.checkpoint()));
   }
-  need.text += fmt::format("the model of {}", train::format_bytes(sizes.model));
+  need.text += fmt::format("the model of {}", view::format_bytes(sizes.model));
   return need;
 }
 
@@ -72,8 +72,8 @@ void check_disk(const std::string& folder, const DiskNeed& need) {
       fmt::format("the run needs {} bytes ({}) for {}; the disk has {} bytes ({}) free: make room, "
                   "choose another --out, or keep fewer checkpoints (train.keep_checkpoints, "
                   "train.save_every)",
-                  need.bytes, train::format_bytes(need.bytes), need.text, free,
-                  train::format_bytes(free)));
+                  need.bytes, view::format_bytes(need.bytes), need.text, free,
+                  view::format_bytes(free)));
 }
 
 }  // namespace hone::run

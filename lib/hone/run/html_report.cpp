@@ -15,6 +15,7 @@
 #include "hone/io/json_lines.h"
 #include "hone/io/run_folder.h"
 #include "hone/view/curves.h"
+#include "hone/view/format.h"
 #include "hone/view/page.h"
 #include "hone/view/plot.h"
 #include "hone/view/row.h"
@@ -40,7 +41,7 @@ std::string render_scalar(const std::string& key, const Json& value) {
   if (value.is_null()) return "–";
   if (!value.is_number()) return value.dump();
   const auto number = value.get<double>();
-  if (key.ends_with("bytes")) return fmt::format("{:.1f} MiB", number / (1 << 20));
+  if (key.ends_with("bytes")) return view::format_bytes(std::llround(number));
   if (key == "seconds" || key.ends_with("_seconds")) return view::format_duration(number);
   return view::format_number(number);
 }

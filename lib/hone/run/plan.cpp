@@ -17,7 +17,7 @@
 #include "hone/run/saving.h"
 #include "hone/run/tokenizer.h"
 #include "hone/run/vocabulary.h"
-#include "hone/train/progress.h"
+#include "hone/view/format.h"
 
 namespace hone::run {
 namespace {
@@ -145,10 +145,9 @@ void add_disk(const Config& config, const DiskSizes& sizes, const std::string& f
   plan.disk_bytes = need.bytes;
   const bool fits = need.bytes <= free;
   plan.fits = plan.fits && fits;
-  plan.text +=
-      fmt::format("{:<24}{:>12}  {}\n", "disk", train::format_bytes(need.bytes), need.text);
+  plan.text += fmt::format("{:<24}{:>12}  {}\n", "disk", view::format_bytes(need.bytes), need.text);
   plan.text += fmt::format("the disk of {} has {} free: the run {}\n", folder,
-                           train::format_bytes(free), fits ? "fits" : "does not fit");
+                           view::format_bytes(free), fits ? "fits" : "does not fit");
 }
 
 /// Adds memory that the run holds beside its own, as a line that begins with `what`.
@@ -157,7 +156,7 @@ void add_to_plan(Plan& plan, int64_t bytes, const std::string& what) {
   plan.memory.peak += bytes;
   plan.process_bytes += bytes;
   plan.fits = plan.process_bytes <= plan.device_bytes;
-  plan.text += fmt::format("{} {} more: the run {}\n", what, train::format_bytes(bytes),
+  plan.text += fmt::format("{} {} more: the run {}\n", what, view::format_bytes(bytes),
                            plan.fits ? "fits" : "does not fit");
 }
 
@@ -226,11 +225,11 @@ Plan predict_run(const ReadRun& run) {
     plan.text += fmt::format("{:<24}{}\n", "the model is saved as", describe_save(config));
   }
   for (const auto& [name, bytes] : plan.memory.items()) {
-    plan.text += fmt::format("{:<24}{:>12}\n", name, train::format_bytes(bytes));
+    plan.text += fmt::format("{:<24}{:>12}\n", name, view::format_bytes(bytes));
   }
   int64_t answering = prompt_bytes(config.prompts, decoder, run.text, device.weights);
   if (answering > 0) {
-    plan.text += fmt::format("{:<24}{:>12}\n", "prompts", train::format_bytes(answering));
+    plan.text += fmt::format("{:<24}{:>12}\n", "prompts", view::format_bytes(answering));
     answering += plan.memory.weights + plan.memory.gradients + plan.memory.optimizer_states;
   }
   plan.on_gpu = device.device.is_cuda();
@@ -240,10 +239,10 @@ Plan predict_run(const ReadRun& run) {
                    : kProcessBytes + data_bytes(run.data) + kVocabularyEntryBytes * vocabulary);
   plan.device_bytes = machine::device_memory_bytes(device.device);
   plan.fits = plan.process_bytes <= plan.device_bytes;
-  plan.text += fmt::format("{:<24}{:>12}\n", "process", train::format_bytes(plan.process_bytes));
+  plan.text += fmt::format("{:<24}{:>12}\n", "process", view::format_bytes(plan.process_bytes));
   plan.text +=
       fmt::format("this {} has {}: the run {}\n", plan.on_gpu ? "GPU" : "machine",
-                  train::format_bytes(plan.device_bytes), plan.fits ? "fits" : "does not fit");
+                  view::format_bytes(plan.device_bytes), plan.fits ? "fits" : "does not fit");
   plan.text += machine::thread_count(config.threads).text() + "\n";
   // A snapshot is the trained parameters and the optimiser's state of them.
   const int64_t snapshots = run.changes.snapshots;

@@ -8,7 +8,7 @@
 
 #include "hone/config/app_arguments.h"
 #include "hone/machine/hardware.h"
-#include "hone/train/progress.h"
+#include "hone/view/format.h"
 
 namespace hone::run {
 namespace {
@@ -141,7 +141,7 @@ std::string guard_verdict(const Json& report) {
 
 std::string summary_text(const Config& config, const train::Outcome& outcome, const Json& report,
                          const std::string& folder) {
-  const std::string memory = train::format_bytes(machine::peak_resident_bytes());
+  const std::string memory = view::format_bytes(machine::peak_resident_bytes());
   const bool signal = outcome.ending == train::Ending::kSignal;
   if (config.train.only_evaluates() && !signal) {
     return fmt::format("scored; peak memory {}; see {}", memory, folder);

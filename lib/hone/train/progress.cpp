@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "hone/train/loop.h"
-#include "hone/view/page.h"
+#include "hone/view/format.h"
 
 namespace hone::train {
 
@@ -56,12 +56,6 @@ std::optional<std::string> Progress::add(const StepStats& stats, double seconds)
 double Progress::recent_loss() const {
   if (losses_.empty()) return std::nan("");
   return std::accumulate(losses_.begin(), losses_.end(), 0.0) / static_cast<double>(losses_.size());
-}
-
-std::string format_bytes(int64_t bytes) {
-  const double mebibytes = static_cast<double>(bytes) / (1 << 20);
-  if (mebibytes >= 1024) return fmt::format("{:.1f} GiB", mebibytes / 1024);
-  return fmt::format("{:.0f} MiB", mebibytes);
 }
 
 Json step_row(const StepStats& stats, int64_t first_step, double seconds) {

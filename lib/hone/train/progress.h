@@ -43,9 +43,6 @@ class Progress {
   std::deque<std::pair<int64_t, double>> pace_;  ///< tokens and seconds of the last steps
 };
 
-/// "1.5 GiB", "12 MiB".
-std::string format_bytes(int64_t bytes);
-
 /// A row of metrics.jsonl; the step took `seconds`. All but "tokens_per_second", which is the
 /// step's own, repeats exactly when a run is repeated.
 Json step_row(const StepStats& stats, int64_t first_step, double seconds);

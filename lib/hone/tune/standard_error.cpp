@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "hone/tune/pareto.h"
-#include "hone/view/page.h"
+#include "hone/view/format.h"
 
 namespace hone::tune {
 namespace {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "hone/view/format.h"
 #include "hone/view/knob_text.h"
 #include "hone/view/page.h"
 #include "hone/view/plot.h"

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "hone/view/page.h"
+#include "hone/view/format.h"
 #include "hone/view/row.h"
 
 namespace hone::view {

@@ -8,12 +8,6 @@ namespace hone::view {
 /// "&lt;" for "<" and so on; safe in text and in quoted attributes.
 std::string escape_html(std::string_view text);
 
-/// Four significant digits: "1.234", "12,345", "1.2e-05".
-std::string format_number(double value);
-
-/// "3.2 s", "1 min 05 s", "2 h 07 min", "3 d 04 h"; a dash for what is not finite.
-std::string format_duration(double seconds);
-
 /// The head of a page about something that users describe in their words: the first sentence large,
 /// the rest small under it. Escapes.
 std::string render_heading(const std::string& about);

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "hone/view/axis.h"
+#include "hone/view/format.h"
 #include "hone/view/page.h"
 
 namespace hone::view {

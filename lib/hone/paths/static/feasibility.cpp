@@ -12,8 +12,7 @@
 #include "hone/paths/static/config.h"
 #include "hone/paths/static/trial_config.h"
 #include "hone/run/run.h"
-#include "hone/train/progress.h"
-#include "hone/view/page.h"
+#include "hone/view/format.h"
 
 namespace hone::paths {
 namespace {
@@ -162,8 +161,8 @@ tune::Feasibility FeasibilityJudge::judge(const std::vector<tune::Param>& params
   }
   const double memory = limits_.memory_share * static_cast<double>(predicted.device_bytes);
   limit(static_cast<double>(predicted.peak_bytes), memory,
-        over("peak memory", train::format_bytes(predicted.peak_bytes),
-             train::format_bytes(static_cast<int64_t>(memory))));
+        over("peak memory", view::format_bytes(predicted.peak_bytes),
+             view::format_bytes(static_cast<int64_t>(memory))));
   result.facts = {{kPredictedPeak, predicted.peak_bytes},
                   {kParameters, predicted.parameters},
                   {kFlops, predicted.training_flops}};

@@ -16,10 +16,9 @@
 #include "hone/paths/static/static.h"
 #include "hone/paths/static/trial_config.h"
 #include "hone/paths/static/worker.h"
-#include "hone/train/progress.h"
 #include "hone/tune/samplers/random_sampler.h"
 #include "hone/tune/samplers/samplers.h"
-#include "hone/view/page.h"
+#include "hone/view/format.h"
 
 namespace hone::paths {
 namespace {
@@ -225,9 +224,9 @@ StaticPlan plan_static(const StaticConfig& recipe) {
   const double share = trial_limits(config.budget).memory_share;
   plan.text +=
       fmt::format("a worker may need {} of the {} that there are; feasible points need {} to {}\n",
-                  train::format_bytes(static_cast<int64_t>(share * static_cast<double>(have))),
-                  train::format_bytes(have), train::format_bytes(points.least_peak),
-                  train::format_bytes(points.most_peak));
+                  view::format_bytes(static_cast<int64_t>(share * static_cast<double>(have))),
+                  view::format_bytes(have), view::format_bytes(points.least_peak),
+                  view::format_bytes(points.most_peak));
   const double mean = points.seconds / points.feasible + measuring;
   plan.text += fmt::format(
       "{} trials of {} on average, {} at once: {} if none is pruned (steps measured on the base "

@@ -5,7 +5,7 @@
 #include "hone/core/log.h"
 #include "hone/core/process.h"
 #include "hone/tune/search.h"
-#include "hone/view/page.h"
+#include "hone/view/format.h"
 
 namespace hone::paths {
 namespace {

@@ -13,7 +13,7 @@
 #include "hone/tune/report/detail/format.h"
 #include "hone/tune/search.h"
 #include "hone/tune/standard_error.h"
-#include "hone/view/page.h"
+#include "hone/view/format.h"
 
 namespace hone::tune {
 namespace {

@@ -13,6 +13,7 @@
 #include "hone/tune/report/detail/report_parts.h"
 #include "hone/tune/search.h"
 #include "hone/tune/standard_error.h"
+#include "hone/view/format.h"
 #include "hone/view/page.h"
 
 namespace hone::tune {

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "hone/tune/report/detail/format.h"
+#include "hone/view/format.h"
 #include "hone/view/page.h"
 
 namespace hone::tune::detail {

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "hone/tune/search.h"
-#include "hone/view/page.h"
+#include "hone/view/format.h"
 
 namespace hone::tune::detail {
 namespace {

@@ -10,6 +10,7 @@
 #include "hone/tune/report/detail/format.h"
 #include "hone/tune/report/detail/report_parts.h"
 #include "hone/tune/search.h"
+#include "hone/view/format.h"
 #include "hone/view/page.h"
 
 namespace hone::tune::detail {
