@@ -1,7 +1,8 @@
+#include "hone/tune/samplers/grid_sampler.h"
+
 #include <set>
 
 #include "hone/core/error.h"
-#include "hone/tune/samplers/grid_sampler.h"
 #include "support/catch.h"
 
 using namespace hone;

@@ -1,6 +1,7 @@
+#include "hone/tune/samplers/quasi_random_sampler.h"
+
 #include <set>
 
-#include "hone/tune/samplers/quasi_random_sampler.h"
 #include "support/catch.h"
 
 using namespace hone::tune;

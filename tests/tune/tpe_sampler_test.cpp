@@ -1,10 +1,11 @@
+#include "hone/tune/samplers/tpe_sampler.h"
+
 #include <cmath>
 #include <limits>
 #include <set>
 
 #include "hone/core/error.h"
 #include "hone/tune/samplers/detail/parzen_estimator.h"
-#include "hone/tune/samplers/tpe_sampler.h"
 #include "hone/tune/storage/detail/trial_table.h"
 #include "support/catch.h"
 
