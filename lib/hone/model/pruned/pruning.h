@@ -85,7 +85,6 @@ CutResult cut(Decoder& decoder, UnitKind kind);
 /// Throws: hone::Error for a layer, head or channel that the decoder has not.
 CutResult cut_to(Decoder& decoder, const std::vector<PrunedLayer>& pruned);
 
-
 }  // namespace hone::model
 
 template <>
