@@ -222,7 +222,6 @@ class Supervisor {
  public:
   Supervisor(const StaticConfig& config, const run::Context& context)
       : config_(config),
-        context_(context),
         folder_(io::RunFolder::create(
             context.out,
             context.resume || std::filesystem::exists(context.out + "/" + io::kConfigFile))),
@@ -249,7 +248,6 @@ class Supervisor {
   int run_finals(const Json& report);
 
   StaticConfig config_;  // presets resolved by prepare()
-  const run::Context& context_;
   io::RunFolder folder_;
   const std::string url_;
   const double begin_;
