@@ -29,15 +29,15 @@ struct Finished {
   std::vector<data::DatasetPtr> base_held_out;
   Data data;
   std::optional<int64_t> returned_to;
-  bool pruned = false;
+  std::string stopped_by;
 
   /// Of one domain with perplexity exp(nll).
   static train::Evaluation evaluation(int64_t step, double nll) {
     return {step, {{"set", "general", 10, 10, 10 * nll}}};
   }
   Json report() const {
-    return make_report(
-        {config, outcome, evaluations, growth, base_held_out, data, returned_to, pruned});
+    return make_report({config, {outcome, evaluations, returned_to, stopped_by}, growth,
+                        base_held_out, data});
   }
   /// The step of the report's "after"; -1 where it is null.
   int64_t after() const {
@@ -115,7 +115,7 @@ TEST_CASE("After is of the model as the run leaves it, or nothing") {
   CHECK(scored.report().at("before").is_null());
 }
 
-TEST_CASE("Endings by their names, and a search's is its own") {
+TEST_CASE("Endings by their names, and the words of what stopped a run") {
   for (const auto& [ending, name] :
        std::vector<std::pair<Ending, std::string>>{{Ending::kDone, "done"},
                                                    {Ending::kStopped, "stopped by the guard"},
@@ -128,7 +128,7 @@ TEST_CASE("Endings by their names, and a search's is its own") {
   }
   Finished run;
   run.outcome.ending = Ending::kStopped;
-  run.pruned = true;
+  run.stopped_by = "pruned";
   CHECK(run.report().at("ending") == "pruned");
   CHECK(ending_named("pruned") == Ending::kStopped);
 }

@@ -5,6 +5,7 @@
 #include "hone/core/error.h"
 #include "hone/core/file.h"
 #include "hone/run/manifest.h"
+#include "hone/run/report.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"
 
@@ -185,11 +186,11 @@ TEST_CASE("A run that has ended says so again, with its exit code") {
     run.report(ending, 10);
     return ended_report(run.folder);
   };
-  CHECK(exit_code(again("done")) == 0);
+  CHECK(again("done").exit_code == 0);
   CHECK_THAT(again("done").summary, Catch::EndsWith("/run has ended already (done)"));
   CHECK(again("done").json.at("steps") == 10);
-  CHECK(exit_code(again("stopped by the guard")) == 0);
-  CHECK(exit_code(again("diverged")) == 3);
+  CHECK(again("stopped by the guard").exit_code == 0);
+  CHECK(again("diverged").exit_code == 3);
   CHECK_THAT(again("diverged").summary, Catch::Contains("; it wrote no model: lower train.lr"));
-  CHECK(exit_code({.ending = train::Ending::kSignal, .signal = 15}) == 143);
+  CHECK(exit_code(train::Outcome{.ending = train::Ending::kSignal, .signal = 15}) == 143);
 }
