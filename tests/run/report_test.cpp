@@ -36,8 +36,8 @@ struct Finished {
     return {step, {{"set", "general", 10, 10, 10 * nll}}};
   }
   Json report() const {
-    return make_report({config, {outcome, evaluations, returned_to, stopped_by}, growth,
-                        base_held_out, data});
+    return make_report(
+        {config, {outcome, evaluations, returned_to, stopped_by}, growth, base_held_out, data});
   }
   /// The step of the report's "after"; -1 where it is null.
   int64_t after() const {

@@ -40,7 +40,7 @@ struct Guarded {
 
   Outcome run(const TrainOptions& options, io::RunFolder& folder) {
     auto optimizer = toy.optimizer();
-    return train::run(options, optimizer, task(), folder, {"main"}, evaluations);
+    return train::run_loop(options, optimizer, task(), folder, {"main"}, evaluations);
   }
 };
 

@@ -125,8 +125,8 @@ TEST_CASE("The noise scale goes by the gradient of the first batch alone") {
     io::RunFolder folder = io::RunFolder::create(fresh_folder(), false);
     auto optimizer = toy.optimizer();
     std::vector<Evaluation> evaluations;
-    run({.steps = 2, .accumulation = accumulation, .lr = 0.01}, optimizer, task, folder, {"main"},
-        evaluations);
+    run_loop({.steps = 2, .accumulation = accumulation, .lr = 0.01}, optimizer, task, folder,
+             {"main"}, evaluations);
     REQUIRE(seen.size() == 2);
     if (accumulation == 1) {
       CHECK((!seen[0] && !seen[1]));  // a step of one batch has none

@@ -196,7 +196,8 @@ TEST_CASE("A run that is lengthened goes on from its end, one that a guard stopp
   save_at(stopped, toy, {"main"}, {.step = 3, .ended = Ending::kStopped});
   auto optimizer = toy.optimizer();
   std::vector<Evaluation> evaluations;
-  const Outcome again = run({.steps = 5}, optimizer, toy.task(), stopped, {"main"}, evaluations);
+  const Outcome again =
+      run_loop({.steps = 5}, optimizer, toy.task(), stopped, {"main"}, evaluations);
   CHECK(again.ending == Ending::kStopped);
   CHECK(again.steps == 3);
 }
