@@ -6,7 +6,9 @@
                                                  were stopped half-way
   same_behaviour.py compare DIR BUILD_BIN        runs the recipes with another build and lets it end
                                                  the runs of DIR/half; names what differs and where
-                                                 first; exit code 1 if anything does
+                                                 first; exit code 1 if anything does. --with PATCH:
+                                                 keys that the recorded build did not know, for this
+                                                 one's recipes; they are not compared
   same_behaviour.py repeat BUILD_BIN             both with one build
 
 The recipes are those of same_behaviour.json: each is what changes (RFC 7396) in "common", or in the
@@ -32,7 +34,7 @@ import sweeps  # noqa: E402
 import tiny_run  # noqa: E402
 from tiny_run import read_rows  # noqa: E402
 
-# Of the clock and of the machine's memory, wherever they stand.
+# Of the clock and of the machine's memory, wherever they stand; compare's --with adds to them.
 UNREPEATABLE = {"memory_headroom", "mean_tokens_per_second", "peak_memory_bytes", "seconds",
                 "step_seconds", "tokens_per_second"}
 # Threads that spin hold the cores of what runs beside.
@@ -67,6 +69,14 @@ def read_recipes():
 
 
 RECIPES = read_recipes()
+
+
+def give_keys(patch):
+    """Changes all recipes by a patch whose keys the record lacks."""
+    UNREPEATABLE.update(patch)
+    for name, config in RECIPES.items():
+        search = {"base": patched(config["base"], patch)} if "base" in config else {}
+        RECIPES[name] = config | search if search else patched(config, patch)
 
 
 def app_of(config):
@@ -261,6 +271,7 @@ def main():
         command = commands.add_parser(name)
         if name == "compare":
             command.add_argument("dir", type=pathlib.Path)
+            command.add_argument("--with", type=json.loads, default={}, dest="patch")
         command.add_argument("build_bin", type=pathlib.Path)
         if name == "record":
             command.add_argument("--out", type=pathlib.Path, required=True)
@@ -269,6 +280,7 @@ def main():
         record(given.build_bin, given.out.resolve())
         return 0
     if given.command == "compare":
+        give_keys(given.patch)
         return int(compare(given.build_bin, given.dir.resolve()) > 0)
     with tempfile.TemporaryDirectory() as folder:
         place = pathlib.Path(folder) / "record"

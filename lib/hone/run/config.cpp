@@ -167,6 +167,9 @@ void Config::validate(Validation& v) const {
   if (architecture && tuning == Tuning::kLora) {
     v.problem("tuning", "lora needs trained weights below it: give a model");
   }
+  if (device == machine::DeviceChoice::kCuda) {
+    v.no_effect("compute", "with device cuda, which computes in its weights' type");
+  }
   if (lora.from) {
     check_first_adapter(*this, v);
   } else if (tuning == Tuning::kFull) {

@@ -23,6 +23,8 @@ namespace hone::run {
 
 enum class Tuning { kFull, kLora };
 enum class GuardAction { kStop, kRebalance };
+/// What the matrix products of a run on the CPU are computed in (kernels::ProductType).
+enum class Compute { kAuto, kFloat32, kBfloat16Products };
 
 /// Where the tokenizer of a model without weights comes from: an existing one or a new one.
 struct TokenizerOptions {
@@ -206,6 +208,7 @@ struct Config {
   std::optional<ArchitectureOptions> architecture;
   std::optional<TokenizerOptions> tokenizer;
   machine::DeviceChoice device = machine::DeviceChoice::kAuto;
+  Compute compute = Compute::kAuto;
   int64_t seed = 0;
   int64_t threads = 0;
   Tuning tuning = Tuning::kFull;
@@ -226,6 +229,11 @@ struct Config {
     v("architecture", self.architecture, "Sizes of a model to start without weights.");
     v("tokenizer", self.tokenizer, "Tokenizer of a model without weights.");
     v("device", self.device, "Where to run; auto takes a CUDA device if there is one.");
+    v("compute", self.compute,
+      "On the CPU: float32, or bfloat16_products, which rounds the operands of matrix products, "
+      "and "
+      "nothing else, to bfloat16; auto times both at the start and takes bfloat16 where that is at "
+      "least a quarter faster. A GPU computes in its weights' type.");
     v("seed", self.seed, "Seed of weights, dropout and data order.", Range{0, 9e15});
     v("threads", self.threads,
       "CPU threads; 0 takes OMP_NUM_THREADS where it is set, else every core.", Range{0, 4096});
@@ -249,6 +257,13 @@ template <>
 struct hone::EnumNames<hone::run::Tuning> {
   static constexpr std::pair<run::Tuning, const char*> values[] = {{run::Tuning::kFull, "full"},
                                                                    {run::Tuning::kLora, "lora"}};
+};
+template <>
+struct hone::EnumNames<hone::run::Compute> {
+  static constexpr std::pair<run::Compute, const char*> values[] = {
+      {run::Compute::kAuto, "auto"},
+      {run::Compute::kFloat32, "float32"},
+      {run::Compute::kBfloat16Products, "bfloat16_products"}};
 };
 template <>
 struct hone::EnumNames<hone::run::GuardAction> {

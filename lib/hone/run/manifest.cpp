@@ -6,11 +6,12 @@
 
 #include "hone/core/version.h"
 #include "hone/machine/hardware.h"
+#include "hone/run/compute.h"
 
 namespace hone::run {
 
 Json make_manifest(const std::string& app, uint64_t seed, const machine::DevicePlan& device,
-                   const std::string& weights, const Json& data) {
+                   Compute compute, const std::string& weights, const Json& data) {
   const machine::HardwareReport hardware = machine::detect_hardware();
   return {{"app", app},
           {"versions", {{"hone", version()}, {"libtorch", TORCH_VERSION}}},
@@ -18,6 +19,7 @@ Json make_manifest(const std::string& app, uint64_t seed, const machine::DeviceP
           {"threads", at::get_num_threads()},
           {"device", device.device.str()},
           {"dtype", c10::toString(device.weights)},
+          {kComputeKey, enum_name(compute)},
           {"hardware",
            {{"cpu", hardware.cpu_model},
             {"cores", hardware.cores},

@@ -10,6 +10,7 @@
 #include "hone/kernels/sequences.h"
 #include "hone/machine/hardware.h"
 #include "hone/run/base.h"
+#include "hone/run/compute.h"
 #include "hone/run/data.h"
 #include "hone/run/disk.h"
 #include "hone/run/epochs.h"
@@ -174,7 +175,8 @@ Plan make_plan(const Config& recipe, Cache* shared, const std::string& out,
   const machine::DevicePlan device =
       machine::prepare_device(config.device, config.threads, config.seed);
   Plan plan = predict_run({config, prepared.base_config, prepared.tokenizer.text,
-                           prepared.new_tokens, prepared.data, device, changes});
+                           prepared.new_tokens, prepared.data, device,
+                           choose_compute(config, prepared.base_config, device), changes});
   add_disk(config, disk_sizes(config, plan.memory, device.weights, changes.snapshots),
            out.empty() ? "." : out, plan);
   return plan;
@@ -243,7 +245,9 @@ Plan predict_run(const ReadRun& run) {
   plan.text +=
       fmt::format("this {} has {}: the run {}\n", plan.on_gpu ? "GPU" : "machine",
                   view::format_bytes(plan.device_bytes), plan.fits ? "fits" : "does not fit");
-  plan.text += machine::thread_count(config.threads).text() + "\n";
+  plan.text += machine::thread_count(config.threads).text() + "\n" + run.compute.text() + "\n";
+  add_to_plan(plan, run.compute.operand_bytes(decoder, config.data.tokens_per_batch),
+              "operands in bfloat16 take");
   // A snapshot is the trained parameters and the optimiser's state of them.
   const int64_t snapshots = run.changes.snapshots;
   add_to_plan(plan, snapshots * (plan.memory.gradients + plan.memory.optimizer_states),

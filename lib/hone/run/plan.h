@@ -4,6 +4,7 @@
 #include <string>
 
 #include "hone/machine/device.h"
+#include "hone/run/compute.h"
 #include "hone/run/run.h"
 
 namespace hone::run {
@@ -16,6 +17,7 @@ struct ReadRun {
   int64_t new_tokens = 0;             ///< entries that growth added
   const Data& data;
   const machine::DevicePlan& device;
+  const ComputeChoice& compute;
   PlanChanges changes;
 };
 

@@ -12,6 +12,7 @@
 #include "hone/core/difference.h"
 #include "hone/core/error.h"
 #include "hone/core/log.h"
+#include "hone/run/compute.h"
 #include "hone/run/manifest.h"
 #include "hone/run/report.h"
 #include "hone/train/resume.h"
@@ -100,7 +101,9 @@ void remember(const io::RunFolder& folder, const Lengthening& longer, int64_t st
 
 void reopen(io::RunFolder& folder, const Json& config, const Reread& reread) {
   if (!folder.resumed() || !std::filesystem::exists(folder.file(io::kConfigFile))) return;
-  const Json then = reread(read_json_file(folder.file(io::kConfigFile)));
+  Json begun = read_json_file(folder.file(io::kConfigFile));
+  complete_compute(begun, config);
+  const Json then = reread(begun);
   const auto longer = compare(then, config);
   if (!longer) return;
   const bool ended = std::filesystem::exists(folder.file(io::kReportFile));

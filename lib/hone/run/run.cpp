@@ -20,6 +20,7 @@
 #include "hone/model/adapter.h"
 #include "hone/model/resize_vocabulary.h"
 #include "hone/run/base.h"
+#include "hone/run/compute.h"
 #include "hone/run/data.h"
 #include "hone/run/decoder_step.h"
 #include "hone/run/disk.h"
@@ -91,6 +92,8 @@ class Run {
   /// All that needs no weights, so that what is wrong with it shows within seconds: tokenizer,
   /// vocabulary, data, and whether the run will fit.
   void open_text();
+  /// Decides what the run computes in, or reads what it was begun with.
+  void open_compute();
   void check_plan();
   void open_base();
   void score_base();
@@ -112,6 +115,7 @@ class Run {
   const bool keeps_checkpoints_, keeps_model_;
   io::RunFolder folder_;
   const machine::DevicePlan device_;
+  ComputeChoice compute_;
   PromptAnswers answers_;
   std::optional<RunTokenizer> base_tokenizer_, tokenizer_;  // the same but for a grown vocabulary
   Base base_;
@@ -143,9 +147,19 @@ std::optional<Report> Run::open_folder() {
   return ended_report(folder_);
 }
 
+void Run::open_compute() {
+  const std::string manifest = folder_.file(kManifestFile);
+  compute_ = folder_.resumed() && std::filesystem::exists(manifest)
+                 ? resumed_compute(read_json_file(manifest), device_)
+                 : choose_compute(config_, base_config(config_, base_tokenizer_->text), device_);
+  compute_.apply();
+  if (!context_.judged) log_info(compute_.text());
+}
+
 void Run::open_text() {
   if (!context_.judged) log_info(machine::thread_count(config_.threads).text());
   base_tokenizer_ = tokenizer_ = cache_.tokenizer(config_);
+  open_compute();
   machine::StopSignal::check();
   base_held_out_ = load_held_out(config_, *tokenizer_, cache_);
   machine::StopSignal::check();
@@ -172,7 +186,8 @@ void Run::check_plan() {
   const Json base = base_config(config_, base_tokenizer_->text);
   PlanChanges changes;
   for (const Part* part : parts_) changes += part->changes();
-  const Plan plan = predict_run({config_, base, tokenizer_->text, added, data_, device_, changes});
+  const Plan plan = predict_run(
+      {config_, base, tokenizer_->text, added, data_, device_, compute_, changes});
   if (!context_.force) {
     require_fit(plan);
   } else if (!plan.fits) {
@@ -246,7 +261,8 @@ void Run::open_training() {
 }
 
 void Run::write_manifest() {
-  manifest_ = make_manifest(context_.app, config_.seed, device_, base_.weights_hash, data_.json());
+  manifest_ = make_manifest(context_.app, config_.seed, device_, compute_.compute,
+                            base_.weights_hash, data_.json());
   if (folder_.resumed() && std::filesystem::exists(folder_.file(kManifestFile))) {
     const Json begun = read_json_file(folder_.file(kManifestFile));
     check_same_inputs(begun, manifest_);
@@ -287,6 +303,7 @@ Report Run::finish(train::Outcome outcome) {
   Report report{.exit_code = exit_code(outcome),
                 .json = make_report({config_, ended, growth_, base_held_out_, data_}),
                 .ending = outcome.ending};
+  report.json[kComputeKey] = enum_name(compute_.compute);
   if (!saved_as.empty()) report.json["saved_as"] = saved_as;
   if (Json answers = answers_.report(); !answers.is_null()) report.json["answers"] = answers;
   for (Part* part : parts_) part->report(ended, report.json);

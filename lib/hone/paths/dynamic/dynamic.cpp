@@ -12,6 +12,7 @@
 #include "hone/core/error.h"
 #include "hone/core/log.h"
 #include "hone/model/decoder.h"
+#include "hone/run/compute.h"
 #include "hone/run/knobs.h"
 #include "hone/run/manifest.h"
 #include "hone/run/meters.h"
@@ -30,6 +31,7 @@ namespace {
 Json identity(const DynamicConfig& config, const Json& manifest) {
   Json run = config::to_json(config.run);
   run.erase("about");
+  run[run::kComputeKey] = manifest.at(run::kComputeKey);  // what `auto` became
   run["neftune_alpha"] = config.neftune_alpha;
   Json identity = {{"config", std::move(run)},
                    {"weights", manifest.at("base_weights")},

@@ -178,6 +178,7 @@ StaticPlan plan_static(const StaticConfig& recipe) {
   check_files(recipe);
   run::Cache cache;
   StaticConfig config = recipe;
+  const std::string compute = resolve_compute(config, cache);
   resolve_presets(config, cache);
   const tune::Space space(config.space, "/space");
   const auto choice = sampler_choice(config, space);
@@ -209,6 +210,7 @@ StaticPlan plan_static(const StaticConfig& recipe) {
   plan.text += fmt::format(
       "{} worker{}, {} a trial\n", workers, workers == 1 ? "" : "s",
       machine::ThreadCount{base.threads, machine::thread_count(config.base.threads).reason}.text());
+  if (!compute.empty()) plan.text += compute + "\n";
   plan.text += fmt::format("feasible: {:.0f} % of {} random points\n",
                            100.0 * points.feasible / kSamples, kSamples);
   for (const auto& [reason, count] : points.refusals) {
@@ -239,6 +241,7 @@ StaticPlan plan_static(const StaticConfig& recipe) {
 int64_t write_grid(const StaticConfig& recipe, const std::string& path) {
   run::Cache cache;
   StaticConfig config = recipe;
+  resolve_compute(config, cache);
   resolve_presets(config, cache);
   const tune::Space space(config.space, "/space");
   std::ofstream file(path);

@@ -1,11 +1,15 @@
 #include "hone/paths/static/presets.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <cmath>
 
 #include "hone/core/error.h"
 #include "hone/paths/static/config.h"
 #include "hone/paths/static/feasibility.h"
+#include "hone/run/base.h"
+#include "hone/run/compute.h"
 #include "hone/run/run.h"
 
 namespace hone::paths {
@@ -78,6 +82,16 @@ void resolve_presets(StaticConfig& config, run::Cache& cache) {
                         "adds nothing: the space has its parameters already; remove it"});
   }
   if (!problems.empty()) throw ConfigError(std::move(problems));
+}
+
+std::string resolve_compute(StaticConfig& config, run::Cache& cache) {
+  run::Config& base = config.base;
+  if (base.device != machine::DeviceChoice::kCpu && machine::built_with_cuda()) return "";
+  at::set_num_threads(1);
+  const auto choice =
+      run::choose_compute(base, run::base_config(base, cache.tokenizer(base).text), {});
+  base.compute = choice.compute;
+  return choice.text();
 }
 
 }  // namespace hone::paths

@@ -1,4 +1,4 @@
-/// Ranges that follow from the model and the machine, for recipes that do not give their own.
+/// What follows from the model and the machine, for recipes that do not give their own.
 #pragma once
 #include <string>
 #include <utility>
@@ -24,6 +24,11 @@ enum class Preset { kLearningRate, kAdapter, kBatch };
 /// Adds the parameters of config.presets to config.space; one that the space has stays as it is.
 /// Throws: ConfigError where a preset does not suit the recipe.
 void resolve_presets(StaticConfig& config, run::Cache& cache);
+
+/// Decides what `auto` leaves open of base.compute, so that all trials compute alike, and says it:
+/// by one thread's timing, as no more may run before workers are forked. With a build that could
+/// use a GPU each trial decides, unless the device is cpu.
+std::string resolve_compute(StaticConfig& config, run::Cache& cache);
 
 }  // namespace hone::paths
 

@@ -33,6 +33,7 @@
 #include "hone/paths/static/report.h"
 #include "hone/paths/static/running_trials.h"
 #include "hone/paths/static/worker.h"
+#include "hone/run/compute.h"
 #include "hone/run/data.h"
 #include "hone/tune/samplers/random_sampler.h"
 #include "hone/tune/samplers/samplers.h"
@@ -54,13 +55,26 @@ Json identity(const StaticConfig& config) {
           {"objectives", whole.at("objectives")}};
 }
 
-/// Puts the presets' parameters into the space: those of the study where it has been begun, since
-/// ranges that follow the machine must not move within a study.
+/// A search with what its trials computed in, where it is older than that key.
+Json with_compute(Json search) {
+  if (search.is_object() && search.contains("base")) run::complete_compute(search.at("base"), {});
+  return search;
+}
+
+/// Decides what follows the machine, format of products and presets' parameters: as in the study
+/// where it has been begun, since neither may move within a study.
 void resolve(StaticConfig& config, tune::Storage& storage, run::Cache& cache) {
-  if (config.presets.empty()) return;
   const auto study = storage.find_study(config.study.name);
-  if (!study || !study->user_attrs.contains(kSearchAttr)) return resolve_presets(config, cache);
-  const Json& begun = study->user_attrs.at(kSearchAttr);
+  if (!study || !study->user_attrs.contains(kSearchAttr)) {
+    if (const std::string text = resolve_compute(config, cache); !text.empty()) log_info(text);
+    return resolve_presets(config, cache);
+  }
+  const Json begun = with_compute(study->user_attrs.at(kSearchAttr));
+  if (config.base.compute == run::Compute::kAuto && begun.is_object() && begun.contains("base")) {
+    const std::string kept = begun.at("base").at(run::kComputeKey);
+    config.base.compute = enum_from_name<run::Compute>(kept).value_or(config.base.compute);
+  }
+  if (config.presets.empty()) return;
   if (!begun.is_object() || !begun.contains("presets") || !begun.contains("space")) {
     throw ConfigError(
         {{"/study", "the study \"" + config.study.name + "\" holds no search of hone"}});
@@ -77,7 +91,7 @@ void resolve(StaticConfig& config, tune::Storage& storage, run::Cache& cache) {
 Json completed(const Json& search) {
   if (!search.is_object()) return search;
   try {
-    return identity(config::read_config<StaticConfig>(search));
+    return identity(config::read_config<StaticConfig>(with_compute(search)));
   } catch (const ConfigError&) {
     return search;  // rules have become stricter since
   }
