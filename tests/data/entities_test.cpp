@@ -4,7 +4,7 @@
 #include <fstream>
 
 #include "hone/core/error.h"
-#include "hone/data/detail/utf8.h"
+#include "hone/core/utf8.h"
 
 namespace hone::data {
 namespace {
@@ -107,15 +107,15 @@ TEST_CASE("characters are decoded strictly and written back") {
     if (code >= 0xd800 && code < 0xe000) continue;
     std::string text;
     append_utf8(text, code);
-    const detail::Character character = detail::character_at(text, 0);
+    const Character character = character_at(text, 0);
     if (character.code != code || character.length != text.size()) FAIL(code);
   }
   for (const char* bad : {"\x80", "\xc0\x80", "\xc3", "\xe0\x80\x80", "\xed\xa0\x80", "\xe2\x82",
                           "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff"}) {
-    CHECK(detail::character_at(bad, 0).code == detail::Character::kInvalid);
-    CHECK(detail::find_invalid_utf8("aé" + std::string(bad)) == 3);
+    CHECK(character_at(bad, 0).code == Character::kInvalid);
+    CHECK(find_invalid_utf8("aé" + std::string(bad)) == 3);
   }
-  CHECK(detail::find_invalid_utf8("aé漢😀") == std::string::npos);
+  CHECK(find_invalid_utf8("aé漢😀") == std::string::npos);
 }
 
 }  // namespace

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "hone/core/error.h"
+#include "hone/core/utf8.h"
 #include "hone/data/dataset.h"
-#include "hone/data/detail/utf8.h"
 #include "hone/text/tokenizer_folder.h"
 
 namespace hone::data::testing {
@@ -22,7 +22,7 @@ inline std::string byte_token(int byte) {
   };
   for (int b = 0; b < byte; ++b) shifted += !printable(b);
   std::string token;
-  detail::append_utf8(token, static_cast<uint32_t>(printable(byte) ? byte : shifted));
+  append_utf8(token, static_cast<uint32_t>(printable(byte) ? byte : shifted));
   return token;
 }
 

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "hone/core/error.h"
+#include "hone/core/utf8.h"
 #include "hone/text/chat_template.h"
-#include "hone/unicode/unicode.h"
 
 namespace {
 
@@ -41,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         std::string(reinterpret_cast<const char*>(data), size), "fuzz",
         {.max_source = size_t{1} << 16, .max_output = kMaxOutput, .max_steps = 100'000});
     const std::string text = chat.render(input);
-    if (text.size() > kMaxOutput || !hone::unicode::is_valid_utf8(text)) std::abort();
+    if (text.size() > kMaxOutput || !hone::is_utf8(text)) std::abort();
     const auto turns = hone::text::render_turns(chat, input);
     int64_t end = 0;
     for (const auto& span : turns.spans) {

@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "hone/core/error.h"
+#include "hone/core/utf8.h"
 #include "hone/text/tokenizer.h"
-#include "hone/unicode/unicode.h"
 
 namespace {
 
@@ -27,7 +27,7 @@ void use(const Tokenizer& tokenizer, std::string_view text) {
       require(0 <= begin && begin <= end && end <= size);
     for (const int64_t id : encoding.ids)
       require(tokenizer.has_id(id) && id < tokenizer.vocab_size());
-    require(hone::unicode::is_valid_utf8(tokenizer.decode(encoding.ids, special)));
+    require(hone::is_utf8(tokenizer.decode(encoding.ids, special)));
   }
   for (const auto& [begin, end] : tokenizer.pieces(text)) require(0 <= begin && end <= size);
 }

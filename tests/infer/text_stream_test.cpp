@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "hone/core/json.h"
+#include "hone/core/utf8.h"
 #include "hone/text/bpe_trainer.h"
 
 namespace hone::serve {

@@ -119,10 +119,10 @@ Json run(const Segments& segments, const std::string& metric, const Json& option
     const auto tokenize = hone::config::read_config<hone::eval::BleuOptions>(options).tokenize;
     return for_each(segments, [&](const std::string& text) -> Json {
       const std::string tokens = hone::eval::detail::mt_tokenize(text, tokenize);
-      return hone::unicode::python_split(tokens);
+      return hone::unicode::py::words(tokens);
     });
   }
-  if (metric == "lower") return for_each(segments, hone::unicode::python_lower);
+  if (metric == "lower") return for_each(segments, hone::unicode::py::lower);
   if (metric == "stem") return for_each(segments, hone::eval::detail::porter_stem);
   throw hone::Error("unknown metric " + metric);
 }

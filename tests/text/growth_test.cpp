@@ -7,8 +7,8 @@
 
 #include "hone/core/error.h"
 #include "hone/core/random.h"
+#include "hone/core/utf8.h"
 #include "hone/text/detail/pre_tokenizer.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::text {
 namespace {
@@ -27,7 +27,7 @@ Json byte_level(const std::vector<std::pair<std::string, std::string>>& merges,
   Json vocab = Json::object(), pairs = Json::array(), tokens = Json::array();
   int64_t next = 0;
   for (int byte = 0; byte < 256; ++byte) {
-    vocab[unicode::to_utf8(detail::byte_to_char(static_cast<uint8_t>(byte)))] = next++;
+    vocab[to_utf8(detail::byte_to_char(static_cast<uint8_t>(byte)))] = next++;
   }
   for (const auto& [left, right] : merges) {
     if (!vocab.contains(left + right)) vocab[left + right] = next++;

@@ -4,11 +4,11 @@
 
 #include "hone/core/error.h"
 #include "hone/core/random.h"
+#include "hone/core/utf8.h"
 #include "hone/text/bpe_trainer.h"
 #include "hone/text/detail/run_terms.h"
 #include "hone/text/detail/scripts.h"
 #include "hone/text/growth.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::text {
 namespace {
@@ -72,12 +72,12 @@ Law law() {
   // What a base that knows the characters, but not the words, was trained on.
   std::set<char32_t> letters;
   for (const std::string& text : law.train) {
-    for (const char32_t c : unicode::to_utf32(text)) letters.insert(c);
+    for (const char32_t c : to_utf32(text)) letters.insert(c);
   }
   const std::vector<char32_t> all(letters.begin(), letters.end());
   for (int i = 0; i < 4000; ++i) {
     std::string text;
-    for (int k = 0; k < 6; ++k) text += unicode::to_utf8(all[random.below(all.size())]) + "\n";
+    for (int k = 0; k < 6; ++k) text += to_utf8(all[random.below(all.size())]) + "\n";
     law.characters.push_back(text);
   }
   return law;
@@ -123,7 +123,7 @@ TEST_CASE("mining finds the words inside Chinese clauses, and they pay on senten
     for (const std::string& term : terms) {
       INFO(term);
       CHECK_FALSE(term.starts_with(' '));
-      CHECK(unicode::to_utf32(term).size() <= detail::RunTerms::kMaxChars);
+      CHECK(to_utf32(term).size() <= detail::RunTerms::kMaxChars);
     }
     const GrowthResult grown = grow(old, terms, {.max_new_tokens = 200});
     CHECK(grown.left_out.empty());

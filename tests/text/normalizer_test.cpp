@@ -18,7 +18,7 @@ std::string traced(const char* json, std::string_view text) {
   normalizer.apply(buffer, scratch);
   std::string out;
   for (size_t i = 0; i < buffer.text().size();) {
-    const size_t length = unicode::sequence_length(buffer.text()[i]);
+    const size_t length = sequence_length(buffer.text()[i]);
     const Span span = buffer.original(static_cast<uint32_t>(i), static_cast<uint32_t>(i + length));
     out += std::string(buffer.text().substr(i, length)) + "[" + std::to_string(span.begin) + "-" +
            std::to_string(span.end) + "]";
@@ -49,7 +49,7 @@ TEST_CASE("what Unicode learnt after version 9 is left alone by normal forms") {
 TEST_CASE("is_surely_nfc is never wrong") {
   for (char32_t c = 0; c < unicode::kCodePoints; ++c) {
     if (c >= 0xD800 && c < 0xE000) continue;
-    const std::string text = "e" + unicode::to_utf8(c);
+    const std::string text = "e" + to_utf8(c);
     if (!is_surely_nfc(text)) continue;
     const auto form = normal_form(text, false, true);
     if (form.size() == 2 && form[0].c == 'e' && form[1].c == c) continue;
@@ -76,13 +76,13 @@ TEST_CASE("the other steps") {
 }
 
 TEST_CASE("UTF-8 that is broken is found and replaced part by part") {
-  const auto replaced = [](std::string_view text) { return unicode::replace_invalid(text); };
-  CHECK(unicode::is_valid_utf8("plain é 日本 🙂"));
+  const auto replaced = [](std::string_view text) { return replace_invalid(text); };
+  CHECK(is_utf8("plain é 日本 🙂"));
   for (const char* text : {"\x80", "\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80",
                            "\xF8", "eight chars and \xE4\xB8", "\xF0\x9F\x99"}) {
     CAPTURE(text);
-    CHECK_FALSE(unicode::is_valid_utf8(text));
-    CHECK(unicode::is_valid_utf8(replaced(text)));
+    CHECK_FALSE(is_utf8(text));
+    CHECK(is_utf8(replaced(text)));
   }
   // As bytes.decode(errors="replace") of Python has it.
   CHECK(replaced("\xE4\xB8x") == "\uFFFDx");

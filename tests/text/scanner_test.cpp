@@ -19,7 +19,7 @@ std::string random_text(Random& random) {
     char32_t c = kOften[random.below(kOften.size())];
     if (random.below(8) == 0) c = static_cast<char32_t>(random.below(unicode::kCodePoints));
     if (c >= 0xD800 && c < 0xE000) c = ' ';
-    unicode::append_utf8(text, c);
+    append_utf8(text, c);
   }
   return text;
 }

@@ -1,7 +1,7 @@
 #include "hone/tune/report/export.h"
 
+#include "hone/core/utf8.h"
 #include "hone/tune/pareto.h"
-#include "hone/tune/report/detail/format.h"
 #include "hone/tune/report/live_table.h"
 #include "probe.h"
 #include "sample_study.h"
@@ -105,8 +105,8 @@ TEST_CASE("JSON lines hold whole trials") {
 }
 
 TEST_CASE("Names are cut for people") {
-  CHECK(detail::shortened("äöü", 3) == "äöü");
-  CHECK(detail::shortened("äöüß", 3) == "äö…");
+  CHECK(shortened_to_columns("äöü", 3) == "äöü");
+  CHECK(shortened_to_columns("äöüß", 3) == "äö…");
 }
 
 TEST_CASE("The best trial keeps all its parameters, on lines of the terminal's width") {
@@ -117,7 +117,7 @@ TEST_CASE("The best trial keeps all its parameters, on lines of the terminal's w
   INFO(table);
   for (const Param& param : best->params) CHECK_THAT(table, Contains("  " + param.name + "="));
   std::istringstream lines(table);
-  for (std::string line; std::getline(lines, line);) CHECK(detail::columns_of(line) <= 40);
+  for (std::string line; std::getline(lines, line);) CHECK(count_characters(line) <= 40);
 }
 
 TEST_CASE("The live table tells what is done, best, running and left") {
@@ -134,7 +134,7 @@ TEST_CASE("The live table tells what is done, best, running and left") {
   CHECK_THAT(table, Contains("running  trial 11  step 50"));
   CHECK_THAT(table, Contains("for 15.0 s  /train/lr="));
   std::istringstream lines(table);
-  for (std::string line; std::getline(lines, line);) CHECK(detail::columns_of(line) <= 90);
+  for (std::string line; std::getline(lines, line);) CHECK(count_characters(line) <= 90);
 }
 
 TEST_CASE("The live table of nothing, of many and of hostile names") {

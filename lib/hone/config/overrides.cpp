@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "hone/core/error.h"
+#include "hone/core/utf8.h"
 
 namespace hone::config {
 namespace {

@@ -145,13 +145,9 @@ std::string place_in(std::string_view text, size_t position) {
   const std::string_view before = text.substr(0, position > 0 ? position - 1 : 0);
   const size_t newline = before.rfind('\n');
   const std::string_view line = before.substr(newline == std::string_view::npos ? 0 : newline + 1);
-  size_t column = 1;
-  for (const char c : line) column += (static_cast<uint8_t>(c) & 0xc0U) != 0x80;
   return "line " + std::to_string(1 + std::count(before.begin(), before.end(), '\n')) +
-         ", column " + std::to_string(column);
+         ", column " + std::to_string(1 + count_characters(line));
 }
-
-bool is_utf8(const std::string& text) { return find_invalid_utf8(text) == std::string::npos; }
 
 Json parse_json(std::string_view text, const std::string& source, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes) {

@@ -18,9 +18,6 @@ struct JsonLimits {
   size_t max_values = 20'000'000;
 };
 
-/// Whether `text` is UTF-8. Nothing else can be printed as JSON.
-bool is_utf8(const std::string& text);
-
 /// Parses one JSON text. Whole numbers beyond 64 bits become doubles. Differs from Json::parse:
 /// duplicate keys, numbers outside double, invalid UTF-8, and anything over `limits` are errors.
 /// Throws: IoError(source, reason); the reason begins with "line L, column C: " for bad syntax and

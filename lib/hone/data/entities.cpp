@@ -9,8 +9,9 @@
 
 #include "hone/core/error.h"
 #include "hone/core/file.h"
+#include "hone/core/utf8.h"
 #include "hone/data/detail/characters.h"
-#include "hone/data/detail/utf8.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::data {
 namespace {
@@ -36,9 +37,9 @@ std::vector<Unit> split(std::string_view text, bool ignore_case) {
   std::vector<Unit> units;
   enum class Kind { kWord, kSpace, kSingle } last = Kind::kSingle;
   for (size_t at = 0; at < text.size();) {
-    const auto [code, length] = detail::character_at(text, at);
-    const bool valid = code != detail::Character::kInvalid;
-    const Kind kind = valid && detail::is_space(code)  ? Kind::kSpace
+    const auto [code, length] = character_at(text, at);
+    const bool valid = code != Character::kInvalid;
+    const Kind kind = valid && unicode::is_space(code) ? Kind::kSpace
                       : valid && detail::is_word(code) ? Kind::kWord
                                                        : Kind::kSingle;
     const auto begin = static_cast<int64_t>(at);
@@ -51,7 +52,7 @@ std::vector<Unit> split(std::string_view text, bool ignore_case) {
     } else if (!valid) {
       unit.key += text[at - length];
     } else {
-      detail::append_utf8(unit.key, ignore_case ? fold(code) : code);
+      append_utf8(unit.key, ignore_case ? fold(code) : code);
     }
     last = kind;
   }

@@ -21,14 +21,14 @@ std::optional<std::string> AnswerReader::last_match(const std::string& text) con
     last = group.begin <= group.end ? text.substr(group.begin, group.end - group.begin) : "";
     from = std::max(match.end, from);
     if (match.begin >= match.end) {  // an empty match: go on behind the next character
-      from += from < text.size() ? unicode::sequence_length(text[from]) : 1;
+      from += from < text.size() ? sequence_length(text[from]) : 1;
     }
   }
   return last;
 }
 
 std::optional<std::string> AnswerReader::read(std::string_view text) const {
-  std::string answer = unicode::replace_invalid(text);
+  std::string answer = replace_invalid(text);
   if (after_) {
     const size_t found = answer.rfind(*after_);
     if (found == std::string::npos) return std::nullopt;
@@ -39,7 +39,7 @@ std::optional<std::string> AnswerReader::read(std::string_view text) const {
     if (!match) return std::nullopt;
     answer = std::move(*match);
   }
-  return std::string(unicode::python_strip(answer));
+  return std::string(unicode::py::strip(answer, unicode::py::kBoth));
 }
 
 }  // namespace hone::eval

@@ -5,6 +5,7 @@
 
 #include "hone/core/error.h"
 #include "hone/core/json.h"
+#include "hone/core/utf8.h"
 
 namespace hone::infer {
 

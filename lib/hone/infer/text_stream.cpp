@@ -2,6 +2,8 @@
 
 #include <string_view>
 
+#include "hone/core/utf8.h"
+
 namespace hone::infer {
 namespace {
 

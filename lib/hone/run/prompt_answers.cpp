@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "hone/core/log.h"
+#include "hone/core/utf8.h"
 #include "hone/infer/generate.h"
 #include "hone/io/json_lines.h"
 #include "hone/model/cost.h"
@@ -17,11 +18,7 @@ namespace {
 /// On one line, cut for a log.
 std::string shown(const std::string& text) {
   constexpr size_t kMost = 160;
-  std::string line = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (line.size() <= kMost) return line;
-  size_t end = kMost;
-  while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xC0) == 0x80) --end;
-  return line.substr(0, end) + "...";
+  return shortened(Json(text).dump(-1, ' ', false, Json::error_handler_t::replace), kMost);
 }
 
 std::vector<std::vector<int64_t>> prompt_ids(const PromptOptions& options,

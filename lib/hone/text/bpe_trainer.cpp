@@ -7,11 +7,11 @@
 #include <unordered_set>
 
 #include "hone/core/error.h"
+#include "hone/core/utf8.h"
 #include "hone/text/detail/added_tokens.h"
 #include "hone/text/detail/pre_tokenizer.h"
 #include "hone/text/detail/scanners.h"
 #include "hone/text/detail/string_table.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::text {
 namespace {
@@ -124,7 +124,7 @@ class WordCounter {
   }
 
   void add(const std::string& text) {
-    if (!unicode::is_valid_utf8(text)) return add(unicode::replace_invalid(text));
+    if (!is_utf8(text)) return add(replace_invalid(text));
     stretches_.clear();
     specials_.split(text, false, stretches_);
     for (const Stretch& stretch : stretches_) {
@@ -288,11 +288,11 @@ void BpeTrainerOptions::validate(Validation& v) const {
   for (size_t i = 0; i < special_tokens.size(); ++i) {
     const std::string& token = special_tokens[i];
     const std::string field = "special_tokens/" + std::to_string(i);
-    if (token.empty() || !unicode::is_valid_utf8(token)) {
+    if (token.empty() || !is_utf8(token)) {
       v.problem(field, "must be text, and not empty");
     } else if (!seen.insert(token).second) {
       v.problem(field, "\"" + token + "\" is listed twice");
-    } else if (const std::u32string chars = unicode::to_utf32(token);
+    } else if (const std::u32string chars = to_utf32(token);
                chars.size() == 1 && char_to_byte(chars[0]) >= 0) {
       v.problem(field, "\"" + token + "\" already is the token of a byte");
     }
@@ -321,7 +321,7 @@ Json train_bpe(const std::vector<std::string>& texts, const BpeTrainerOptions& o
   for (char32_t c = 0; c < 512; ++c) {
     if (char_to_byte(c) < 0) continue;
     id_of_byte[static_cast<size_t>(char_to_byte(c))] = static_cast<uint32_t>(tokens.size());
-    tokens.push_back(unicode::to_utf8(c));
+    tokens.push_back(to_utf8(c));
   }
 
   WordCounter counter(tokenizer);

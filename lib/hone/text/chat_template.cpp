@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "hone/core/error.h"
+#include "hone/core/utf8.h"
 #include "hone/text/detail/jinja/interpreter.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::text {
 namespace {
@@ -25,7 +25,7 @@ Value to_value(const Json& json, int depth = 0) {
   // Checked on the way down: this recursion must be bounded too.
   if (depth > jinja::kMaxValueDepth) throw Fault("the conversation is nested too deep");
   const auto text = [](const std::string& part) {
-    if (!unicode::is_valid_utf8(part)) throw Fault("a text of the conversation is not UTF-8");
+    if (!is_utf8(part)) throw Fault("a text of the conversation is not UTF-8");
     return Value::string(part);
   };
   switch (json.type()) {

@@ -4,12 +4,12 @@
 
 #include "hone/core/error.h"
 #include "hone/text/chat_template.h"
-#include "hone/text/detail/jinja/text.h"
+#include "hone/unicode/python_text.h"
 
 namespace hone::text {
 namespace {
 
-namespace py = jinja::py;
+namespace py = unicode::py;
 
 constexpr std::string_view kOpen = "<think>", kClose = "</think>";
 constexpr const char* kReasoningKeys[] = {"reasoning_content", "reasoning", "thinking"};

@@ -7,9 +7,9 @@
 
 #include "hone/core/error.h"
 #include "hone/core/json.h"
+#include "hone/core/utf8.h"
 #include "hone/text/detail/growing_model.h"
 #include "hone/text/detail/growth_context.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::text {
 namespace {
@@ -71,7 +71,7 @@ class Grower {
 void Grower::add(const std::string& term) {
   if (!seen_.insert(term).second) return;
   if (term.empty()) return refuse(term, "is empty");
-  if (!unicode::is_valid_utf8(term)) return refuse(term, "is not UTF-8");
+  if (!is_utf8(term)) return refuse(term, "is not UTF-8");
   if (term.size() > kMaxTermBytes) {
     return refuse(term.substr(0, 40) + "...", "is longer than 4096 bytes");
   }

@@ -30,7 +30,7 @@ size_t letters(std::string_view text) {
   const char* const end = p + text.size();
   while (p < end) {
     const char* next = p;
-    if (!is_letter(unicode::next_char(next))) break;
+    if (!is_letter(next_char(next))) break;
     p = next;
   }
   return static_cast<size_t>(p - text.data());
@@ -77,7 +77,7 @@ class PieceCounter {
         prepends_space_(context.prepends_space()) {}
 
   void add_text(const Tokenizer& tokenizer, std::string_view text) {
-    if (!unicode::is_valid_utf8(text)) return add_text(tokenizer, unicode::replace_invalid(text));
+    if (!is_utf8(text)) return add_text(tokenizer, replace_invalid(text));
     for (const Offset& piece : tokenizer.pieces(text)) {
       const auto begin = static_cast<size_t>(piece.begin);
       const std::string_view part = text.substr(begin, static_cast<size_t>(piece.end) - begin);
@@ -113,7 +113,7 @@ class PieceCounter {
     for (size_t at = 0; at < part.size();) {
       const size_t length = word(part.substr(at));
       if (length > 0) add_word(part.substr(at, length), at_start && at == 0);
-      at += length > 0 ? length : unicode::sequence_length(part[at]);
+      at += length > 0 ? length : sequence_length(part[at]);
     }
   }
 

@@ -6,13 +6,13 @@
 
 #include "hone/core/error.h"
 #include "hone/core/keys.h"
+#include "hone/core/utf8.h"
 #include "hone/text/detail/added_tokens.h"
 #include "hone/text/detail/bpe_model.h"
 #include "hone/text/detail/decoder.h"
 #include "hone/text/detail/normalizer.h"
 #include "hone/text/detail/post_processor.h"
 #include "hone/text/detail/pre_tokenizer.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::text {
 namespace {
@@ -72,13 +72,13 @@ class ScratchPool {
 class CleanText {
  public:
   explicit CleanText(std::string_view text) : text_(text) {
-    if (unicode::is_valid_utf8(text)) return;
-    clean_ = unicode::replace_invalid(text);
+    if (is_utf8(text)) return;
+    clean_ = replace_invalid(text);
     text_ = clean_;
     origin_.reserve(clean_.size() + 1);
     int64_t at = 0;
     while (static_cast<size_t>(at) < text.size()) {
-      const int length = unicode::checked_sequence(text.substr(static_cast<size_t>(at)));
+      const int length = checked_sequence(text.substr(static_cast<size_t>(at)));
       // A broken part of any length became the three bytes of U+FFFD.
       origin_.insert(origin_.end(), static_cast<size_t>(length > 0 ? length : 3), at);
       at += length > 0 ? length : -length;

@@ -29,11 +29,6 @@ bool is_other_alphabetic(char32_t c) {
          (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
 }
 
-bool is_space(char32_t c, utf8proc_category_t category) {
-  return (c >= 9 && c <= 13) || c == 0x85 || category == UTF8PROC_CATEGORY_ZS ||
-         category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP;
-}
-
 uint8_t classify(char32_t c, utf8proc_category_t category) {
   uint8_t bits = 0;
   switch (category_name(category)[0]) {
@@ -56,7 +51,7 @@ uint8_t classify(char32_t c, utf8proc_category_t category) {
       break;
   }
   if (is_other_alphabetic(c)) bits |= kWord;
-  if (is_space(c, category)) bits |= kSpace;
+  if (is_space(c)) bits |= kSpace;
   if (c == '\r' || c == '\n') bits |= kNewline;
   return bits;
 }
@@ -129,91 +124,6 @@ std::vector<std::pair<char32_t, char32_t>> added_ranges(std::string_view categor
     }
   }
   return ranges;
-}
-
-void append_utf8(std::string& out, char32_t c) {
-  const auto put = [&out](char32_t byte) { out += static_cast<char>(byte); };
-  if (c < 0x80) {
-    put(c);
-  } else if (c < 0x800) {
-    put(0xC0 | c >> 6);
-    put(0x80 | (c & 0x3F));
-  } else if (c < 0x10000) {
-    put(0xE0 | c >> 12);
-    put(0x80 | (c >> 6 & 0x3F));
-    put(0x80 | (c & 0x3F));
-  } else {
-    put(0xF0 | c >> 18);
-    put(0x80 | (c >> 12 & 0x3F));
-    put(0x80 | (c >> 6 & 0x3F));
-    put(0x80 | (c & 0x3F));
-  }
-}
-
-std::string to_utf8(char32_t c) {
-  std::string text;
-  append_utf8(text, c);
-  return text;
-}
-
-std::u32string to_utf32(std::string_view text) {
-  std::u32string out;
-  out.reserve(text.size());
-  for (const char *p = text.data(), *end = p + text.size(); p < end;) out += next_char(p);
-  return out;
-}
-
-int checked_sequence(std::string_view text) {
-  const auto byte = [&text](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned a = byte(0);
-  if (a < 0x80) return 1;
-  const int length = a >= 0xC2 && a < 0xE0   ? 2
-                     : (a & 0xF0) == 0xE0    ? 3
-                     : a >= 0xF0 && a < 0xF5 ? 4
-                                             : 0;
-  if (length == 0) return -1;
-  // The second byte's range depends on the first: no overlong forms, surrogates, or > 10FFFF.
-  const unsigned low = a == 0xE0 ? 0xA0 : a == 0xF0 ? 0x90 : 0x80;
-  const unsigned high = a == 0xED ? 0x9F : a == 0xF4 ? 0x8F : 0xBF;
-  for (int i = 1; i < length; ++i) {
-    if (static_cast<size_t>(i) == text.size()) return -i;
-    const unsigned b = byte(static_cast<size_t>(i));
-    if (b < (i == 1 ? low : 0x80u) || b > (i == 1 ? high : 0xBFu)) return -i;
-  }
-  return length;
-}
-
-bool is_valid_utf8(std::string_view text) {
-  size_t i = 0;
-  while (i < text.size()) {
-    uint64_t eight;
-    if (i + sizeof eight <= text.size()) {
-      std::memcpy(&eight, text.data() + i, sizeof eight);
-      if ((eight & 0x8080808080808080u) == 0) {
-        i += sizeof eight;
-        continue;
-      }
-    }
-    const int length = checked_sequence(text.substr(i));
-    if (length < 0) return false;
-    i += static_cast<size_t>(length);
-  }
-  return true;
-}
-
-std::string replace_invalid(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    const int length = checked_sequence(text);
-    if (length > 0) {
-      out.append(text.substr(0, static_cast<size_t>(length)));
-    } else {
-      append_utf8(out, kReplacement);
-    }
-    text.remove_prefix(static_cast<size_t>(length > 0 ? length : -length));
-  }
-  return out;
 }
 
 char32_t lower_of(char32_t c) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "hone/core/utf8.h"
 #include "hone/view/format.h"
 #include "hone/view/knob_text.h"
 #include "hone/view/page.h"
@@ -33,10 +34,9 @@ constexpr size_t kMaxText = 160;
 
 /// A string as it is, anything else as JSON, cut to a length that a table bears.
 std::string short_text(const Json& value) {
-  return view::shortened(value.is_string()
-                             ? value.get<std::string>()
-                             : value.dump(-1, ' ', false, Json::error_handler_t::replace),
-                         kMaxText);
+  return shortened(value.is_string() ? value.get<std::string>()
+                                     : value.dump(-1, ' ', false, Json::error_handler_t::replace),
+                   kMaxText, "…");
 }
 
 /// Every two points by their mean; one that is not finite does not count.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "hone/core/utf8.h"
 #include "hone/view/format.h"
 #include "hone/view/row.h"
 
@@ -52,10 +53,10 @@ std::string list_text(const Json& value) {
 
 std::string knob_text(const std::string& knob, const Json& value, size_t most) {
   if (value.is_null()) return "";
-  return view::shortened(is_mask(value)   ? mask_text(knob, value)
-                         : is_flat(value) ? list_text(value)
-                                          : scalar_text(value),
-                         most);
+  return shortened(is_mask(value)   ? mask_text(knob, value)
+                   : is_flat(value) ? list_text(value)
+                                    : scalar_text(value),
+                   most, "…");
 }
 
 std::string changed_knob_text(const std::string& knob, const Json& before, const Json& after,

@@ -19,12 +19,4 @@ inline std::string spaced(std::string key) {
   return key;
 }
 
-/// At most `most` bytes of a text and an ellipsis where it was cut, between characters.
-inline std::string shortened(std::string text, size_t most) {
-  if (text.size() <= most) return text;
-  size_t end = most;
-  while (end > 0 && (text[end] & 0xC0) == 0x80) --end;
-  return text.substr(0, end) + "…";
-}
-
 }  // namespace hone::view

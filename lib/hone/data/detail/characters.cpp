@@ -7,13 +7,6 @@
 
 namespace hone::data::detail {
 
-bool is_space(uint32_t code) {
-  if (code < 0x80) return code == ' ' || (code >= 0x09 && code <= 0x0d);
-  const auto category = utf8proc_category(static_cast<utf8proc_int32_t>(code));
-  return code == 0x85 || category == UTF8PROC_CATEGORY_ZS || category == UTF8PROC_CATEGORY_ZL ||
-         category == UTF8PROC_CATEGORY_ZP;
-}
-
 bool has_no_boundaries(uint32_t code) {
   struct CodeRange {
     uint32_t first, last;

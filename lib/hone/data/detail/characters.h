@@ -4,8 +4,6 @@
 
 namespace hone::data::detail {
 
-bool is_space(uint32_t code);
-
 /// Scripts written without spaces between words, or (Korean) with particles joined to them.
 bool has_no_boundaries(uint32_t code);
 

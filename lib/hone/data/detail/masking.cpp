@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "hone/data/detail/characters.h"
-#include "hone/data/detail/utf8.h"
+#include "hone/core/utf8.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::data::detail {
 namespace {
@@ -12,7 +12,7 @@ namespace {
 bool all_space(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
     const auto [code, length] = character_at(text, at);
-    if (code == Character::kInvalid || !is_space(code) || code == '\n') return false;
+    if (code == Character::kInvalid || !unicode::is_space(code) || code == '\n') return false;
     at += length;
   }
   return true;

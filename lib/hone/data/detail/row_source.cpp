@@ -17,12 +17,6 @@ namespace {
 constexpr size_t kMaxArrayFile = size_t{8} << 30;
 constexpr const char* kBlank = " \t\r\n";
 
-/// Characters of a text, for a column that people count.
-int64_t characters_of(std::string_view text) {
-  return std::count_if(text.begin(), text.end(),
-                       [](char c) { return (static_cast<uint8_t>(c) & 0xc0U) != 0x80; });
-}
-
 }  // namespace
 
 std::string too_long(size_t limit) {
@@ -91,7 +85,8 @@ bool ArrayRows::next(RawRow& row) {
   }
   first_ = false;
   row.line = line_;
-  row.column = characters_of(std::string_view(text_).substr(line_begin_, at_ - line_begin_));
+  row.column = static_cast<int64_t>(
+      count_characters(std::string_view(text_).substr(line_begin_, at_ - line_begin_)));
   const std::string_view bytes = element();
   const bool fits = bytes.size() <= kMaxRow;
   row.bad_reason = fits ? "" : too_long(kMaxRow);

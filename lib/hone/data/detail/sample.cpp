@@ -6,9 +6,9 @@
 
 #include "hone/core/error.h"
 #include "hone/core/names.h"
+#include "hone/core/utf8.h"
 #include "hone/data/batch.h"
 #include "hone/data/detail/untrainable.h"
-#include "hone/data/detail/utf8.h"
 
 namespace hone::data::detail {
 namespace {

@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "hone/core/utf8.h"
 #include "hone/data/detail/characters.h"
-#include "hone/data/detail/utf8.h"
+#include "hone/unicode/unicode.h"
 
 namespace hone::data::detail {
 namespace {
@@ -86,7 +87,7 @@ std::vector<Chunk> split(std::string_view text, Span part) {
   for (int64_t at = part.begin; at < part.end;) {
     const auto [code, length] = character_at(text, at);
     const bool valid = code != Character::kInvalid;
-    const Kind kind = valid && is_space(code)            ? Kind::kSpace
+    const Kind kind = valid && unicode::is_space(code)   ? Kind::kSpace
                       : valid && has_no_boundaries(code) ? Kind::kUnspaced
                                                          : Kind::kOther;
     if (chunks.empty() || chunks.back().kind != kind) chunks.push_back({{at, at}, kind});

@@ -51,10 +51,10 @@ constexpr auto kSecondApart = [](auto& out, auto a, auto b) { (((out += a) += ' 
 constexpr auto kFirstApart = [](auto& out, auto a, auto b) { (((out += ' ') += a) += ' ') += b; };
 
 std::string read_entities(std::string text) {
-  text = unicode::replace_all(std::move(text), "&quot;", "\"");
-  text = unicode::replace_all(std::move(text), "&amp;", "&");
-  text = unicode::replace_all(std::move(text), "&lt;", "<");
-  return unicode::replace_all(std::move(text), "&gt;", ">");
+  text = unicode::py::replace(text, "&quot;", "\"");
+  text = unicode::py::replace(text, "&amp;", "&");
+  text = unicode::py::replace(text, "&lt;", "<");
+  return unicode::py::replace(text, "&gt;", ">");
 }
 
 /// The text with spaces around the characters that `apart` picks.
@@ -64,7 +64,7 @@ std::string set_apart(std::string_view text, const Apart& apart) {
   out.reserve(text.size() + text.size() / 2);
   for (const char *p = text.data(), *end = p + text.size(); p < end;) {
     const char* const begin = p;
-    const bool alone = apart(unicode::next_char(p));
+    const bool alone = apart(next_char(p));
     if (alone) out += ' ';
     out.append(begin, p);
     if (alone) out += ' ';
@@ -86,16 +86,16 @@ std::string separate_numbers(std::string line) {
 }
 
 std::string tokenize_13a(std::string_view text) {
-  std::string line = unicode::replace_all(std::string(text), "<skipped>", "");
-  line = unicode::replace_all(std::move(line), "-\n", "");
-  line = unicode::replace_all(std::move(line), "\n", " ");
+  std::string line = unicode::py::replace(text, "<skipped>", "");
+  line = unicode::py::replace(line, "-\n", "");
+  line = unicode::py::replace(line, "\n", " ");
   return separate_numbers(separate_marks(" " + read_entities(std::move(line)) + " "));
 }
 
 std::string tokenize_intl(std::string_view text) {
   const uint8_t* classes = unicode::char_classes();
   const auto is = [classes](char32_t c, uint8_t kind) { return (classes[c] & kind) != 0; };
-  std::u32string line = unicode::to_utf32(text);
+  std::u32string line = to_utf32(text);
   line = rewrite_pairs(
       line,
       [&](char32_t a, char32_t b) { return !is(a, unicode::kNumber) && is(b, unicode::kPunct); },
@@ -107,7 +107,7 @@ std::string tokenize_intl(std::string_view text) {
   std::string out;
   for (const char32_t c : line) {
     if (is(c, unicode::kSymbol)) out += ' ';
-    unicode::append_utf8(out, c);
+    append_utf8(out, c);
     if (is(c, unicode::kSymbol)) out += ' ';
   }
   return out;
@@ -181,7 +181,8 @@ std::string mt_tokenize(std::string_view text, BleuTokenizer tokenizer) {
     case BleuTokenizer::kChar:
       return set_apart(text, [](char32_t) { return true; });
     case BleuTokenizer::kZh:
-      return separate_numbers(separate_marks(set_apart(unicode::python_strip(text), is_chinese)));
+      return separate_numbers(
+          separate_marks(set_apart(unicode::py::strip(text, unicode::py::kBoth), is_chinese)));
     case BleuTokenizer::kNone:
       return std::string(text);
     default:
@@ -191,10 +192,10 @@ std::string mt_tokenize(std::string_view text, BleuTokenizer tokenizer) {
 
 std::string ter_tokenize(std::string text, const TerOptions& options) {
   if (options.normalized) {
-    text = unicode::replace_all(std::move(text), "\n-", "");
-    text = unicode::replace_all(std::move(text), "\n", " ");
+    text = unicode::py::replace(text, "\n-", "");
+    text = unicode::py::replace(text, "\n", " ");
     text = separate_marks(" " + read_entities(std::move(text)) + " ");
-    text = separate_numbers(unicode::replace_all(std::move(text), "'s ", " 's "));
+    text = separate_numbers(unicode::py::replace(text, "'s ", " 's "));
     if (options.asian_support) {
       text = set_apart(text, [](char32_t c) { return is_ter_asian(c) || is_ter_asian_mark(c); });
     }
@@ -203,7 +204,7 @@ std::string ter_tokenize(std::string text, const TerOptions& options) {
   std::string kept;
   for (const char *p = text.data(), *end = p + text.size(); p < end;) {
     const char* const begin = p;
-    const char32_t c = unicode::next_char(p);
+    const char32_t c = next_char(p);
     const bool mark = std::u32string_view(U".,?:;!\"()").find(c) != std::u32string_view::npos;
     if (!mark && !(options.asian_support && is_ter_asian_mark(c))) kept.append(begin, p);
   }

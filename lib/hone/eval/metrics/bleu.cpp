@@ -5,10 +5,10 @@
 #include <cstdio>
 
 #include "hone/core/error.h"
+#include "hone/core/utf8.h"
 #include "hone/eval/detail/mt_tokenizer.h"
 #include "hone/eval/detail/ngrams.h"
 #include "hone/unicode/python_text.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::eval {
 namespace {
@@ -25,9 +25,9 @@ double smooth_value(const BleuOptions& options) {
 }
 
 std::string preprocess(const std::string& text, const BleuOptions& options) {
-  std::string line = unicode::replace_invalid(text);
-  if (options.lowercase) line = unicode::python_lower(line);
-  return detail::mt_tokenize(unicode::python_rstrip(line), options.tokenize);
+  std::string line = replace_invalid(text);
+  if (options.lowercase) line = unicode::py::lower(line);
+  return detail::mt_tokenize(unicode::py::strip(line, unicode::py::kRight), options.tokenize);
 }
 
 /// Adds a segment's counts to the score's.
@@ -36,7 +36,7 @@ void add_segment(const std::string& hypothesis, const std::vector<std::string>& 
   std::vector<std::string> texts{preprocess(hypothesis, options)};
   for (const std::string& reference : references) texts.push_back(preprocess(reference, options));
   std::vector<std::vector<std::string_view>> tokens;
-  for (const std::string& text : texts) tokens.push_back(unicode::python_split(text));
+  for (const std::string& text : texts) tokens.push_back(unicode::py::words(text));
 
   const auto length = [&](size_t i) { return static_cast<int64_t>(tokens[i].size()); };
   int64_t nearest = length(1);

@@ -1,9 +1,9 @@
 #include "hone/eval/metrics/chrf.h"
 
 #include "hone/core/error.h"
+#include "hone/core/utf8.h"
 #include "hone/eval/detail/ngrams.h"
 #include "hone/unicode/python_text.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::eval {
 namespace {
@@ -42,8 +42,8 @@ std::vector<uint32_t> characters(std::string_view text, bool whitespace) {
   std::vector<uint32_t> out;
   out.reserve(text.size());
   for (const char *p = text.data(), *end = p + text.size(); p < end;) {
-    const char32_t c = unicode::next_char(p);
-    if (whitespace || !unicode::is_python_space(c)) out.push_back(c);
+    const char32_t c = next_char(p);
+    if (whitespace || !unicode::py::is_space(c)) out.push_back(c);
   }
   return out;
 }
@@ -54,9 +54,9 @@ std::vector<std::string_view> chrf_words(std::string_view text) {
     return std::string_view("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~").find(c) != std::string_view::npos;
   };
   std::vector<std::string_view> words;
-  for (const std::string_view word : unicode::python_split(text)) {
+  for (const std::string_view word : unicode::py::words(text)) {
     size_t split = 0;
-    if (word.size() > unicode::sequence_length(word[0])) {
+    if (word.size() > sequence_length(word[0])) {
       split = is_mark(word.back()) ? word.size() - 1 : is_mark(word[0]) ? 1 : 0;
     }
     if (split > 0) words.push_back(word.substr(0, split));
@@ -81,12 +81,12 @@ void count(std::vector<std::vector<uint32_t>> sequences, int64_t orders,
 /// Adds the counts against the best reference to those of the corpus.
 void add_segment(const std::string& hypothesis, const std::vector<std::string>& references,
                  const ChrfOptions& options, std::vector<Counts>& corpus) {
-  std::vector<std::string> texts{unicode::replace_invalid(hypothesis)};
-  for (const auto& reference : references) texts.push_back(unicode::replace_invalid(reference));
+  std::vector<std::string> texts{replace_invalid(hypothesis)};
+  for (const auto& reference : references) texts.push_back(replace_invalid(reference));
   std::vector<std::vector<uint32_t>> chars;
   std::vector<std::vector<std::string_view>> words;
   for (std::string& text : texts) {
-    if (options.lowercase) text = unicode::python_lower(text);
+    if (options.lowercase) text = unicode::py::lower(text);
     chars.push_back(characters(text, options.whitespace));
     if (options.word_order > 0) words.push_back(chrf_words(text));
   }

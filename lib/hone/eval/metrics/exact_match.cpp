@@ -28,7 +28,7 @@ std::string remove_articles(std::string_view text) {
   };
   for (const char *p = text.data(), *end = p + text.size(); p < end;) {
     const char* const begin = p;
-    if (is_word_char(unicode::next_char(p))) {
+    if (is_word_char(next_char(p))) {
       word.append(begin, p);
     } else {
       end_word();
@@ -48,11 +48,11 @@ void check_references(const char* who, const std::vector<std::string>& reference
 }  // namespace
 
 std::string normalize_answer(std::string_view text, const AnswerOptions& options) {
-  std::string out = unicode::replace_invalid(text);
-  if (options.ignore_case) out = unicode::python_lower(out);
+  std::string out = replace_invalid(text);
+  if (options.ignore_case) out = unicode::py::lower(out);
   if (options.ignore_punctuation) std::erase_if(out, is_punctuation);
   if (options.ignore_articles) out = remove_articles(out);
-  if (options.ignore_whitespace) out = unicode::squeeze_spaces(out);
+  if (options.ignore_whitespace) out = unicode::py::squeeze_spaces(out);
   return out;
 }
 
@@ -73,7 +73,7 @@ double token_f1(const std::string& hypothesis, const std::vector<std::string>& r
   for (const std::string& reference : references) {
     const std::string right = normalize_answer(reference, options);
     detail::Ngrams words(
-        detail::number_words({unicode::python_split(answer), unicode::python_split(right)}));
+        detail::number_words({unicode::py::words(answer), unicode::py::words(right)}));
     const int64_t total = words.size(0) + words.size(1);
     const bool one_empty = words.size(0) == 0 || words.size(1) == 0;
     const double f1 =

@@ -5,11 +5,11 @@
 #include <string_view>
 
 #include "hone/core/error.h"
+#include "hone/core/utf8.h"
 #include "hone/eval/detail/lcs.h"
 #include "hone/eval/detail/ngrams.h"
 #include "hone/eval/detail/porter_stemmer.h"
 #include "hone/unicode/python_text.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::eval {
 namespace {
@@ -24,7 +24,7 @@ struct Words {
 };
 
 Words words_of(const std::string& text, bool use_stemmer) {
-  const std::string line = unicode::python_lower(unicode::replace_invalid(text));
+  const std::string line = unicode::py::lower(replace_invalid(text));
   Words words;
   for (size_t i = 0; i <= line.size();) {
     size_t end = i;

@@ -3,20 +3,20 @@
 #include <algorithm>
 #include <utility>
 
+#include "hone/core/utf8.h"
 #include "hone/eval/detail/mt_tokenizer.h"
 #include "hone/eval/detail/ngrams.h"
 #include "hone/eval/detail/ter_edits.h"
 #include "hone/unicode/python_text.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::eval {
 namespace {
 
 std::string preprocess(const std::string& text, const TerOptions& options) {
-  const std::string valid = unicode::replace_invalid(text);
-  std::string line(unicode::python_rstrip(valid));
-  if (!options.case_sensitive) line = unicode::python_lower(line);
-  return unicode::squeeze_spaces(detail::ter_tokenize(std::move(line), options));
+  const std::string valid = replace_invalid(text);
+  std::string line(unicode::py::strip(valid, unicode::py::kRight));
+  if (!options.case_sensitive) line = unicode::py::lower(line);
+  return unicode::py::squeeze_spaces(detail::ter_tokenize(std::move(line), options));
 }
 
 /// Adds a segment's edits and length to the score's.
@@ -28,7 +28,7 @@ void add_segment(const std::string& hypothesis, const std::vector<std::string>& 
     texts.push_back(preprocess(preprocess(reference, options), options));
   }
   std::vector<std::vector<std::string_view>> words;
-  for (const std::string& text : texts) words.push_back(unicode::python_split(text));
+  for (const std::string& text : texts) words.push_back(unicode::py::words(text));
   const auto numbers = detail::number_words(words);
 
   int64_t fewest = detail::ter_edits(numbers[0], numbers[1]);

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "hone/core/utf8.h"
+
 namespace hone::infer::detail {
 namespace {
 

@@ -19,21 +19,21 @@ bool is_word(char32_t c) {
 
 bool word_ends_at(std::string_view text, size_t end) {
   if (end == 0) return false;
-  const char* p = unicode::previous_start(text.data() + end);
-  return is_word(unicode::next_char(p));
+  const char* p = previous_start(text.data() + end);
+  return is_word(next_char(p));
 }
 
 bool word_starts_at(std::string_view text, size_t begin) {
   if (begin >= text.size()) return false;
   const char* p = text.data() + begin;
-  return is_word(unicode::next_char(p));
+  return is_word(next_char(p));
 }
 
 size_t skip_spaces_left(std::string_view text, size_t end) {
   while (end > 0) {
-    const char* start = unicode::previous_start(text.data() + end);
+    const char* start = previous_start(text.data() + end);
     const char* p = start;
-    if (!(unicode::char_classes()[unicode::next_char(p)] & unicode::kSpace)) break;
+    if (!(unicode::char_classes()[next_char(p)] & unicode::kSpace)) break;
     end = static_cast<size_t>(start - text.data());
   }
   return end;
@@ -42,7 +42,7 @@ size_t skip_spaces_left(std::string_view text, size_t end) {
 size_t skip_spaces_right(std::string_view text, size_t begin) {
   while (begin < text.size()) {
     const char* p = text.data() + begin;
-    if (!(unicode::char_classes()[unicode::next_char(p)] & unicode::kSpace)) break;
+    if (!(unicode::char_classes()[next_char(p)] & unicode::kSpace)) break;
     begin = static_cast<size_t>(p - text.data());
   }
   return begin;

@@ -6,8 +6,8 @@
 
 #include "hone/core/error.h"
 #include "hone/core/keys.h"
+#include "hone/core/utf8.h"
 #include "hone/text/detail/pre_tokenizer.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
 namespace {
@@ -137,7 +137,7 @@ std::string_view BpeModel::token(int64_t id) const {
 
 bool BpeModel::take_bytes() {
   for (unsigned byte = 0; byte < 256; ++byte) {
-    byte_ids_[byte] = find(unicode::to_utf8(byte_to_char(static_cast<uint8_t>(byte))));
+    byte_ids_[byte] = find(to_utf8(byte_to_char(static_cast<uint8_t>(byte))));
     if (byte_ids_[byte] < 0) return false;
   }
   takes_bytes_ = true;
@@ -148,7 +148,7 @@ bool BpeModel::take_bytes() {
     std::string bytes;
     bool mapped = true;
     for (const char *p = text.data(), *end = p + text.size(); mapped && p < end;) {
-      const int byte = char_to_byte(unicode::next_char(p));
+      const int byte = char_to_byte(next_char(p));
       mapped = byte >= 0;
       bytes += static_cast<char>(byte);
     }
@@ -220,7 +220,7 @@ void BpeModel::split_chars(std::string_view piece, std::vector<PieceToken>& out)
     unknown = 0;
   };
   for (size_t at = 0; at < piece.size();) {
-    const auto length = static_cast<uint32_t>(unicode::sequence_length(piece[at]));
+    const auto length = static_cast<uint32_t>(sequence_length(piece[at]));
     const std::string_view character = piece.substr(at, length);
     at += length;
     const int64_t id = find(character);

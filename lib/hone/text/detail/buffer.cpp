@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "hone/core/error.h"
-#include "hone/unicode/unicode.h"
+#include "hone/core/utf8.h"
 
 namespace hone::text::detail {
 namespace {
@@ -16,9 +16,9 @@ constexpr size_t kMaxGrowth = 64;
 Span Buffer::span_of(size_t i) const {
   if (!identity_) return spans_[i];
   size_t begin = i;
-  while (begin > 0 && unicode::is_continuation(text_[begin])) --begin;
+  while (begin > 0 && is_continuation(text_[begin])) --begin;
   return {static_cast<uint32_t>(begin),
-          static_cast<uint32_t>(begin + unicode::sequence_length(text_[begin]))};
+          static_cast<uint32_t>(begin + sequence_length(text_[begin]))};
 }
 
 Span Buffer::original(uint32_t begin, uint32_t end) const {
@@ -61,7 +61,7 @@ void Buffer::apply(const std::vector<Change>& changes, size_t removed) {
   start();
   size_t old = 0;  // byte offset of the next old character
   const auto skip = [&] {
-    if (old < text_.size()) old += unicode::sequence_length(text_[old]);
+    if (old < text_.size()) old += sequence_length(text_[old]);
   };
   for (; removed > 0; --removed) skip();
   for (const Change& change : changes) {
@@ -72,7 +72,7 @@ void Buffer::apply(const std::vector<Change>& changes, size_t removed) {
       span = span_of(old);
     }
     const size_t before = next_text_.size();
-    unicode::append_utf8(next_text_, change.c);
+    append_utf8(next_text_, change.c);
     next_spans_.insert(next_spans_.end(), next_text_.size() - before, span);
     if (change.change <= 0) skip();
     for (int i = 0; i < -change.change; ++i) skip();

@@ -4,9 +4,9 @@
 
 #include "hone/core/error.h"
 #include "hone/core/keys.h"
+#include "hone/core/utf8.h"
 #include "hone/text/detail/normalizer.h"
 #include "hone/text/detail/pre_tokenizer.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
 namespace {
@@ -28,7 +28,7 @@ class ByteLevelDecoder : public DecoderStep {
     for (const std::string& token : tokens) {
       const size_t before = bytes.size();
       for (const char *p = token.data(), *end = p + token.size(); p < end;) {
-        const int byte = char_to_byte(unicode::next_char(p));
+        const int byte = char_to_byte(next_char(p));
         if (byte < 0) {  // not of the byte alphabet (an added token): stands for itself
           bytes.resize(before);
           bytes += token;
@@ -37,7 +37,7 @@ class ByteLevelDecoder : public DecoderStep {
         bytes += static_cast<char>(byte);
       }
     }
-    tokens.assign(1, unicode::replace_invalid(bytes));
+    tokens.assign(1, replace_invalid(bytes));
   }
 };
 
@@ -104,10 +104,10 @@ class ByteFallback : public DecoderStep {
     std::string bytes;
     const auto flush = [&] {
       if (bytes.empty()) return;
-      if (unicode::is_valid_utf8(bytes)) {
+      if (is_utf8(bytes)) {
         out.push_back(bytes);
       } else {
-        out.insert(out.end(), bytes.size(), unicode::to_utf8(unicode::kReplacement));
+        out.insert(out.end(), bytes.size(), to_utf8(kReplacement));
       }
       bytes.clear();
     };
@@ -203,7 +203,7 @@ void parse_into(const Json& json, const std::string& source, const std::string& 
   } else if (type == "Fuse") {
     steps.push_back(std::make_shared<Fuse>());
   } else if (type == "Strip") {
-    const std::string content = unicode::to_utf8(keys.required_character("content"));
+    const std::string content = to_utf8(keys.required_character("content"));
     const int64_t start = keys.required_integer("start", 0, INT32_MAX);
     steps.push_back(std::make_shared<StripDecoder>(content, start,
                                                    keys.required_integer("stop", 0, INT32_MAX)));

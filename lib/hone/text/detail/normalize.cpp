@@ -59,7 +59,7 @@ std::vector<Pending> decompose(std::string_view text, bool compatibility) {
   for (const char *p = text.data(), *end = p + text.size(); p < end;) {
     int boundary = 0;
     utf8proc_ssize_t count = 1;
-    parts[0] = static_cast<utf8proc_int32_t>(unicode::next_char(p));
+    parts[0] = static_cast<utf8proc_int32_t>(next_char(p));
     if (!is_later(static_cast<char32_t>(parts[0]))) {
       count = utf8proc_decompose_char(parts[0], parts, 32, options, &boundary);
     }
@@ -112,7 +112,7 @@ std::vector<bool> make_stable_table() {
     const bool joins = property->comb_index != UINT16_MAX && (property->comb_index & 0x8000) != 0;
     bool fixed = combining_class(c) == 0 && !joins && !hangul_vowel_or_tail;
     if (fixed && property->decomp_seqindex != UINT16_MAX && property->decomp_type == 0) {
-      std::vector<Change> form = normal_form(unicode::to_utf8(c), false, true);
+      std::vector<Change> form = normal_form(to_utf8(c), false, true);
       fixed = form.size() == 1 && form[0].c == c;
     }
     stable[c] = fixed;
@@ -135,7 +135,7 @@ bool is_surely_nfc(std::string_view text) {
     // Characters below U+0300 start with a byte below 0xCC.
     if (static_cast<unsigned char>(*p) < 0xCC) {
       ++p;
-    } else if (!stable[unicode::next_char(p)]) {
+    } else if (!stable[next_char(p)]) {
       return false;
     }
   }
@@ -155,7 +155,7 @@ std::vector<Change> lower_case(std::string_view text) {
   std::vector<Change> out;
   out.reserve(text.size());
   for (const char *p = text.data(), *end = p + text.size(); p < end;) {
-    const char32_t c = unicode::next_char(p);
+    const char32_t c = next_char(p);
     if (c == 0x130) {  // the one character whose lower case is two
       out.push_back({'i', 0});
       out.push_back({0x307, 1});

@@ -81,13 +81,13 @@ class Strip : public NormalizerStep {
     const char* end = begin + text.size();
     while (left_ && begin < end) {
       const char* next = begin;
-      if (!(classes[unicode::next_char(next)] & unicode::kSpace)) break;
+      if (!(classes[next_char(next)] & unicode::kSpace)) break;
       begin = next;
     }
     while (right_ && end > begin) {
-      const char* last = unicode::previous_start(end);
+      const char* last = previous_start(end);
       const char* p = last;
-      if (!(classes[unicode::next_char(p)] & unicode::kSpace)) break;
+      if (!(classes[next_char(p)] & unicode::kSpace)) break;
       end = last;
     }
     buffer.crop(static_cast<size_t>(begin - text.data()), static_cast<size_t>(end - text.data()));
@@ -105,8 +105,8 @@ class StripAccents : public NormalizerStep {
     buffer.start();
     for (size_t i = 0; i < text.size();) {
       const char* p = text.data() + i;
-      const size_t next = i + unicode::sequence_length(*p);
-      const char32_t c = unicode::next_char(p);
+      const size_t next = i + sequence_length(*p);
+      const char32_t c = next_char(p);
       // U+1CF2 and U+1CF3 were marks in Unicode 9.
       const bool was_mark = c == 0x1CF2 || c == 0x1CF3;
       if (!was_mark && (!(classes[c] & unicode::kMark) || is_later(c))) buffer.copy(i, next);

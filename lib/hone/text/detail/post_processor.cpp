@@ -12,9 +12,7 @@ namespace {
 constexpr size_t kMaxSteps = 64;
 constexpr size_t kMaxTemplatePieces = 1024;
 
-bool is_space(char32_t c) {
-  return c == byte_to_char(' ') || (unicode::char_classes()[c] & unicode::kSpace) != 0;
-}
+bool is_trimmed(char32_t c) { return c == byte_to_char(' ') || unicode::is_space(c); }
 
 /// ByteLevel: leaves the spaces at a token's ends out of its offsets.
 class TrimOffsets : public PostStep {
@@ -37,7 +35,7 @@ class TrimOffsets : public PostStep {
   static void trim_left(std::string_view text, uint32_t characters, Offset& offset) {
     for (; characters > 0 && offset.begin < offset.end; --characters) {
       offset.begin +=
-          static_cast<int64_t>(unicode::sequence_length(text[static_cast<size_t>(offset.begin)]));
+          static_cast<int64_t>(sequence_length(text[static_cast<size_t>(offset.begin)]));
     }
   }
 
@@ -45,7 +43,7 @@ class TrimOffsets : public PostStep {
     int64_t end = offset.end;
     for (; characters > 0; --characters) {
       if (end == 0) return;  // more than the text holds: left as it is
-      end = unicode::previous_start(text.data() + end) - text.data();
+      end = previous_start(text.data() + end) - text.data();
     }
     offset.end = std::max(end, offset.begin);
   }
@@ -156,9 +154,9 @@ void parse_into(const Json& json, const std::string& source, const std::string& 
 }  // namespace
 
 TokenSpaces count_spaces(std::string_view token) {
-  const std::u32string chars = unicode::to_utf32(token);
-  const auto leading = std::find_if_not(chars.begin(), chars.end(), is_space) - chars.begin();
-  const auto trailing = std::find_if_not(chars.rbegin(), chars.rend(), is_space) - chars.rbegin();
+  const std::u32string chars = to_utf32(token);
+  const auto leading = std::find_if_not(chars.begin(), chars.end(), is_trimmed) - chars.begin();
+  const auto trailing = std::find_if_not(chars.rbegin(), chars.rend(), is_trimmed) - chars.rbegin();
   return {static_cast<uint32_t>(leading), static_cast<uint32_t>(trailing)};
 }
 

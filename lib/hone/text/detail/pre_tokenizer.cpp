@@ -133,7 +133,7 @@ class ClassSplit : public PreTokenizerStep {
       const char* end = p + text.size();
       while (p < end) {
         const auto at = static_cast<size_t>(p - text.data());
-        if (!(classes[unicode::next_char(p)] & bits_)) continue;
+        if (!(classes[next_char(p)] & bits_)) continue;
         if (gap < at) cutter.part(gap, at, false);
         gap = static_cast<size_t>(p - text.data());
         cutter.part(at, gap, true);
@@ -218,7 +218,7 @@ class MapBytes : public PreTokenizerStep {
     for (const Span piece : segment.pieces) {
       const size_t begin = segment.buffer.written();
       for (size_t i = piece.begin; i < piece.end; ++i) {
-        segment.buffer.insert(unicode::to_utf8(byte_to_char(static_cast<uint8_t>(text[i]))), i);
+        segment.buffer.insert(to_utf8(byte_to_char(static_cast<uint8_t>(text[i]))), i);
       }
       segment.spare.push_back(span(begin, segment.buffer.written()));
     }
@@ -313,8 +313,7 @@ char32_t byte_to_char(uint8_t byte) { return kBytes.chars[byte]; }
 int char_to_byte(char32_t c) { return c < kBytes.bytes.size() ? kBytes.bytes[c] : -1; }
 
 Metaspace parse_metaspace(Keys& keys) {
-  Metaspace result{unicode::to_utf8(keys.required_character("replacement")), PrependScheme::kAlways,
-                   true};
+  Metaspace result{to_utf8(keys.required_character("replacement")), PrependScheme::kAlways, true};
   if (keys.find("prepend_scheme")) {
     result.scheme = static_cast<PrependScheme>(
         keys.required_choice("prepend_scheme", {"first", "never", "always"}));

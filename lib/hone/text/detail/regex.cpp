@@ -35,7 +35,7 @@ Regex Regex::literal(std::string text) {
 bool Regex::scan(std::string_view subject, size_t from, Match& match) const {
   const char* begin = subject.data();
   const char* end = begin + subject.size();
-  for (const char* p = begin + from; p < end; p += unicode::sequence_length(*p)) {
+  for (const char* p = begin + from; p < end; p += sequence_length(*p)) {
     while (p < end && !scanner_.starts[static_cast<unsigned char>(*p)]) ++p;
     if (p == end) break;
     if (const char* stop = scanner_.scan(p, begin, end)) {

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "hone/core/utf8.h"
 #include "hone/unicode/pattern.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
 
@@ -66,7 +66,7 @@ void Regex::split(std::string_view subject, MatchScratch& scratch, Each&& each) 
     if (match.begin == match.end && matched && match.end == previous) {
       // No empty match right behind a match: try one character on.
       from = match.end + 1;
-      while (from < subject.size() && unicode::is_continuation(subject[from])) ++from;
+      while (from < subject.size() && is_continuation(subject[from])) ++from;
       continue;
     }
     if (previous != match.begin) each(previous, match.begin, false);

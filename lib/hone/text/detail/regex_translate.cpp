@@ -74,7 +74,7 @@ CharSet set_of(const Key& key) {
 
 class Translator {
  public:
-  explicit Translator(const std::string& pattern) : chars_(unicode::to_utf32(pattern)) {}
+  explicit Translator(const std::string& pattern) : chars_(to_utf32(pattern)) {}
 
   std::string run() {
     while (more()) {
@@ -154,7 +154,7 @@ class Translator {
         return;
       }
     }
-    refuse("a group (?" + unicode::to_utf8(peek(1)));
+    refuse("a group (?" + to_utf8(peek(1)));
   }
 
   /// Behind "{": a repeat count, or a plain brace as Oniguruma reads anything else.
@@ -290,7 +290,7 @@ class Translator {
     std::string name;
     for (char32_t c = take(); c != '}'; c = take()) {
       if (c >= 0x80 || name.size() > 40 || (!std::isalpha(static_cast<int>(c)) && c != '_')) {
-        refuse("a property \"" + name + unicode::to_utf8(c) + "\"");
+        refuse("a property \"" + name + to_utf8(c) + "\"");
       }
       name += static_cast<char>(c);
     }
@@ -314,7 +314,7 @@ class Translator {
     } else if (more() && char_escape(c)) {
       out_ += hex(c);
     } else {
-      refuse("\\" + unicode::to_utf8(peek()));
+      refuse("\\" + to_utf8(peek()));
     }
   }
 
@@ -330,7 +330,7 @@ class Translator {
       out_ += inverted ? set.complement : set.items;
       return false;
     }
-    if (!more() || !char_escape(c)) refuse("\\" + unicode::to_utf8(peek()) + " in a class");
+    if (!more() || !char_escape(c)) refuse("\\" + to_utf8(peek()) + " in a class");
     return true;
   }
 
@@ -366,7 +366,7 @@ class Translator {
 
 std::string translate_pattern(const std::string& pattern) {
   if (pattern.size() > kMaxPatternBytes) throw Error("is longer than 65536 bytes");
-  if (!unicode::is_valid_utf8(pattern)) throw Error("is not UTF-8");
+  if (!is_utf8(pattern)) throw Error("is not UTF-8");
   return Translator(pattern).run();
 }
 

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "hone/core/utf8.h"
 #include "hone/text/detail/scripts.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::text::detail {
 namespace {
@@ -17,8 +17,7 @@ constexpr double kMinCohesion = 1.0;  // nats, where it is cut easiest
 constexpr uint32_t kNone = UINT32_MAX;
 
 int64_t characters(std::string_view text) {
-  return std::count_if(text.begin(), text.end(),
-                       [](char c) { return !unicode::is_continuation(c); });
+  return std::count_if(text.begin(), text.end(), [](char c) { return !is_continuation(c); });
 }
 
 /// Bytes of characters without spaces that `text` starts with.
@@ -27,7 +26,7 @@ size_t unspaced(std::string_view text) {
   const char* const end = p + text.size();
   while (p < end) {
     const char* next = p;
-    if (!is_unspaced(unicode::next_char(next))) break;
+    if (!is_unspaced(next_char(next))) break;
     p = next;
   }
   return static_cast<size_t>(p - text.data());
@@ -71,11 +70,11 @@ void RunTerms::add(std::string_view text, const Encoding& encoding, int64_t weig
     text_.resize(at);
     text_ += part;
     const char* p = part.data();
-    const char* q = unicode::previous_start(part.data() + part.size());
+    const char* q = previous_start(part.data() + part.size());
     places_.push_back({static_cast<uint32_t>(encoding.ids[i]),
                        static_cast<uint32_t>(weights_.size() - 1), static_cast<uint32_t>(at),
-                       static_cast<uint32_t>(at + part.size()), starts ? unicode::next_char(p) : 0,
-                       stops ? unicode::next_char(q) : 0});
+                       static_cast<uint32_t>(at + part.size()), starts ? next_char(p) : 0,
+                       stops ? next_char(q) : 0});
     total_ += weight;
     in_run = true;
   }

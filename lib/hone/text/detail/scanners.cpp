@@ -37,7 +37,7 @@ inline uint8_t class_at(const char* p, const char*& next) {
     return classes[byte];
   }
   next = p;
-  return classes[unicode::next_char(next)];
+  return classes[next_char(next)];
 }
 
 /// End of the run of characters of any of `bits` that starts at `p`.
@@ -89,7 +89,7 @@ const char* deepseek_cjk(const char* p, const char*, const char* end) {
   const char* stop = p;
   while (stop < end && static_cast<unsigned char>(*stop) >= 0xE3) {
     const char* next = stop;
-    const char32_t c = unicode::next_char(next);
+    const char32_t c = next_char(next);
     const bool in = (c >= 0x4E00 && c <= 0x9FA5) || (c >= 0x3040 && c <= 0x30FF);
     if (!in) break;
     stop = next;
@@ -192,7 +192,7 @@ const char* line_end_spaces(const char* p, const char* begin, const char* end) {
   const char* next;
   if (!(class_at(p, next) & unicode::kSpace)) return nullptr;
   // Within a run all matches would end where the run's first one did, or there is none.
-  if (p > begin && (class_at(unicode::previous_start(p), next) & unicode::kSpace)) return nullptr;
+  if (p > begin && (class_at(previous_start(p), next) & unicode::kSpace)) return nullptr;
   const char* stop = p;
   const char* best = nullptr;
   while (stop < end && (class_at(stop, next) & unicode::kSpace)) {

@@ -54,7 +54,7 @@ bool is_unspaced(char32_t c) {
 bool holds_unspaced(std::string_view text) {
   const char* const end = text.data() + text.size();
   for (const char* p = text.data(); p < end;) {
-    if (is_unspaced(unicode::next_char(p))) return true;
+    if (is_unspaced(next_char(p))) return true;
   }
   return false;
 }

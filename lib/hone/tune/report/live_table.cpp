@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "hone/core/utf8.h"
 #include "hone/tune/pareto.h"
 #include "hone/tune/report/detail/format.h"
 #include "hone/tune/search.h"
@@ -98,7 +99,7 @@ std::vector<std::string> best_lines(const StudyView& study, const LiveTableOptio
   std::vector<std::string> lines = {
       fmt::format("best     {}trial {}  {}", front, best->number, values_text(*best, options))};
   for (const std::string& param : params_texts(*best)) {
-    if (detail::columns_of(lines.back()) + detail::columns_of(param) > options.width) {
+    if (count_characters(lines.back()) + count_characters(param) > options.width) {
       lines.emplace_back("       ");
     }
     lines.back() += param;
@@ -123,7 +124,7 @@ std::string live_table(const StudyView& study, Time now, const LiveTableOptions&
   const Counts counts = count(study);
   std::string table;
   const auto add = [&](std::string line) {
-    table += detail::shortened(printable(std::move(line)), options.width) + "\n";
+    table += shortened_to_columns(printable(std::move(line)), options.width) + "\n";
   };
   const auto left = time_left(study, now, counts, options);
   add(fmt::format("{}: {}{} trials ended{}", study.name, counts.ended(),

@@ -5,10 +5,12 @@
 #include <unordered_map>
 
 #include "hone/text/detail/jinja/runtime.h"
-#include "hone/text/detail/jinja/text.h"
+#include "hone/unicode/python_text.h"
 #include "hone/unicode/unicode.h"
 
 namespace hone::text::jinja {
+
+namespace py = unicode::py;
 namespace {
 
 // --- helpers

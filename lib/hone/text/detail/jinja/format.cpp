@@ -4,11 +4,13 @@
 #include <cmath>
 #include <cstdio>
 
+#include "hone/core/utf8.h"
 #include "hone/text/detail/jinja/runtime.h"
-#include "hone/text/detail/jinja/text.h"
-#include "hone/unicode/unicode.h"
+#include "hone/unicode/python_text.h"
 
 namespace hone::text::jinja {
+
+namespace py = unicode::py;
 namespace {
 
 constexpr int kMaxPrecision = 400;  // digits after the point; a double has at most 309 before it
@@ -218,7 +220,7 @@ Spec parse_spec(const std::string& text) {
   Spec spec;
   size_t at = 0;
   const auto is_align = [](char c) { return c == '<' || c == '>' || c == '^' || c == '='; };
-  const size_t first = text.empty() ? 0 : unicode::sequence_length(text[0]);
+  const size_t first = text.empty() ? 0 : sequence_length(text[0]);
   if (first < text.size() && is_align(text[first])) {
     spec.fill = text.substr(0, first);
     spec.align = text[first];

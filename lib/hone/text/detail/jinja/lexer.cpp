@@ -6,10 +6,12 @@
 #include <string_view>
 
 #include "hone/text/detail/jinja/ast.h"
-#include "hone/text/detail/jinja/text.h"
+#include "hone/unicode/python_text.h"
 #include "hone/unicode/unicode.h"
 
 namespace hone::text::jinja {
+
+namespace py = unicode::py;
 namespace {
 
 /// Line ends become \n; one at the end of the template is dropped.
@@ -202,9 +204,9 @@ class Lexer {
     if (is_digit(c)) return read_number();
     const char* p = source_.data() + pos_;
     const char* start = p;
-    if (is_name_char(unicode::next_char(p))) {
+    if (is_name_char(next_char(p))) {
       for (const char *end = source_.data() + source_.size(), *next = p;
-           p < end && is_name_char(unicode::next_char(next)); p = next) {
+           p < end && is_name_char(next_char(next)); p = next) {
       }
       const auto size = static_cast<size_t>(p - start);
       add(Tok::kName, source_.substr(pos_, size));
@@ -221,8 +223,7 @@ class Lexer {
     const auto found = std::find_if(std::begin(operators), std::end(operators),
                                     [this](std::string_view text) { return at(text); });
     if (found == std::end(operators)) {
-      fail("unexpected character '" +
-           source_.substr(pos_, unicode::sequence_length(source_[pos_])) + "'");
+      fail("unexpected character '" + source_.substr(pos_, sequence_length(source_[pos_])) + "'");
     }
     const std::string text(*found);
     if (text == "{" || text == "(" || text == "[") {
@@ -334,7 +335,7 @@ class Lexer {
         (value >= 0xD800 && value < 0xE000)) {
       fail("a string has a broken escape, or one of a lone surrogate");
     }
-    unicode::append_utf8(out, value);
+    append_utf8(out, value);
     i += size;
   }
 
@@ -348,7 +349,7 @@ class Lexer {
 }  // namespace
 
 std::vector<Token> tokenize(const std::string& source) {
-  if (!unicode::is_valid_utf8(source)) throw SyntaxFault(1, "the template is not UTF-8");
+  if (!is_utf8(source)) throw SyntaxFault(1, "the template is not UTF-8");
   return Lexer(source).run();
 }
 

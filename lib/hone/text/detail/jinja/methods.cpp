@@ -3,10 +3,12 @@
 #include <unordered_map>
 
 #include "hone/text/detail/jinja/interpreter.h"
-#include "hone/text/detail/jinja/text.h"
+#include "hone/unicode/python_text.h"
 #include "hone/unicode/unicode.h"
 
 namespace hone::text::jinja {
+
+namespace py = unicode::py;
 namespace {
 
 using Method = Value (*)(Runtime&, const Value&, Args&);

@@ -5,8 +5,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "hone/core/utf8.h"
 #include "hone/text/detail/jinja/runtime.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::text::jinja {
 namespace {
@@ -46,7 +46,7 @@ void append_string_repr(std::string& out, const std::string& text) {
   out += quote;
   for (const char *p = text.data(), *end = p + text.size(); p < end;) {
     const char* start = p;
-    const char32_t c = unicode::next_char(p);
+    const char32_t c = next_char(p);
     if (c == '\\' || c == static_cast<char32_t>(quote)) {
       out += '\\';
       out += static_cast<char>(c);
@@ -162,7 +162,7 @@ void append_json_string(std::string& out, const std::string& text, bool ascii) {
   out += '"';
   for (const char *p = text.data(), *end = p + text.size(); p < end;) {
     const char* start = p;
-    const char32_t c = unicode::next_char(p);
+    const char32_t c = next_char(p);
     switch (c) {
       case '"':
         out += "\\\"";

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "hone/text/detail/jinja/text.h"
-#include "hone/unicode/unicode.h"
+#include "hone/core/utf8.h"
+#include "hone/unicode/python_text.h"
 
 namespace hone::text::jinja {
+
+namespace py = unicode::py;
 namespace {
 
 constexpr size_t kBytesPerStep = 32;  // of text made, against ChatLimits::max_steps
@@ -19,7 +21,7 @@ struct IndexIterator : IteratorObject {
     if (value.is_string()) {
       const std::string& text = value.text();
       if (index >= text.size()) return false;
-      const size_t size = unicode::sequence_length(text[index]);
+      const size_t size = sequence_length(text[index]);
       out = Value::string(text.substr(index, size));
       index += size;
       return true;
@@ -81,7 +83,7 @@ Value add(Runtime& runtime, const Value& a, const Value& b) {
     runtime.charge_text(a.text().size() + b.text().size());
     const bool markup = a.markup() || b.markup();  // a safe text escapes what is added to it
     const auto part = [markup](const Value& side) {
-      return markup && !side.markup() ? py::escape_html(side.text()) : side.text();
+      return markup && !side.markup() ? escape_html(side.text()) : side.text();
     };
     return Value::string(part(a) + part(b), markup);
   }
@@ -189,7 +191,7 @@ std::optional<Value> find_item(Runtime& runtime, const Value& value, const Value
   if (value.is_sequence()) return value.items()[static_cast<size_t>(*index)];
   if (value.is(Kind::kRange)) return Value::integer(value.object<RangeObject>().at(*index));
   const size_t byte = py::byte_of(value.text(), *index);
-  return Value::string(value.text().substr(byte, unicode::sequence_length(value.text()[byte])));
+  return Value::string(value.text().substr(byte, sequence_length(value.text()[byte])));
 }
 
 bool is_mutating(const Value& value, const std::string& name) {
@@ -214,6 +216,32 @@ std::optional<Value> find_safe(Runtime& runtime, const Value& value, const std::
 }
 
 }  // namespace
+
+std::string escape_html(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      case '"':
+        out += "&#34;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
 
 void Runtime::charge_text(size_t bytes) {
   if (bytes > limits_.max_output) {
@@ -327,10 +355,10 @@ Value get_slice(Runtime& runtime, const Value& value, const Value& start, const 
     const size_t bytes = py::byte_of(std::string_view(text).substr(begin), range.size);
     return Value::string(text.substr(begin, bytes), value.markup());
   }
-  const std::u32string chars = unicode::to_utf32(text);
+  const std::u32string chars = to_utf32(text);
   std::string out;
   for (int64_t i = 0; i < range.size; ++i) {
-    unicode::append_utf8(out, chars[static_cast<size_t>(range.at(i))]);
+    append_utf8(out, chars[static_cast<size_t>(range.at(i))]);
   }
   return Value::string(std::move(out), value.markup());
 }

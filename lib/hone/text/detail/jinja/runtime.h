@@ -137,4 +137,7 @@ class Bound {
   std::vector<std::optional<Value>> values_;
 };
 
+/// & < > ' " as HTML entities, as markupsafe writes them.
+std::string escape_html(std::string_view text);
+
 }  // namespace hone::text::jinja

@@ -3,9 +3,11 @@
 #include <unordered_map>
 
 #include "hone/text/detail/jinja/runtime.h"
-#include "hone/text/detail/jinja/text.h"
+#include "hone/unicode/python_text.h"
 
 namespace hone::text::jinja {
+
+namespace py = unicode::py;
 namespace {
 
 /// A test without arguments.

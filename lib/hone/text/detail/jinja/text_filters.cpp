@@ -2,11 +2,13 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "hone/core/utf8.h"
 #include "hone/text/detail/jinja/runtime.h"
-#include "hone/text/detail/jinja/text.h"
-#include "hone/unicode/unicode.h"
+#include "hone/unicode/python_text.h"
 
 namespace hone::text::jinja {
+
+namespace py = unicode::py;
 namespace {
 
 /// The text of anything, as the text filters take it; `f` makes another of it.
@@ -40,10 +42,10 @@ std::string title_words(std::string_view text) {
   };
   for (const char *p = text.data(), *end = p + text.size(); p < end;) {
     const char* start = p;
-    const char32_t first = unicode::next_char(p);
+    const char32_t first = next_char(p);
     const char* after_first = p;
     const bool gap = breaks(first);
-    for (const char* probe = p; probe < end && breaks(unicode::next_char(probe)) == gap;) p = probe;
+    for (const char* probe = p; probe < end && breaks(next_char(probe)) == gap;) p = probe;
     out += py::upper({start, static_cast<size_t>(after_first - start)});
     out += py::lower({after_first, static_cast<size_t>(p - after_first)});
   }
@@ -117,7 +119,7 @@ Value filter_wordcount(Runtime& runtime, const Value& value, Args& args) {
   for (const char *p = text.data(), *end = p + text.size(); p < end;) {
     const char* start = p;
     const bool letter =
-        unicode::next_char(p) == '_' || py::is_alnum({start, static_cast<size_t>(p - start)});
+        next_char(p) == '_' || py::is_alnum({start, static_cast<size_t>(p - start)});
     words += letter && !inside;
     inside = letter;
   }
@@ -140,7 +142,7 @@ Value filter_escape(Runtime& runtime, const Value& value, Args& args) {
   if (value.markup()) return value;
   const std::string text = to_str(runtime, value);
   runtime.charge_text(5 * text.size());
-  return Value::string(py::escape_html(text), true);
+  return Value::string(escape_html(text), true);
 }
 
 Value filter_forceescape(Runtime& runtime, const Value& value, Args& args) {

@@ -5,8 +5,8 @@
 #include <compare>
 #include <limits>
 
+#include "hone/core/utf8.h"
 #include "hone/text/detail/jinja/runtime.h"
-#include "hone/unicode/unicode.h"
 
 namespace hone::text::jinja {
 namespace {
@@ -343,9 +343,8 @@ int64_t length(const Value& value) {
     case Kind::kUndefined:
       return 0;
     case Kind::kString:
-      return static_cast<int64_t>(
-          std::count_if(value.text().begin(), value.text().end(),
-                        [](char c) { return !unicode::is_continuation(c); }));
+      return static_cast<int64_t>(std::count_if(value.text().begin(), value.text().end(),
+                                                [](char c) { return !is_continuation(c); }));
     case Kind::kList:
     case Kind::kTuple:
       return static_cast<int64_t>(value.items().size());

@@ -6,7 +6,7 @@
 #include <array>
 #include <cmath>
 
-#include "hone/tune/report/detail/format.h"
+#include "hone/core/utf8.h"
 #include "hone/view/format.h"
 #include "hone/view/page.h"
 
@@ -67,12 +67,12 @@ std::string draw_x_ticks(const Frame& frame, const Ticks& ticks, std::string_vie
   const size_t columns = std::clamp<size_t>(static_cast<size_t>(gap / 7), 3, kLabelColumns);
   for (const auto& [at, label] : ticks) {
     svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\">{}</text>", at,
-                       frame.y_end() + 16, view::escape_html(shortened(label, columns)));
+                       frame.y_end() + 16, view::escape_html(shortened_to_columns(label, columns)));
   }
   return svg +
          fmt::format("<text class=\"name\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>",
                      frame.x_end(), frame.height - 6,
-                     view::escape_html(shortened(title, kTitleColumns)));
+                     view::escape_html(shortened_to_columns(title, kTitleColumns)));
 }
 
 std::string draw_y_ticks(const Frame& frame, const Ticks& ticks, std::string_view title) {
@@ -82,12 +82,12 @@ std::string draw_y_ticks(const Frame& frame, const Ticks& ticks, std::string_vie
         "<line class=\"grid\" x1=\"{:.0f}\" x2=\"{:.0f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>"
         "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>",
         frame.left, frame.x_end(), at, at, frame.left - 7, at + 4,
-        view::escape_html(shortened(label, kLabelColumns)));
+        view::escape_html(shortened_to_columns(label, kLabelColumns)));
   }
   if (title.empty()) return svg;
   return svg + fmt::format("<text class=\"name\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>",
                            frame.left + 4, frame.top + 10,
-                           view::escape_html(shortened(title, kTitleColumns)));
+                           view::escape_html(shortened_to_columns(title, kTitleColumns)));
 }
 
 std::string draw_axes(const Frame& frame, const view::Axis& x, const view::Axis& y,

@@ -8,28 +8,6 @@
 #include "hone/view/format.h"
 
 namespace hone::tune::detail {
-namespace {
-
-bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }
-
-}  // namespace
-
-size_t columns_of(std::string_view text) {
-  size_t columns = 0;
-  for (const char c : text) columns += begins_character(c);
-  return columns;
-}
-
-std::string shortened(std::string_view text, size_t columns) {
-  if (columns_of(text) <= columns) return std::string(text);
-  if (columns == 0) return "";
-  size_t end = 0;
-  for (size_t seen = 0; end < text.size(); ++end) {
-    if (begins_character(text[end]) && ++seen == columns) break;
-  }
-  return std::string(text.substr(0, end)) + "…";
-}
-
 std::string value_text(const Distribution& distribution, double internal) {
   if (std::holds_alternative<FloatDistribution>(distribution)) return view::format_number(internal);
   if (!contains(distribution, internal)) return fmt::format("{}", internal);

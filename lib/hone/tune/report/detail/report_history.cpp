@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 
+#include "hone/core/utf8.h"
 #include "hone/tune/detail/order.h"
 #include "hone/tune/pareto.h"
 #include "hone/tune/report/detail/format.h"
@@ -313,7 +314,7 @@ std::string timeline_figure(const ReportData& data) {
   for (size_t lane = 0; lane < names.size(); ++lane) {
     svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>", frame.left - 8,
                        frame.top + kLane * (static_cast<double>(lane) + 0.5) + 4,
-                       view::escape_html(shortened(names[lane], 20)));
+                       view::escape_html(shortened_to_columns(names[lane], 20)));
   }
   const auto drawn = spread(placed_spans.size(), 3000);
   for (const size_t i : drawn) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hone/core/utf8.h"
 #include "hone/tune/detail/order.h"
 #include "hone/tune/pareto.h"
 #include "hone/tune/report/detail/format.h"
@@ -181,9 +182,9 @@ std::string importance_figure(const ReportData& data) {
         "<text class=\"label\" x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{}<title>{}</title>"
         "</text><rect class=\"bar\" x=\"{:.0f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{}\" "
         "rx=\"3\"/><text x=\"{:.1f}\" y=\"{:.1f}\">{:.1f} %</text>",
-        frame.left - 8, y + 17, view::escape_html(shortened(name, 24)), view::escape_html(name),
-        frame.left, y + 5, std::max(1.0, length), kBar - 10, frame.left + length + 7, y + 17,
-        100 * importance);
+        frame.left - 8, y + 17, view::escape_html(shortened_to_columns(name, 24)),
+        view::escape_html(name), frame.left, y + 5, std::max(1.0, length), kBar - 10,
+        frame.left + length + 7, y + 17, 100 * importance);
   }
   return figure("Importance of parameters", "PED-ANOVA, the best tenth against all", "", frame,
                 svg);
@@ -219,11 +220,11 @@ std::string parallel_figure(const ReportData& data) {
         "<line class=\"axis\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1:.1f}\" y2=\"{2:.1f}\"/>"
         "<text class=\"label\" x=\"{0:.1f}\" y=\"14\" text-anchor=\"middle\">{3}<title>{4}</title>"
         "</text>",
-        column(i), frame.top, frame.y_end(), view::escape_html(shortened(name, columns)),
+        column(i), frame.top, frame.y_end(), view::escape_html(shortened_to_columns(name, columns)),
         view::escape_html(name));
     for (const auto& [at, label] : ticks) {
       svg += fmt::format("<text class=\"halo\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", column(i) + 5,
-                         at + 4, view::escape_html(shortened(label, columns)));
+                         at + 4, view::escape_html(shortened_to_columns(label, columns)));
     }
   };
   pole(0, data.objectives[0], ticks_of(values, 6));

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <limits>
 
+#include "hone/core/utf8.h"
+
 namespace hone::tune::detail {
 namespace {
 
@@ -204,10 +206,8 @@ void require_name(const char* what, std::string_view name) {
     throw Error(fmt::format("the {} '{}' {}", what, name.substr(0, 80), why));
   };
   if (name.find('\0') != std::string_view::npos) refuse("holds a NUL character");
-  if (!is_utf8(std::string(name))) throw Error(fmt::format("the {} is not UTF-8", what));
-  size_t characters = 0;
-  for (const char c : name) characters += (c & 0xc0) != 0x80;
-  if (characters > kMost) refuse(fmt::format("is longer than {} characters", kMost));
+  if (!is_utf8(name)) throw Error(fmt::format("the {} is not UTF-8", what));
+  if (count_characters(name) > kMost) refuse(fmt::format("is longer than {} characters", kMost));
 }
 
 }  // namespace hone::tune::detail

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "hone/core/json.h"
+#include "hone/core/utf8.h"
 
 namespace hone::tune::detail {
 
