@@ -11,7 +11,7 @@ namespace {
 std::string joined(const std::string& text, BleuTokenizer tokenizer) {
   const std::string tokens = detail::mt_tokenize(text, tokenizer);
   std::string out;
-  for (const std::string_view token : unicode::python_split(tokens)) {
+  for (const std::string_view token : unicode::py::words(tokens)) {
     out += (out.empty() ? "" : "|") + std::string(token);
   }
   return out;
@@ -30,7 +30,7 @@ TEST_CASE("BLEU tokenizers") {
 
 TEST_CASE("TER's tokenizer") {
   const auto tokens = [](const std::string& text, const TerOptions& options) {
-    return unicode::squeeze_spaces(detail::ter_tokenize(text, options));
+    return unicode::py::squeeze_spaces(detail::ter_tokenize(text, options));
   };
   CHECK(tokens("(a's b), 1,5.", {.normalized = true}) == "( a 's b ) , 1,5 .");
   CHECK(tokens("x\n-y &quot;", {.normalized = true}) == "xy \"");
