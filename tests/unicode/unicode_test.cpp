@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "hone/core/utf8.h"
+
 namespace hone::unicode {
 namespace {
 

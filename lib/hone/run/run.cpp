@@ -186,8 +186,8 @@ void Run::check_plan() {
   const Json base = base_config(config_, base_tokenizer_->text);
   PlanChanges changes;
   for (const Part* part : parts_) changes += part->changes();
-  const Plan plan = predict_run(
-      {config_, base, tokenizer_->text, added, data_, device_, compute_, changes});
+  const Plan plan =
+      predict_run({config_, base, tokenizer_->text, added, data_, device_, compute_, changes});
   if (!context_.force) {
     require_fit(plan);
   } else if (!plan.fits) {
