@@ -1,26 +1,33 @@
 #!/usr/bin/env python3
-"""Shows that each rule of check_tree.py finds its fault in a made-up tree, and nothing in a clean one."""
+"""Shows that each rule of check_tree.py and check_tests.py finds its fault in a made-up tree, and
+nothing in a clean one."""
 import pathlib
 import tempfile
 import unittest
 
+import check_tests
 import check_tree
 
 
-class CheckTree(unittest.TestCase):
+class Tree(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.root = pathlib.Path(folder.name)
+
+    def write(self, name, text=""):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+class CheckTree(Tree):
+    def setUp(self):
+        super().setUp()
         for room, uses in (("core", ""), ("io", "core"), ("nn", "io"), ("loss", "core")):
             self.write(f"lib/hone/{room}/CMakeLists.txt",
                        f"hone_room({room} TORCH\n  SOURCES a.cpp\n  USES {uses}\n  LINK fmt::fmt)\n")
         self.write("lib/hone/core/error.h", '#pragma once\n#include <string>\nstd::string who();\n')
-
-    def write(self, name, text):
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
 
     def assert_faults(self, *expected):
         self.assertEqual(check_tree.check(self.root), list(expected))
@@ -69,6 +76,69 @@ class CheckTree(unittest.TestCase):
     def test_thick_app(self):
         self.write("apps/a.cpp", "\n" * 121)
         self.assert_faults("apps/a.cpp:121: 121 lines, at most 120 allowed")
+
+
+class CheckTests(Tree):
+    def assert_faults(self, *expected):
+        self.assertEqual(check_tests.check(self.root), list(expected))
+
+    def listed(self, *lines):
+        self.write(check_tests.LIST, "# a comment\n\n" + "\n".join(lines) + "\n")
+
+    def test_clean(self):
+        for source in ("io/a", "io/detail/b", "tune/samplers/c", "tune/samplers/detail/d", "tune/e"):
+            self.write(f"lib/hone/{source}.cpp")
+        for test in ("io/a", "io/b", "tune/c", "tune/samplers_d"):
+            self.write(f"tests/{test}_test.cpp")
+        self.listed("tune/e.cpp: io/a_test.cpp reads it")
+        self.assert_faults()
+
+    def test_source_without_a_test(self):
+        self.write("lib/hone/io/detail/a.cpp")
+        self.write("tests/tune/a_test.cpp")  # of another room
+        self.assert_faults("lib/hone/io/detail/a.cpp:1: has neither a test of its name "
+                           f"(tests/io/a_test.cpp) nor a line in {check_tests.LIST}")
+
+    def test_name_of_two_wings(self):
+        for wing in ("static", "dynamic"):
+            self.write(f"lib/hone/paths/{wing}/config.cpp")
+        self.write("tests/paths/config_test.cpp")
+        self.write("tests/paths/static_config_test.cpp")
+        self.assert_faults("lib/hone/paths/dynamic/config.cpp:1: has neither a test of its name "
+                           "(tests/paths/dynamic/config_test.cpp) nor a line in "
+                           f"{check_tests.LIST}")
+        self.write("tests/paths/dynamic/config_test.cpp")
+        self.assert_faults()
+
+    def test_door_of_two_wings(self):
+        for source in ("norm", "cpu/norm", "other/norm"):
+            self.write(f"lib/hone/kernels/{source}.cpp")
+        self.write("tests/kernels/norm_test.cpp")
+        self.assert_faults()
+
+    def test_stale_lines(self):
+        self.write("lib/hone/io/a.cpp")
+        self.write("lib/hone/io/b.cpp")
+        self.write("tests/io/a_test.cpp")
+        self.listed("io/a.cpp: trivial", "io/gone.cpp: trivial", "io/b.cpp: trivial",
+                    "io/b.cpp: trivial: one constant")
+        self.assert_faults(
+            f"{check_tests.LIST}:3: io/a.cpp: has a test of its own, tests/io/a_test.cpp: take the "
+            "line out",
+            f"{check_tests.LIST}:4: io/gone.cpp: is no source of lib/hone",
+            f"{check_tests.LIST}:6: io/b.cpp: stands here twice")
+
+    def test_reasons(self):
+        for name in "abc":
+            self.write(f"lib/hone/io/{name}.cpp")
+        self.write("tests/interop/io.py")
+        self.listed("io/a.cpp: covered", "io/b.cpp: interop/io.py and io/none_test.cpp",
+                    "io/c.cpp: interop/io.py reads it")
+        self.assert_faults(
+            f"{check_tests.LIST}:3: io/a.cpp: its reason neither names a file of tests/ nor begins "
+            "with trivial",
+            f"{check_tests.LIST}:4: io/b.cpp: its reason names io/none_test.cpp, which tests/ does "
+            "not have")
 
 
 if __name__ == "__main__":
