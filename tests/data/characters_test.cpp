@@ -5,16 +5,6 @@
 namespace hone::data::detail {
 namespace {
 
-TEST_CASE("Space is ASCII's white space and Unicode's separators") {
-  for (const char32_t c : {U' ', U'\t', U'\n', U'\v', U'\f', U'\r', U'\x85', U'\xa0', U'\u2028',
-                           U'\u2029', U'\u3000'}) {
-    CHECK(is_space(c));
-  }
-  for (const char32_t c : {U'\b', U'\x0e', U'\x1f', U'a', U'\u200b', U'\ufeff'}) {
-    CHECK_FALSE(is_space(c));
-  }
-}
-
 TEST_CASE("Scripts without boundaries, to their first and last character") {
   for (const char32_t c :
        {U'\u0e00', U'\u0eff', U'\u1100', U'\u3005', U'\u3007', U'\u3040', U'\u4e00', U'\ua4cf',

@@ -45,6 +45,16 @@ TEST_CASE("Categories by name, those of Unicode 15 and 16 among them") {
   }
 }
 
+TEST_CASE("Space is ASCII's white space and Unicode's separators") {
+  for (const char32_t c : {U' ', U'\t', U'\n', U'\v', U'\f', U'\r', U'\x85', U'\xa0', U'\u2028',
+                           U'\u2029', U'\u3000'}) {
+    CHECK(is_space(c));
+  }
+  for (const char32_t c : {U'\b', U'\x0e', U'\x1f', U'a', U'\u200b', U'\ufeff'}) {
+    CHECK_FALSE(is_space(c));
+  }
+}
+
 TEST_CASE("Lower case of one character") {
   CHECK(lower_of(U'A') == U'a');
   CHECK(lower_of(U'Σ') == U'σ');
