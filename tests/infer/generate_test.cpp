@@ -173,7 +173,7 @@ TEST_CASE("generate: what cannot be is named") {
                     Catch::Contains("must be at least 1, got 8, 4096 and 0"));
   {
     const torch::NoGradGuard no_grad;
-    decoder->norm->weight.fill_(NAN);
+    decoder->norm->parameters().front().fill_(NAN);
   }
   CHECK_THROWS_WITH(run(decoder, {{1}}, to_length(4)),
                     Catch::Contains("logits for prompt 0 are not finite"));

@@ -130,7 +130,7 @@ TEST_CASE("Every file that is not there is named before anything runs") {
 
 TEST_CASE("An architecture becomes a config.json of its family") {
   const Json json = run::architecture_config(
-      {.model_type = model::ModelType::kQwen3, .num_key_value_heads = 2}, 1000, 0, 1);
+      {.model_type = model::model_type("qwen3"), .num_key_value_heads = 2}, 1000, 0, 1);
   CHECK(json.at("architectures")[0] == "Qwen3ForCausalLM");
   CHECK(json.at("vocab_size") == 1024);
   CHECK(json.at("num_key_value_heads") == 2);

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "hone/core/error.h"
 #include "hone/core/keys.h"
@@ -26,23 +27,30 @@ bool ignored(const std::string& name, const DecoderConfig& config) {
          (config.tie_word_embeddings && name == "lm_head.weight");
 }
 
+bool travels(const std::string& name, const Decoder& decoder) {
+  return decoder->config().model_type->travels(name, decoder->config());
+}
+
+/// Why the checkpoint is none of this decoder.
 std::vector<std::string> compare(const io::Checkpoint& checkpoint, const Decoder& decoder) {
   std::vector<std::string> problems;
   std::set<std::string> known;
-  for (const auto& [name, tensor] : decoder->hf_tensors()) {
+  for (const CheckpointTensor& tensor : decoder->checkpoint_tensors()) {
+    const std::string& name = tensor.name;
+    const std::vector<int64_t> shape = tensor.shape();
     known.insert(name);
     if (!checkpoint.has(name)) {
       problems.push_back(fmt::format("tensor {} is missing", name));
-    } else if (at::IntArrayRef(checkpoint.shape(name)) != tensor.sizes()) {
+    } else if (checkpoint.shape(name) != shape) {
       problems.push_back(fmt::format("tensor {} must be {}, got {}", name,
-                                     fmt::streamed(tensor.sizes()),
+                                     fmt::streamed(at::IntArrayRef(shape)),
                                      fmt::streamed(at::IntArrayRef(checkpoint.shape(name)))));
     } else if (const io::Dtype dtype = checkpoint.info(name).dtype; !io::is_weight_dtype(dtype)) {
       problems.push_back(fmt::format("tensor {} {}", name, io::not_weights(dtype)));
     }
   }
   for (const std::string& name : checkpoint.names()) {
-    if (!known.contains(name) && !ignored(name, decoder->config())) {
+    if (!known.contains(name) && !ignored(name, decoder->config()) && !travels(name, decoder)) {
       problems.push_back(fmt::format("tensor {} is not part of a {} model", name,
                                      enum_name(decoder->config().model_type)));
     }
@@ -53,6 +61,19 @@ std::vector<std::string> compare(const io::Checkpoint& checkpoint, const Decoder
     problems.push_back(fmt::format("and {} more", more));
   }
   return problems;
+}
+
+void copy_weights(const io::Checkpoint& checkpoint, Decoder& decoder) {
+  const torch::NoGradGuard no_grad;
+  for (const CheckpointTensor& tensor : decoder->checkpoint_tensors()) {
+    const at::Tensor whole = checkpoint.load(tensor.name);
+    int64_t begin = 0;
+    for (const at::Tensor& part : tensor.parts) {
+      const int64_t end = begin + part.size(0);
+      part.copy_(whole.slice(0, begin, end));
+      begin = end;
+    }
+  }
 }
 
 }  // namespace
@@ -86,9 +107,19 @@ Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::Sc
   const auto problems = compare(checkpoint, make_decoder(config, at::kMeta, dtype));
   if (!problems.empty()) throw IoError(checkpoint.folder(), joined(problems));
   Decoder decoder = make_decoder(config, device, dtype);
-  const torch::NoGradGuard no_grad;
-  for (auto& [name, tensor] : decoder->hf_tensors()) tensor.copy_(checkpoint.load(name));
+  copy_weights(checkpoint, decoder);
+  NamedTensors travelling;
+  for (const std::string& name : checkpoint.names()) {
+    if (travels(name, decoder)) travelling.emplace_back(name, checkpoint.load(name));
+  }
+  decoder->set_travelling(std::move(travelling));
   return decoder;
+}
+
+void read_weights(Decoder& decoder, const io::Checkpoint& checkpoint) {
+  const auto problems = compare(checkpoint, decoder);
+  if (!problems.empty()) throw IoError(checkpoint.folder(), joined(problems));
+  copy_weights(checkpoint, decoder);
 }
 
 io::TensorTypes tensor_types(const io::Checkpoint& checkpoint) {

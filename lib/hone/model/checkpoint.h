@@ -18,10 +18,14 @@ Decoder make_decoder(const DecoderConfig& config, at::Device device, at::ScalarT
 /// yarn's ambiguous key means (nn/rotary.h).
 /// Throws: IoError listing all tensors that are missing, unexpected, misshapen or of a type that is
 ///   no weights' (io::is_weight_dtype), before memory is spent; what DecoderConfig::from_json
-///   throws. Buffers rotary_emb.inv_freq of old exports are ignored, and so is lm_head.weight of a
-///   tied model.
+///   throws. Tensors that only travel (Family::travels) are kept on the CPU as they are. Buffers
+///   rotary_emb.inv_freq of old exports are ignored, and so is lm_head.weight of a tied model.
 Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::ScalarType dtype,
                      nn::AttnFactorRule attn_factor = nn::AttnFactorRule::kIgnored);
+
+/// Fills the base of a decoder that is there, of the checkpoint's shape. What travels stays.
+/// Throws: as load_decoder does.
+void read_weights(Decoder& decoder, const io::Checkpoint& checkpoint);
 
 /// The types of a checkpoint's weights, for writing them back as they came.
 io::TensorTypes tensor_types(const io::Checkpoint& checkpoint);

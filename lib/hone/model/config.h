@@ -1,5 +1,7 @@
-/// A dense decoder's config.json, as far as it shapes the computation.
+/// A decoder's config.json, as far as it shapes the computation.
 #pragma once
+#include <any>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -12,10 +14,25 @@
 
 namespace hone::model {
 
-enum class ModelType { kLlama, kQwen2, kQwen3 };
+class Family;
+
+/// A registered family by the name that config.json has for it (model/family.h). In recipes and
+/// schemas it is the name, one of those registered.
+struct ModelType {
+  const Family* family = nullptr;
+  const char* name = "";
+
+  const Family* operator->() const { return family; }
+  bool operator==(const ModelType&) const = default;
+};
+
+/// All that are registered, with their names.
+const std::vector<std::pair<ModelType, const char*>>& model_types();
+/// Throws: hone::Error listing those supported.
+ModelType model_type(const std::string& name);
 
 struct DecoderConfig {
-  ModelType model_type = ModelType::kLlama;
+  ModelType model_type = model::model_type("llama");
   int64_t hidden_size = 0;
   int64_t intermediate_size = 0;
   int64_t num_hidden_layers = 0;
@@ -31,15 +48,14 @@ struct DecoderConfig {
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
   bool qk_norm = false;
   nn::RotaryOptions rope;
+  std::any own;  ///< what only the family's own modules need
   /// What pruning left (config.json's hone_pruned); empty: all layers, whole. The sizes above stay
   /// those before; layer_sizes() tells those of each layer.
   std::vector<PrunedLayer> pruned;
 
-  /// Reads the config.json of a llama, qwen2 or qwen3 model; `source` names it in messages.
-  /// Throws: what pruned_from_json throws; IoError listing every key that is missing, malformed or
-  /// asks for what is not
-  ///   supported (another model_type, hidden_act or rope type, a sliding window in use,
-  ///   quantised weights).
+  /// Reads the config.json of a model whose family is registered; `source` names it in messages.
+  /// Throws: what pruned_from_json throws; IoError for another model_type, and what its family's
+  ///   read() throws.
   static DecoderConfig from_json(const Json& config, const std::string& source);
 };
 
@@ -47,8 +63,11 @@ struct DecoderConfig {
 
 template <>
 struct hone::EnumNames<hone::model::ModelType> {
-  static constexpr std::pair<model::ModelType, const char*> values[] = {
-      {model::ModelType::kLlama, "llama"},
-      {model::ModelType::kQwen2, "qwen2"},
-      {model::ModelType::kQwen3, "qwen3"}};
+  /// The registry as EnumNames wants it.
+  struct Registered {
+    auto begin() const { return model::model_types().begin(); }
+    auto end() const { return model::model_types().end(); }
+    const auto& operator[](size_t i) const { return model::model_types()[i]; }
+  };
+  static constexpr Registered values{};
 };

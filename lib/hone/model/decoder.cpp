@@ -17,21 +17,6 @@ namespace {
 
 const std::string kLayers = "model.layers.";
 
-nn::DecoderBlockOptions block_options(const DecoderConfig& c, const LayerSizes& sizes) {
-  return {.attention = {.dim = c.hidden_size,
-                        .num_heads = sizes.heads,
-                        .num_kv_heads = sizes.kv_heads,
-                        .head_dim = c.head_dim,
-                        .qkv_bias = c.qkv_bias,
-                        .output_bias = c.output_bias,
-                        .qk_norm = c.qk_norm,
-                        .norm_eps = c.rms_norm_eps,
-                        .dropout = c.attention_dropout,
-                        .kv_head_of = sizes.kv_head_of},
-          .mlp = {.dim = c.hidden_size, .hidden = sizes.channels, .bias = c.mlp_bias},
-          .norm_eps = c.rms_norm_eps};
-}
-
 void check(const DecoderInput& input) {
   TORCH_CHECK_VALUE(input.ids.dim() == 1 && input.ids.scalar_type() == at::kLong,
                     "Decoder: ids must be int64 [T], got ", input.ids.scalar_type(), " ",
@@ -72,11 +57,10 @@ DecoderImpl::DecoderImpl(const DecoderConfig& config, const at::TensorOptions& t
   embed_tokens = register_module("embed_tokens", table());
   blocks_ = register_module("layers", std::make_shared<torch::nn::Module>());
   for (const LayerSizes& sizes : layer_sizes(config)) {
-    layers.emplace_back(block_options(config, sizes), tensor_options);
+    layers.push_back(config.model_type->block(config, sizes, tensor_options));
     blocks_->register_module(std::to_string(sizes.index), layers.back());
   }
-  norm =
-      register_module("norm", nn::RmsNorm(config.hidden_size, config.rms_norm_eps, tensor_options));
+  norm = register_module("norm", config.model_type->norm(config, tensor_options));
   if (!config.tie_word_embeddings) lm_head = register_module("lm_head", table());
 }
 
@@ -177,13 +161,26 @@ std::vector<nn::ModuleTensor> DecoderImpl::tensors() const {
   return all;
 }
 
-NamedTensors DecoderImpl::hf_tensors() const {
+NamedTensors DecoderImpl::base_tensors() const {
   NamedTensors base;
   for (const nn::ModuleTensor& tensor : tensors()) {
     const bool saved = tensor.role == nn::Role::kBase || tensor.role == nn::Role::kBuffer;
     if (saved) base.emplace_back(tensor.name, tensor.tensor);
   }
   return base;
+}
+
+std::vector<CheckpointTensor> DecoderImpl::checkpoint_tensors() const {
+  return config_.model_type->checkpoint_tensors(base_tensors());
+}
+
+NamedTensors DecoderImpl::hf_tensors() const {
+  NamedTensors tensors;
+  for (const CheckpointTensor& tensor : checkpoint_tensors()) {
+    tensors.emplace_back(tensor.name, tensor.whole());
+  }
+  tensors.insert(tensors.end(), travelling_.begin(), travelling_.end());
+  return tensors;
 }
 
 std::string checkpoint_name(const std::string& name) {

@@ -1,4 +1,4 @@
-/// Dense decoders of the llama, qwen2 and qwen3 families.
+/// A decoder: embedding, blocks of its family, norm and head.
 #pragma once
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
@@ -15,6 +15,7 @@
 
 #include "hone/kernels/sequences.h"
 #include "hone/model/config.h"
+#include "hone/model/family.h"
 #include "hone/model/kv_cache.h"
 #include "hone/nn/anatomy.h"
 #include "hone/nn/decoder_block.h"
@@ -34,9 +35,6 @@ struct DecoderInput {
 /// past[d], what a cache holds of it; at 0 where `past` is empty.
 DecoderInput make_input(std::span<const std::vector<int64_t>> documents, at::Device device,
                         std::span<const int64_t> past = {});
-
-/// Names are those of the checkpoint's tensors or, of adapters, of PEFT's without its prefix.
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 /// Embedding, blocks and final norm, with an output head that may be the embedding.
 ///
@@ -83,8 +81,16 @@ class DecoderImpl : public torch::nn::Module {
   /// All tensors, an adapter's too. Names are those of the checkpoint or, of adapters, of PEFT's
   /// without its prefix; lm_head.weight only where it is not tied.
   std::vector<nn::ModuleTensor> tensors() const;
-  /// Those of the base model. They share the model's memory.
+  /// The base's by these names, and as its family's checkpoints have them.
+  NamedTensors base_tensors() const;
+  std::vector<CheckpointTensor> checkpoint_tensors() const;
+  /// What its checkpoint is written of: those, which share the model's memory unless the family
+  /// lays several together, and what travels.
   NamedTensors hf_tensors() const;
+
+  /// Tensors of the checkpoint that are no part of the computation (Family::travels), as they came.
+  const NamedTensors& travelling() const { return travelling_; }
+  void set_travelling(NamedTensors tensors) { travelling_ = std::move(tensors); }
 
   /// What a cache keeps of a position, layer by layer.
   std::vector<nn::CacheShape> cache_shapes() const;
@@ -107,7 +113,7 @@ class DecoderImpl : public torch::nn::Module {
   nn::Embedding embed_tokens{nullptr};
   /// In order. A block's name in the module is that of its index before any pruning.
   std::vector<nn::DecoderBlock> layers;
-  nn::RmsNorm norm{nullptr};
+  nn::Norm norm{nullptr};
   nn::Embedding lm_head{nullptr};  ///< null where it is tied to the embedding
 
  private:
@@ -115,6 +121,7 @@ class DecoderImpl : public torch::nn::Module {
   at::Tensor run(const DecoderInput& input, const nn::LayerCache* caches);
 
   DecoderConfig config_;
+  NamedTensors travelling_;
   std::shared_ptr<torch::nn::Module> blocks_;
   nn::Rotary rotary_;
   int64_t checkpoint_every_ = 0;

@@ -2,23 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "hone/model/family.h"
+
 namespace hone::run {
-namespace {
-
-const char* class_name(model::ModelType type) {
-  switch (type) {
-    case model::ModelType::kLlama:
-      return "LlamaForCausalLM";
-    case model::ModelType::kQwen2:
-      return "Qwen2ForCausalLM";
-    case model::ModelType::kQwen3:
-      return "Qwen3ForCausalLM";
-  }
-  throw Error("unknown architecture family");
-}
-
-}  // namespace
-
 void ArchitectureOptions::validate(Validation& v) const {
   if (!head_dim && hidden_size % num_attention_heads != 0) {
     v.problem("num_attention_heads",
@@ -39,7 +25,7 @@ Json architecture_config(const ArchitectureOptions& options, int64_t vocab_size,
                          std::optional<int64_t> bos_id, std::optional<int64_t> eos_id) {
   const int64_t multiple = options.vocab_multiple;
   Json config = {
-      {"architectures", {class_name(options.model_type)}},
+      {"architectures", {options.model_type->architecture()}},
       {"model_type", enum_name(options.model_type)},
       {"hidden_size", options.hidden_size},
       {"intermediate_size", options.intermediate_size},

@@ -12,7 +12,7 @@ namespace hone::run {
 /// Sizes by the names of Hugging Face's config.json; the vocabulary's size comes from the
 /// tokenizer.
 struct ArchitectureOptions {
-  model::ModelType model_type = model::ModelType::kLlama;
+  model::ModelType model_type = model::model_type("llama");
   int64_t hidden_size = 256;
   int64_t intermediate_size = 704;
   int64_t num_hidden_layers = 4;

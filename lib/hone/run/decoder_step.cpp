@@ -118,10 +118,7 @@ void read_decoder(const std::string& folder, model::Decoder& decoder,
       copy_into(tensor, found->second, name, folder);
     }
   } else {
-    const io::Checkpoint saved = io::Checkpoint::open(folder);
-    for (const auto& [name, tensor] : decoder->hf_tensors()) {
-      copy_into(tensor, saved.load(name), name, folder);
-    }
+    model::read_weights(decoder, io::Checkpoint::open(folder));
   }
 }
 

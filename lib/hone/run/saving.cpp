@@ -34,6 +34,7 @@ io::TensorTypes save_types(const Base& base, SaveDtype dtype) {
   if (dtype != SaveDtype::kAuto) {
     for (const auto& [name, tensor] : tensors) types[name] = scalar_type(dtype);
   }
+  for (const auto& [name, tensor] : base.decoder->travelling()) types.erase(name);
   return model::storable_types(tensors, std::move(types));
 }
 

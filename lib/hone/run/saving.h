@@ -10,7 +10,7 @@
 namespace hone::run {
 
 /// The types in which the base's decoder is written: with kAuto those of `base.types`. What float16
-/// cannot hold is float32, with a warning.
+/// cannot hold is float32, with a warning. What only travels stays as it is.
 io::TensorTypes save_types(const Base& base, SaveDtype dtype);
 
 /// `files` with its tensors in the types in which they are written: with kAuto those of

@@ -14,6 +14,7 @@
 #include "hone/model/checkpoint.h"
 #include "hone/model/detail/lora_layout.h"
 #include "hone/model/detail/peft_config.h"
+#include "hone/model/family.h"
 #include "hone/nn/anatomy.h"
 #include "hone/nn/branch.h"
 
@@ -56,10 +57,10 @@ std::vector<std::pair<int64_t, int64_t>> slots(const LayerSizes& sizes) {
   return slots;
 }
 
-/// transformers refuses a llama whose number of query heads does not divide the model's width: the
-/// next larger numbers that do, up to those before any pruning.
-void widen_for_llama(Layout& layout, const DecoderConfig& config) {
-  if (config.model_type != ModelType::kLlama || config.hidden_size % layout.heads() == 0) return;
+/// Where transformers wants the number of query heads to divide the model's width: the next larger
+/// numbers that do, up to those before any pruning.
+void widen_to_divide(Layout& layout, const DecoderConfig& config) {
+  if (!config.model_type->heads_divide_width() || config.hidden_size % layout.heads() == 0) return;
   const int64_t most_kv = config.num_key_value_heads;
   const int64_t most_group = config.num_attention_heads / most_kv;
   int64_t best_kv = most_kv, best_group = most_group;
@@ -82,7 +83,7 @@ Layout layout_of(const DecoderConfig& config) {
     layout.channels = std::max(layout.channels, sizes.channels);
     for (const auto& [kv, slot] : slots(sizes)) layout.group = std::max(layout.group, slot + 1);
   }
-  widen_for_llama(layout, config);
+  widen_to_divide(layout, config);
   for (const LayerSizes& sizes : layers) {
     LayerPlaces places{.number = std::ssize(layout.layers),
                        .kv_heads = first(sizes.kv_heads),
@@ -238,10 +239,17 @@ ExportForm export_pruned(const std::string& folder, const std::string& compact_f
   }
   io::CheckpointOptions options{.source_folder = source_folder};
   const auto spread = spreads(decoder, layout);
+  NamedTensors base;
+  for (const auto& [name, tensor] : decoder->base_tensors()) {
+    base.emplace_back(exported_name(layout, name), exported_tensor(spread, name, tensor));
+  }
+  // The family lays both alike: the decoder's names tell the types.
+  const std::vector<CheckpointTensor> own = decoder->checkpoint_tensors();
   NamedTensors tensors;
-  for (const auto& [name, tensor] : decoder->hf_tensors()) {
-    tensors.emplace_back(exported_name(layout, name), exported_tensor(spread, name, tensor));
-    options.types[tensors.back().first] = io::written_type(name, tensor, types);
+  for (const CheckpointTensor& exported : decoder->config().model_type->checkpoint_tensors(base)) {
+    const CheckpointTensor& from = own.at(tensors.size());
+    options.types[exported.name] = io::written_type(from.name, from.parts.front(), types);
+    tensors.emplace_back(exported.name, exported.whole());
   }
   io::save_checkpoint(folder, exported_config(decoder, layout, config, types), tensors, options);
   if (form == ExportForm::kZeroFilled) {

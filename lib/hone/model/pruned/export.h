@@ -26,7 +26,8 @@ ExportForm export_form(const Decoder& decoder);
 
 /// Writes the base weights, without an adapter that it may carry, and a config.json without
 /// hone_pruned, so that transformers and hone load a plain model with equal logits. Layers are
-/// numbered anew. What is zero-filled costs transformers the size and time of its widest layer; so
+/// numbered anew; tensors that only travel, which belong to the layers as they were, are left out.
+/// What is zero-filled costs transformers the size and time of its widest layer; so
 /// `compact_folder` then gets the decoder as it is, for hone: config.json with hone_pruned (in the
 /// direct form nothing is written there). `types`, by the decoder's names of its tensors, says what
 /// they are written as. Other files come from `source_folder` unless it is empty.

@@ -1,4 +1,4 @@
-#include "hone/model/config.h"
+#include "hone/model/families/dense.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -7,6 +7,7 @@
 
 #include "hone/core/error.h"
 #include "hone/core/keys.h"
+#include "hone/nn/norm.h"
 
 namespace hone::model {
 namespace {
@@ -117,37 +118,13 @@ nn::RotaryOptions read_rope(Keys& keys, int64_t head_dim, int64_t max_positions,
   return options;
 }
 
-/// Whether any layer attends to a window only (qwen2, qwen3).
-void check_window(Keys& keys, int64_t layers) {
-  if (const Json* types = keys.find("layer_types")) {
-    for (const Json& type : *types) {
-      if (type != "full_attention") {
-        keys.problem("layer_types", "only full_attention is supported, got " + type.dump());
-        return;
-      }
-    }
-  } else if (keys.flag("use_sliding_window").value_or(false) && keys.find("sliding_window") &&
-             keys.integer("max_window_layers", 0, kMaxWidth).value_or(28) < layers) {
-    keys.problem("use_sliding_window", "a sliding window in use is not supported");
-  }
-}
-
 void read_heads(Keys& keys, DecoderConfig& config) {
-  const bool llama = config.model_type == ModelType::kLlama;
   const int64_t heads = config.num_attention_heads =
       keys.required_integer("num_attention_heads", 1, 1 << 16);
-  // transformers' defaults for an absent key are those of one released model each, 32 and 128:
-  // no guess for another model.
-  if (!llama && !keys.find("num_key_value_heads")) {
-    keys.problem("num_key_value_heads", "is missing");
-  }
   config.num_key_value_heads = keys.integer("num_key_value_heads", 1, 1 << 16).value_or(heads);
   if (heads % config.num_key_value_heads != 0) {
     keys.problem("num_key_value_heads", fmt::format("must divide num_attention_heads {}, got {}",
                                                     heads, config.num_key_value_heads));
-  }
-  if (config.model_type == ModelType::kQwen3 && !keys.find("head_dim")) {
-    keys.problem("head_dim", "is missing");
   }
   if (const auto explicit_dim = keys.integer("head_dim", 2, 1 << 14)) {
     config.head_dim = *explicit_dim;
@@ -167,18 +144,29 @@ void read_heads(Keys& keys, DecoderConfig& config) {
 
 }  // namespace
 
-DecoderConfig DecoderConfig::from_json(const Json& json, const std::string& source) {
-  if (!json.is_object()) throw IoError(source, "expected an object");
+void DenseFamily::refuse_window(Keys& keys, const DecoderConfig& config) {
+  if (const Json* types = keys.find("layer_types")) {
+    for (const Json& type : *types) {
+      if (type != "full_attention") {
+        keys.problem("layer_types", "only full_attention is supported, got " + type.dump());
+        return;
+      }
+    }
+  } else if (keys.flag("use_sliding_window").value_or(false) && keys.find("sliding_window") &&
+             keys.integer("max_window_layers", 0, kMaxWidth).value_or(28) <
+                 config.num_hidden_layers) {
+    keys.problem("use_sliding_window", "a sliding window in use is not supported");
+  }
+}
+
+void DenseFamily::require(Keys& keys, const char* key) {
+  if (!keys.find(key)) keys.problem(key, "is missing");
+}
+
+DecoderConfig DenseFamily::read(const Json& json, const std::string& source) const {
   std::vector<std::string> problems;
   Keys keys(json, "", problems);
   DecoderConfig config;
-  const auto name = keys.text("model_type");
-  const auto type = enum_from_name<ModelType>(name.value_or(""));
-  if (!type) {
-    throw IoError(source, fmt::format("model_type: \"{}\" is not supported; supported are {}",
-                                      name.value_or(""), fmt::join(enum_names<ModelType>(), ", ")));
-  }
-  config.model_type = *type;
   config.hidden_size = keys.required_integer("hidden_size", 1, kMaxWidth);
   config.intermediate_size = keys.required_integer("intermediate_size", 1, kMaxWidth);
   config.num_hidden_layers = keys.required_integer("num_hidden_layers", 1, 10000);
@@ -191,25 +179,39 @@ DecoderConfig DecoderConfig::from_json(const Json& json, const std::string& sour
   config.initializer_range = keys.number("initializer_range", 0, 10).value_or(0.02);
   config.attention_dropout = keys.number("attention_dropout", 0, 0.999).value_or(0);
   config.tie_word_embeddings = keys.flag("tie_word_embeddings").value_or(false);
-  const bool attention_bias = keys.flag("attention_bias").value_or(false);
-  const bool qwen2 = *type == ModelType::kQwen2;
-  config.qkv_bias = qwen2 || attention_bias;
-  config.output_bias = !qwen2 && attention_bias;
-  config.mlp_bias = *type == ModelType::kLlama && keys.flag("mlp_bias").value_or(false);
-  config.qk_norm = *type == ModelType::kQwen3;
+  read_own(keys, config);
   if (const auto act = keys.text("hidden_act"); act.value_or("silu") != "silu") {
     keys.problem("hidden_act", "only silu is supported, got \"" + *act + "\"");
   }
-  if (*type != ModelType::kLlama) check_window(keys, config.num_hidden_layers);
   if (keys.find("quantization_config")) {
     keys.problem("quantization_config", "quantised weights are not supported; dequantise first");
   }
   config.rope = read_rope(keys, config.head_dim, config.max_position_embeddings, problems);
   if (!problems.empty()) throw IoError(source, joined(problems));
-  if (const Json* pruned = keys.find("hone_pruned")) {
-    config.pruned = pruned_from_json(*pruned, config, source);
-  }
   return config;
+}
+
+nn::DecoderBlock DenseFamily::block(const DecoderConfig& c, const LayerSizes& sizes,
+                                    const at::TensorOptions& tensor_options) const {
+  return nn::DecoderBlock(
+      nn::DecoderBlockOptions{
+          .attention = {.dim = c.hidden_size,
+                        .num_heads = sizes.heads,
+                        .num_kv_heads = sizes.kv_heads,
+                        .head_dim = c.head_dim,
+                        .qkv_bias = c.qkv_bias,
+                        .output_bias = c.output_bias,
+                        .qk_norm = c.qk_norm,
+                        .norm_eps = c.rms_norm_eps,
+                        .dropout = c.attention_dropout,
+                        .kv_head_of = sizes.kv_head_of},
+          .mlp = {.dim = c.hidden_size, .hidden = sizes.channels, .bias = c.mlp_bias},
+          .norm_eps = c.rms_norm_eps},
+      tensor_options);
+}
+
+nn::Norm DenseFamily::norm(const DecoderConfig& c, const at::TensorOptions& tensor_options) const {
+  return nn::RmsNorm(c.hidden_size, c.rms_norm_eps, tensor_options);
 }
 
 }  // namespace hone::model

@@ -1,0 +1,72 @@
+/// Families of decoders: what their config.json says, what their blocks are, how their checkpoints
+/// name tensors.
+///
+/// A family is one class, registered under the model_type that config.json gives; loading,
+/// training, the memory plan, pruning, adapters, caches and saving work through it and the modules
+/// that it makes (nn/branch.h).
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "hone/core/json.h"
+#include "hone/model/config.h"
+#include "hone/model/pruned/layers.h"
+#include "hone/nn/branch.h"
+#include "hone/nn/decoder_block.h"
+
+namespace hone::model {
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// A tensor of a checkpoint: one of the decoder's, or several laid end to end along dimension 0.
+struct CheckpointTensor {
+  std::string name;
+  std::vector<at::Tensor> parts;  ///< those of the decoder, sharing its memory
+
+  std::vector<int64_t> shape() const;
+  /// The part itself where it is one, else a copy of all.
+  at::Tensor whole() const;
+};
+
+class Family {
+ public:
+  virtual ~Family() = default;
+
+  /// config.json's model_type; several for models that differ in nothing but this name.
+  virtual std::vector<const char*> names() const = 0;
+  /// The class of transformers, config.json's "architectures".
+  virtual const char* architecture() const = 0;
+
+  /// All of DecoderConfig but model_type and pruned; `source` names the file in messages.
+  /// Throws: IoError listing every key that is missing, malformed or asks for what is not
+  /// supported.
+  virtual DecoderConfig read(const Json& config, const std::string& source) const = 0;
+
+  /// The block of one layer, without values.
+  virtual nn::DecoderBlock block(const DecoderConfig& config, const LayerSizes& sizes,
+                                 const at::TensorOptions& tensor_options) const = 0;
+  /// The norm behind the last block.
+  virtual nn::Norm norm(const DecoderConfig& config,
+                        const at::TensorOptions& tensor_options) const = 0;
+
+  /// The checkpoint's tensors that the base's are, by DecoderImpl::tensors()' names. Here: each by
+  /// its own name. Layers may be fewer, or numbered anew by an export.
+  virtual std::vector<CheckpointTensor> checkpoint_tensors(const NamedTensors& base) const;
+  /// Whether a checkpoint's tensor that is none of them only travels, to the bit, from the folder
+  /// that is loaded to those that are saved: of a multi-token-prediction layer that is not trained,
+  /// say. Here: none does, and a checkpoint with others is refused.
+  virtual bool travels(const std::string& name, const DecoderConfig& config) const;
+
+  /// Whether transformers wants the number of query heads to divide hidden_size.
+  virtual bool heads_divide_width() const { return false; }
+};
+
+/// Adds a family, which must outlive its decoders. Call it before threads read configs.
+/// Throws: hone::Error if one of its names is taken.
+void register_family(const Family& family);
+
+}  // namespace hone::model
