@@ -3,17 +3,12 @@
 #include <torch/types.h>
 
 #include "hone/core/error.h"
-#include "hone/model/adapter.h"
 #include "hone/optim/adamw.h"
-#include "model/support.h"
-#include "support/allocations.h"
+#include "model/measured_peak.h"
 #include "support/catch.h"
 
 namespace hone::model {
 namespace {
-
-using test::loss_of;
-using test::random_input;
 
 struct Recipe {
   const char* name;
@@ -30,37 +25,8 @@ Json config_of(std::initializer_list<std::pair<const char*, Json>> changes) {
   return config;
 }
 
-/// Peak of the allocations in two training steps, model and optimiser included.
 int64_t measured_peak(const Recipe& recipe) {
-  const auto counter = std::make_shared<hone::test::AllocationCounter>();
-  const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, counter);
-  const DecoderConfig config = DecoderConfig::from_json(recipe.config, recipe.name);
-  Decoder decoder = make_decoder(config, at::kCPU, at::kFloat);
-  decoder->initialise(1);
-  decoder->set_checkpointing(recipe.request.checkpoint_every);
-  for (nn::DecoderBlock& block : decoder->layers) {
-    block->branch_dropout = recipe.request.branch_dropout ? 0.1 : 0;
-  }
-  if (recipe.request.lora) {
-    std::vector<int64_t> rows;
-    for (int64_t i = 0; i < recipe.request.token_rows; ++i) rows.push_back(i);
-    add_lora(decoder, *recipe.request.lora, 2, rows);
-  }
-  optim::FusedAdamW optimizer(trainable_parameters(decoder), {});
-  const int64_t documents = recipe.request.documents, tokens = recipe.request.tokens_per_batch;
-  std::vector<int64_t> lengths(documents, tokens / documents);
-  if (const int64_t longest = recipe.request.longest; longest > 0) {
-    lengths.assign(documents, (tokens - longest) / (documents - 1));
-    lengths[0] = tokens - (documents - 1) * lengths[1];
-  }
-  const DecoderInput input = random_input(lengths, config.vocab_size);
-  for (int step = 0; step < 2; ++step) {
-    optimizer.zero_grad();
-    for (int64_t i = 0; i < recipe.request.accumulation; ++i) loss_of(decoder, input).backward();
-    optimizer.scale_and_clip(1, 1);
-    optimizer.step();
-  }
-  return counter->peak();
+  return test::measured_peak(recipe.config, recipe.request);
 }
 
 const nn::LoraOptions kAttentionLora = {.rank = 8, .targets = {"q_proj", "v_proj", "o_proj"}};

@@ -20,13 +20,13 @@ class DenseFamily : public Family {
                 const at::TensorOptions& tensor_options) const override;
 
  protected:
-  virtual void read_own(detail::Keys& keys, DecoderConfig& config) const = 0;
+  virtual void read_own(Keys& keys, DecoderConfig& config) const = 0;
 
   /// A problem if any layer attends to a window only.
-  static void refuse_window(detail::Keys& keys, const DecoderConfig& config);
+  static void refuse_window(Keys& keys, const DecoderConfig& config);
   /// A problem if the key is missing: transformers' default for it is that of one released model,
   /// and no guess for another.
-  static void require(detail::Keys& keys, const char* key);
+  static void require(Keys& keys, const char* key);
 };
 
 const Family& llama();

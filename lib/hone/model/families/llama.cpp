@@ -9,7 +9,7 @@ class Llama final : public DenseFamily {
   const char* architecture() const override { return "LlamaForCausalLM"; }
   bool heads_divide_width() const override { return true; }
 
-  void read_own(detail::Keys& keys, DecoderConfig& config) const override {
+  void read_own(Keys& keys, DecoderConfig& config) const override {
     config.qkv_bias = config.output_bias = keys.flag("attention_bias").value_or(false);
     config.mlp_bias = keys.flag("mlp_bias").value_or(false);
   }

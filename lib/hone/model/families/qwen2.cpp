@@ -8,7 +8,7 @@ class Qwen2 final : public DenseFamily {
   std::vector<const char*> names() const override { return {"qwen2"}; }
   const char* architecture() const override { return "Qwen2ForCausalLM"; }
 
-  void read_own(detail::Keys& keys, DecoderConfig& config) const override {
+  void read_own(Keys& keys, DecoderConfig& config) const override {
     require(keys, "num_key_value_heads");
     config.qkv_bias = true;
     refuse_window(keys, config);

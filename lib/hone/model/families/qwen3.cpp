@@ -8,7 +8,7 @@ class Qwen3 final : public DenseFamily {
   std::vector<const char*> names() const override { return {"qwen3"}; }
   const char* architecture() const override { return "Qwen3ForCausalLM"; }
 
-  void read_own(detail::Keys& keys, DecoderConfig& config) const override {
+  void read_own(Keys& keys, DecoderConfig& config) const override {
     require(keys, "num_key_value_heads");
     require(keys, "head_dim");
     config.qkv_bias = config.output_bias = keys.flag("attention_bias").value_or(false);
