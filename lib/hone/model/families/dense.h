@@ -4,8 +4,8 @@
 #include <string>
 
 #include "hone/core/json.h"
-#include "hone/model/config.h"
 #include "hone/core/keys.h"
+#include "hone/model/config.h"
 #include "hone/model/family.h"
 
 namespace hone::model {
