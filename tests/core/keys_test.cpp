@@ -41,7 +41,7 @@ TEST_CASE("keys: the first problem throws, with file and place") {
   CHECK_THROWS_MATCHES(keys.below(kObject["list"], "list"), IoError,
                        says("f.json: /a/list: expected object, got a list"));
   CHECK_THROWS_MATCHES(keys.only({"n", "x", "om"}), IoError,
-                       says("f.json: /a/on: unknown key; did you mean om?"));
+                       says("f.json: /a/on: unknown key; did you mean n?"));
 }
 
 TEST_CASE("keys: all problems are gathered, and what was to be read is harmless") {
