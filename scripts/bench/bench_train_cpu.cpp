@@ -1,7 +1,7 @@
 // hone's arm of scripts/bench/train_cpu: trains a checkpoint on given batches and prints one line
 // "RESULT {json}" with each step's loss, wall and CPU seconds.
 //
-//   bench_train_cpu <checkpoint folder> <batches.safetensors> <lr>
+//   bench_train_cpu <checkpoint folder> <batches.safetensors> <lr> [float32|bfloat16_products]
 //
 // The batches are input_ids [steps, rows, length] int64; every position predicts the next of its
 // row. BENCH_START in the environment is the wall-clock time at which this process was started.
@@ -16,6 +16,7 @@
 
 #include "hone/core/json.h"
 #include "hone/io/checkpoint.h"
+#include "hone/kernels/product.h"
 #include "hone/loss/domain_weighted_loss.h"
 #include "hone/machine/hardware.h"
 #include "hone/machine/memory.h"
@@ -61,7 +62,7 @@ std::vector<std::pair<std::string, at::Tensor>> parameters_of(const torch::nn::M
 
 void train(const std::string& folder, const std::string& batches_path, double lr) {
   hone::machine::keep_freed_memory();
-  at::set_num_threads(hone::machine::detect_hardware().cores);
+  at::set_num_threads(hone::machine::thread_count(0).count);
   hone::machine::set_flush_subnormals(true);
   const hone::io::Safetensors file(batches_path);
   const at::Tensor batches = hone::io::read_tensor(file, "input_ids");
@@ -102,9 +103,14 @@ void train(const std::string& folder, const std::string& batches_path, double lr
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::cerr << "usage: bench_train_cpu <checkpoint folder> <batches.safetensors> <lr>\n";
+  const std::string compute = argc == 5 ? argv[4] : "float32";
+  if (argc < 4 || argc > 5 || (compute != "float32" && compute != "bfloat16_products")) {
+    std::cerr << "usage: bench_train_cpu <checkpoint folder> <batches.safetensors> <lr> "
+                 "[float32|bfloat16_products]\n";
     return 2;
+  }
+  if (compute != "float32") {
+    hone::kernels::set_product_type(hone::kernels::ProductType::kBfloat16);
   }
   try {
     train(argv[1], argv[2], std::atof(argv[3]));

@@ -20,6 +20,17 @@ def call(app, recipe, out, *flags):
     return json.loads((pathlib.Path(out) / "report.json").read_text())
 
 
+def cpu():
+    """The processor's name, with what it has for products."""
+    lines = dict(line.split(":", 1) for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+                 if ":" in line)
+    fields = {key.strip(): value.strip() for key, value in lines.items()}
+    known = ("avx512f", "avx512_bf16", "amx_bf16")
+    found = [name for name in known if name in fields["flags"].split()]
+    return (f"{fields['model name']} (family {fields['cpu family']}, model {fields['model']}; "
+            f"{' '.join(found) or 'no AVX-512'})")
+
+
 def demo_data(work):
     subprocess.run([sys.executable, ROOT / "scripts/demo_data", "--out", work / "data"], check=True,
                    stdout=subprocess.DEVNULL)

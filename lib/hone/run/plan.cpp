@@ -151,16 +151,6 @@ void add_disk(const Config& config, const DiskSizes& sizes, const std::string& f
                            view::format_bytes(free), fits ? "fits" : "does not fit");
 }
 
-/// Adds memory that the run holds beside its own, as a line that begins with `what`.
-void add_to_plan(Plan& plan, int64_t bytes, const std::string& what) {
-  if (bytes == 0) return;
-  plan.memory.peak += bytes;
-  plan.process_bytes += bytes;
-  plan.fits = plan.process_bytes <= plan.device_bytes;
-  plan.text += fmt::format("{} {} more: the run {}\n", what, view::format_bytes(bytes),
-                           plan.fits ? "fits" : "does not fit");
-}
-
 }  // namespace
 
 Plan make_plan(const Config& recipe, Cache* shared, const std::string& out,
@@ -226,32 +216,34 @@ Plan predict_run(const ReadRun& run) {
   if (!config.train.only_evaluates()) {
     plan.text += fmt::format("{:<24}{}\n", "the model is saved as", describe_save(config));
   }
-  for (const auto& [name, bytes] : plan.memory.items()) {
+  const auto add_row = [&plan](const std::string& name, int64_t bytes) {
     plan.text += fmt::format("{:<24}{:>12}\n", name, view::format_bytes(bytes));
-  }
+  };
+  for (const auto& [name, bytes] : plan.memory.items()) add_row(name, bytes);
+  // A snapshot is the trained parameters and the optimiser's state of them.
+  const int64_t snapshots =
+      run.changes.snapshots * (plan.memory.gradients + plan.memory.optimizer_states);
+  if (snapshots > 0) add_row(fmt::format("{} snapshots", run.changes.snapshots), snapshots);
+  const int64_t operands = run.compute.operand_bytes(decoder, config.data.tokens_per_batch);
+  if (operands > 0) add_row("bfloat16 operands", operands);
+  plan.memory.peak += snapshots + operands;
   int64_t answering = prompt_bytes(config.prompts, decoder, run.text, device.weights);
   if (answering > 0) {
-    plan.text += fmt::format("{:<24}{:>12}\n", "prompts", view::format_bytes(answering));
+    add_row("prompts", answering);
     answering += plan.memory.weights + plan.memory.gradients + plan.memory.optimizer_states;
   }
   plan.on_gpu = device.device.is_cuda();
   plan.process_bytes =
-      std::max(plan.memory.peak, answering) +
+      std::max(plan.memory.peak, answering + snapshots) +
       (plan.on_gpu ? kContextBytes
                    : kProcessBytes + data_bytes(run.data) + kVocabularyEntryBytes * vocabulary);
   plan.device_bytes = machine::device_memory_bytes(device.device);
   plan.fits = plan.process_bytes <= plan.device_bytes;
-  plan.text += fmt::format("{:<24}{:>12}\n", "process", view::format_bytes(plan.process_bytes));
+  add_row("process", plan.process_bytes);
   plan.text +=
       fmt::format("this {} has {}: the run {}\n", plan.on_gpu ? "GPU" : "machine",
                   view::format_bytes(plan.device_bytes), plan.fits ? "fits" : "does not fit");
   plan.text += machine::thread_count(config.threads).text() + "\n" + run.compute.text() + "\n";
-  add_to_plan(plan, run.compute.operand_bytes(decoder, config.data.tokens_per_batch),
-              "operands in bfloat16 take");
-  // A snapshot is the trained parameters and the optimiser's state of them.
-  const int64_t snapshots = run.changes.snapshots;
-  add_to_plan(plan, snapshots * (plan.memory.gradients + plan.memory.optimizer_states),
-              fmt::format("{} snapshots of the controllers take", snapshots));
   return plan;
 }
 
