@@ -62,6 +62,7 @@ CutResult cut_all(Decoder& decoder, const std::vector<UnitKind>& kinds) {
     CutResult one = cut(decoder, kind);
     all.cuts.insert(all.cuts.end(), one.cuts.begin(), one.cuts.end());
     all.removed.insert(all.removed.end(), one.removed.begin(), one.removed.end());
+    all.parameters = std::move(one.parameters);
   }
   return all;
 }
