@@ -21,7 +21,7 @@ std::string problems(const char* json) {
 }  // namespace
 
 TEST_CASE("An architecture becomes the config.json of its family") {
-  const Json config = architecture_config({.model_type = model::ModelType::kQwen3,
+  const Json config = architecture_config({.model_type = model::model_type("qwen3"),
                                            .hidden_size = 64,
                                            .num_attention_heads = 8,
                                            .rope_theta = 5e5},
@@ -43,7 +43,7 @@ TEST_CASE("An architecture becomes the config.json of its family") {
   CHECK(plain.at("head_dim") == 10);
   CHECK_FALSE(plain.contains("bos_token_id"));
   CHECK_FALSE(plain.contains("eos_token_id"));
-  CHECK(architecture_config({.model_type = model::ModelType::kQwen2}, 1, {}, {})
+  CHECK(architecture_config({.model_type = model::model_type("qwen2")}, 1, {}, {})
             .at("architectures") == Json{"Qwen2ForCausalLM"});
 }
 

@@ -4,7 +4,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
-#include <chrono>
+#include <ctime>
 #include <optional>
 
 #include "hone/kernels/linear_cross_entropy.h"
@@ -18,19 +18,19 @@ std::optional<ComputeChoice> of_device(const machine::DevicePlan& device) {
   return ComputeChoice{Compute::kAuto, "of the weights' type on a GPU"};
 }
 
-/// Least seconds of a layer's three products, forward and backward, in several tries. Without
-/// autograd, whose threads for a GPU would keep a search from forking.
-double seconds_in(kernels::ProductType type, const at::Tensor& x, const at::Tensor& weight) {
+/// Least CPU time, which other programs hardly touch, of a layer's three products, forward and
+/// backward, in several tries. Without autograd, whose threads for a GPU would keep a search from
+/// forking.
+double time_in(kernels::ProductType type, const at::Tensor& x, const at::Tensor& weight) {
   constexpr int kTries = 4;  // of which the first may be slower: kernels are made
   kernels::set_product_type(type);
   double least = 1e9;
   for (int i = 0; i < kTries; ++i) {
-    const auto begin = std::chrono::steady_clock::now();
+    const std::clock_t begin = std::clock();
     const at::Tensor y = kernels::product(x, weight.t());
     kernels::product(y, weight);
     kernels::product(y.t(), x);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    least = std::min(least, took.count());
+    least = std::min(least, static_cast<double>(std::clock() - begin));
   }
   return least;
 }
@@ -44,8 +44,8 @@ ComputeChoice time_both(const Config& config, const model::DecoderConfig& model)
   if (rows * in * out < kLeast) return {Compute::kFloat32, "too small to gain by bfloat16"};
   const at::Tensor x = at::full({rows, in}, 0.5), weight = at::full({out, in}, 0.5);
   const kernels::ProductType before = kernels::product_type();
-  const double wide = seconds_in(kernels::ProductType::kFloat32, x, weight);
-  const double half = seconds_in(kernels::ProductType::kBfloat16, x, weight);
+  const double wide = time_in(kernels::ProductType::kFloat32, x, weight);
+  const double half = time_in(kernels::ProductType::kBfloat16, x, weight);
   kernels::set_product_type(before);
   return {half <= kMostOfFloat32 * wide ? Compute::kBfloat16Products : Compute::kFloat32,
           fmt::format("{:.2f} times as fast in bfloat16 as in float32 here", wide / half)};

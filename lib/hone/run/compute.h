@@ -18,7 +18,7 @@ constexpr const char* kComputeKey = "compute";  ///< of recipes, manifests and r
 struct ComputeChoice {
   Compute compute = Compute::kFloat32;  ///< kAuto on a GPU alone: of the weights' type
   std::string reason;
-  /// "products in bfloat16 (3.10 times as fast as float32 here)"
+  /// "products in bfloat16 (3.10 times as fast in bfloat16 as in float32 here)"
   std::string text() const;
   /// Bytes that rounded operands take for a moment in steps of so many tokens.
   int64_t operand_bytes(const model::DecoderConfig& model, int64_t tokens) const;
@@ -26,10 +26,10 @@ struct ComputeChoice {
   void apply() const;
 };
 
-/// What the recipe asks for. auto times both, by as many threads as LibTorch is set to and within
-/// some tens of milliseconds, forward and backward, on up to 256 rows by the MLP's weight or a part
-/// of it of 1024 by 1024; it takes bfloat16 where that needs at most kMostOfFloat32 of float32's
-/// time, and float32 unasked for products of less than 2^24 terms.
+/// What the recipe asks for. auto times both by CPU time, by as many threads as LibTorch is set to
+/// and within some tens of milliseconds, forward and backward, on up to 256 rows by the MLP's
+/// weight or a part of it of 1024 by 1024; it takes bfloat16 where that needs at most
+/// kMostOfFloat32 of float32's time, and float32 unasked for products of less than 2^24 terms.
 ComputeChoice choose_compute(const Config& config, const Json& base_config,
                              const machine::DevicePlan& device);
 constexpr double kMostOfFloat32 = 0.8;
