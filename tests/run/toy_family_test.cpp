@@ -238,7 +238,7 @@ TEST_CASE("A new family: a folder comes in and goes out, fused and travelling te
 
   model::Decoder loaded = load(from);
   CHECK(at::equal(logits(loaded), logits(decoder)));
-  model::save_decoder(to, loaded, saved.config(), "");
+  model::save_decoder(to, loaded, saved.config());
   const io::Checkpoint again = io::Checkpoint::open(to);
   REQUIRE(again.names() == saved.names());
   for (const std::string& name : saved.names()) {
