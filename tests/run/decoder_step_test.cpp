@@ -111,6 +111,6 @@ TEST_CASE("A folder of another shape is refused") {
   write_decoder(folder.path, decoder, wide, "", "");
   model::Decoder narrow = model::test::small_decoder();
   CHECK_THROWS_WITH(read_decoder(folder.path, narrow, ""),
-                    Catch::StartsWith(folder.path + ": holds another shape of ") &&
-                        Catch::Contains("than the run: [") && Catch::Contains("64"));
+                    Catch::StartsWith(folder.path + ": tensor model.layers.0.mlp.") &&
+                        Catch::Contains("must be [48, 32], got [64, 32]"));
 }

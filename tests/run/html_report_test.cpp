@@ -101,7 +101,7 @@ TEST_CASE("a report holds every plot, the table, configuration and manifest") {
   CHECK(count(html, "class=\"change bad\"") == 1);
   CHECK(count(html, "-75.4 %") == 1);
   CHECK(count(html, "<b>1,228,800</b>") == 1);
-  CHECK(count(html, "<b>812.0 MiB</b>") == 1);
+  CHECK(count(html, "<b>812 MiB</b>") == 1);
   CHECK(count(html, "<b>4 min 11 s</b><span>time</span>") == 1);
   CHECK(count(html, "&quot;seed&quot;: 42") == 1);
   CHECK(count(html, "&quot;app&quot;: &quot;hone-domain&quot;") == 1);

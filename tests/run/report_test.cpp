@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "hone/run/context.h"
+#include "hone/run/guard.h"
 #include "hone/text/bpe_trainer.h"
 #include "support/catch.h"
 
@@ -36,8 +37,14 @@ struct Finished {
     return {step, {{"set", "general", 10, 10, 10 * nll}}};
   }
   Json report() const {
-    return make_report(
-        {config, {outcome, evaluations, returned_to, stopped_by}, growth, base_held_out, data});
+    const EndedRun ended{outcome, evaluations, returned_to, stopped_by};
+    Json report = make_report({config, ended, growth, base_held_out, data});
+    if (config.guard.domain) {
+      Guard guard(config.guard);
+      guard.scored(evaluations.front());
+      guard.report(ended, report);
+    }
+    return report;
   }
   /// The step of the report's "after"; -1 where it is null.
   int64_t after() const {
@@ -106,7 +113,6 @@ TEST_CASE("After is of the model as the run leaves it, or nothing") {
 
   Finished scored;
   scored.config.train.steps = 0;
-  scored.outcome.measured = false;
   scored.evaluations.resize(1);
   CHECK(scored.after() == 0);
   CHECK_FALSE(scored.report().contains("steps"));

@@ -4,6 +4,7 @@
 
 #include "hone/core/error.h"
 #include "hone/core/file.h"
+#include "hone/run/compute.h"
 #include "hone/run/manifest.h"
 #include "hone/run/report.h"
 #include "support/catch.h"
@@ -16,7 +17,8 @@ namespace fs = std::filesystem;
 namespace {
 
 const Reread kAsItIs = [](const Json& config) { return config; };
-const Json kBegun = {{"seed", 1}, {"train", {{"steps", 10}, {"lr", 0.1}}}};
+const Json kBegun = {
+    {"seed", 1}, {kComputeKey, "float32"}, {"train", {{"steps", 10}, {"lr", 0.1}}}};
 
 /// A folder with the run of kBegun in it, opened to go on with.
 struct Begun : TemporaryFolder {

@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "hone/config/reader.h"
-#include "hone/config/writer.h"
 #include "hone/infer/generate.h"
 #include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
@@ -193,6 +192,7 @@ Json toy_config(int64_t dim = 32, int64_t vocabulary = 300) {
 model::Decoder toy_decoder() {
   model::Decoder decoder = model::test::small_decoder(toy_config());
   const torch::NoGradGuard no_grad;
+  torch::manual_seed(7);
   for (at::Tensor& parameter : decoder->parameters())
     parameter.add_(at::randn_like(parameter), 0.1);
   return decoder;
@@ -341,6 +341,7 @@ struct Recipe {
     const text::BpeTrainerOptions options{.vocab_size = 270, .special_tokens = {"<bos>", "<eos>"}};
     std::ofstream(folder + "/base/tokenizer.json")
         << text::train_bpe({"the stop of the shop", "stop that top"}, options).dump();
+    std::ofstream(folder + "/base/tokenizer_config.json") << R"({"eos_token": "<eos>"})";
     std::ofstream rows(folder + "/rows.jsonl");
     for (int i = 0; i < 60; ++i) {
       rows << R"({"text": "the shop that stops at )" << i << R"( tops"})" << "\n";
@@ -358,7 +359,7 @@ struct Recipe {
   }
   run::Report execute(const std::string& out, bool resume) const {
     const auto config = config::read_config<run::Config>(json);
-    return run::execute(config, {"hone-domain", out, resume, config::to_json(config)});
+    return run::execute(config, {.app = "hone-domain", .out = out, .resume = resume});
   }
   Json json;
 };

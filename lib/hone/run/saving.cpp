@@ -55,7 +55,7 @@ std::string types_text(const model::NamedTensors& tensors, const io::TensorTypes
   std::set<std::string> others;
   for (const auto& [name, tensor] : tensors) {
     const at::ScalarType type = io::written_type(name, tensor, types);
-    if (type != main) others.insert(model::type_name(type));
+    if (type != main && at::isFloatingType(type)) others.insert(model::type_name(type));
   }
   std::string text = model::type_name(main);
   for (const std::string& other : others) text += " and " + other;

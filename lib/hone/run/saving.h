@@ -21,7 +21,7 @@ io::AdapterFiles in_save_types(io::AdapterFiles files, const Base& base, SaveDty
 /// came", "float32, as save.dtype says". Reads the headers of the model's files. Throws: IoError.
 std::string describe_save(const Config& config);
 
-/// "bfloat16", or "bfloat16 and float32" for tensors of several types, the main one first.
+/// "bfloat16", or "bfloat16 and float32" for weights of several types, the main one first.
 std::string types_text(const model::NamedTensors& tensors, const io::TensorTypes& types);
 
 /// The type that `dtype` names; kAuto has none. Throws: hone::Error.
