@@ -3,6 +3,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "hone/nn/attention.h"
 #include "model/support.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"

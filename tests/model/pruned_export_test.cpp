@@ -8,6 +8,7 @@
 #include "hone/model/adapter.h"
 #include "hone/model/pruned/export.h"
 #include "hone/model/pruned/pruning.h"
+#include "hone/nn/attention.h"
 #include "model/support.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "hone/nn/decoder_block.h"
+#include "hone/nn/dense_block.h"
 #include "hone/nn/embedding.h"
 #include "support/catch.h"
 

@@ -8,6 +8,7 @@
 
 #include "hone/nn/checkpointing.h"
 #include "hone/nn/decoder_block.h"
+#include "hone/nn/dense_block.h"
 #include "hone/optim/adamw.h"
 #include "nn/modules.h"
 #include "support/catch.h"

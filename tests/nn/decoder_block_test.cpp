@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include "hone/nn/dense_block.h"
 #include "nn/modules.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"

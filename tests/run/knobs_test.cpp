@@ -4,6 +4,7 @@
 
 #include "hone/core/error.h"
 #include "hone/model/pruned/pruning.h"
+#include "hone/nn/attention.h"
 #include "hone/run/optimizer.h"
 #include "run/run_fixture.h"
 #include "support/catch.h"

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "hone/nn/dense_block.h"
 #include "hone/nn/detail/generators.h"
 #include "hone/nn/norm.h"
 

@@ -7,19 +7,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "hone/nn/attention.h"
 #include "hone/nn/branch.h"
 #include "hone/nn/gate.h"
-#include "hone/nn/mlp.h"
 
 namespace hone::nn {
 
-/// Of a block of Attention and Mlp behind RMS norms.
-struct DecoderBlockOptions {
-  AttentionOptions attention;
-  MlpOptions mlp;
-  double norm_eps = 1e-6;
-};
+struct DecoderBlockOptions;
 
 /// Of any block, by the names that they get in it.
 struct DecoderBlockParts {
@@ -36,6 +29,7 @@ class DecoderBlockImpl : public torch::nn::Module {
  public:
   /// `dim` is D.
   DecoderBlockImpl(int64_t dim, const DecoderBlockParts& parts);
+  /// Of Attention and Mlp behind RMS norms (nn/dense_block.h).
   DecoderBlockImpl(const DecoderBlockOptions& options, const at::TensorOptions& tensor_options);
 
   at::Tensor forward(const at::Tensor& x, const AttentionContext& context);

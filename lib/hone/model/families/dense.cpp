@@ -7,6 +7,7 @@
 
 #include "hone/core/error.h"
 #include "hone/core/keys.h"
+#include "hone/nn/dense_block.h"
 #include "hone/nn/norm.h"
 
 namespace hone::model {
