@@ -31,7 +31,11 @@ namespace {
 Json identity(const DynamicConfig& config, const Json& manifest) {
   Json run = config::to_json(config.run);
   run.erase("about");
-  run[run::kComputeKey] = manifest.at(run::kComputeKey);  // what `auto` became
+  // What `auto` became; float32 goes unsaid, as it did before there was a choice.
+  run[run::kComputeKey] = manifest.at(run::kComputeKey);
+  if (run[run::kComputeKey] == Json(enum_name(run::Compute::kFloat32))) {
+    run.erase(run::kComputeKey);
+  }
   run["neftune_alpha"] = config.neftune_alpha;
   Json identity = {{"config", std::move(run)},
                    {"weights", manifest.at("base_weights")},
