@@ -8,34 +8,20 @@
 #include "hone/io/metrics.h"
 #include "hone/view/plot.h"
 #include "io/support.h"
+#include "view/support.h"
 
 namespace hone::run {
 namespace {
 
-using io::test::TemporaryFolder;
+using test::count, test::decision;
 
-size_t count(const std::string& text, const std::string& part) {
-  size_t found = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
-  return found;
-}
+using io::test::TemporaryFolder;
 
 Json moment(int step, double medical, double general) {
   return {{"step", step},
           {"domains",
            {{{"domain", "medical"}, {"tokens", 900}, {"perplexity", medical}},
             {{"domain", "general"}, {"tokens", 1200}, {"perplexity", general}}}}};
-}
-
-Json decision(int step, const std::string& controller, const Json& before, const Json& after) {
-  return {{"step", step},
-          {"controller", controller},
-          {"rule", "loss_mean fell less than 0.001 for 50 steps"},
-          {"signals", {{"loss_mean", 3.21}}},
-          {"knob", "lr_scale"},
-          {"old", before},
-          {"new", after},
-          {"applied", true}};
 }
 
 /// The report of a run as hone-domain writes it.

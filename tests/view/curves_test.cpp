@@ -3,25 +3,12 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 
+#include "view/support.h"
+
 namespace hone::view {
 namespace {
 
-size_t count(const std::string& text, const std::string& part) {
-  size_t found = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
-  return found;
-}
-
-Json decision(int step, const std::string& controller, const Json& before, const Json& after) {
-  return {{"step", step},
-          {"controller", controller},
-          {"rule", "loss_mean fell less than 0.001 for 50 steps"},
-          {"signals", {{"loss_mean", 3.21}}},
-          {"knob", "lr_scale"},
-          {"old", before},
-          {"new", after},
-          {"applied", true}};
-}
+using test::count, test::decision;
 
 /// A run of 100 steps with these heads alive.
 Curves sample(const std::vector<std::pair<std::string, int>>& heads = {{"0", 8}, {"1", 6}}) {
