@@ -6,6 +6,7 @@
 #include "hone/tune/report/detail/report_parts.h"
 #include "sample_study.h"
 #include "support/catch.h"
+#include "view/support.h"
 
 using namespace hone;
 using namespace hone::tune;
@@ -13,11 +14,7 @@ using Catch::Contains;
 
 namespace {
 
-size_t count(const std::string& text, const std::string& part) {
-  size_t n = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
-  return n;
-}
+using test::count;
 
 /// What is wrong with the nesting of tags; "" if nothing is. Text between quotes is passed over.
 std::string nesting_problem(const std::string& html) {
