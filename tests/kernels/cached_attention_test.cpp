@@ -89,6 +89,28 @@ TEST_CASE("cached_attention equals one causal pass over past and new positions")
   }
 }
 
+TEST_CASE("attend_cache: values may be the first numbers of the keys") {
+  struct Case {
+    std::vector<int64_t> past, added;
+  };
+  for (const Case& c : {Case{{7, 31}, {1, 1}}, Case{{12, 5}, {4, 1}}}) {
+    for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, 2e-6}, {at::kBFloat16, 0.02}}) {
+      INFO("past " << c.past << " added " << c.added << " " << dtype);
+      Setup setup(c.past, c.added, 1, 6, 1, 20, dtype);
+      setup.values = setup.keys;
+      setup.v = setup.k;
+      const at::Tensor wanted = setup.plain().slice(2, 0, 12);
+      write_cache(setup.keys, setup.k, setup.places);
+      const at::Tensor got = attend_cache(setup.q, setup.keys, setup.keys.slice(3, 0, 12),
+                                          setup.segments, setup.places, 0.3);
+      CHECK(relative_difference(got, wanted) < tolerance);
+      CHECK_THROWS_WITH(attend_cache(setup.q, setup.keys, setup.keys.slice(3, 0, 12).contiguous(),
+                                     setup.segments, setup.places, 0.3),
+                        Catch::Contains("values must be laid out as the keys are"));
+    }
+  }
+}
+
 TEST_CASE("cached_attention: wrong shapes are named") {
   const auto run = [](auto change) {
     Setup setup({4}, {1}, 0, 4, 2, 8, at::kFloat);

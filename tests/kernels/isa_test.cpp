@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hone/kernels/cached_attention.h"
+#include "hone/kernels/experts.h"
 #include "hone/kernels/linear_cross_entropy.h"
 #include "hone/kernels/product.h"
 #include "hone/kernels/rms_norm.h"
@@ -74,6 +75,17 @@ TEST_CASE("loops give the same by every instruction set") {
           [&](const Tensors& in) { return linear_cross_entropy(in[0], in[1], targets, factors); },
           {x, at::randn({57, width}, type)}));
       check_equal([&] { return Tensors{linear_nll(x, other, targets % 19)}; });
+      const ExpertOrder order = order_by_expert(at::arange(38).view({19, 2}) % 3, 4);
+      check_equal(with_gradients(
+          [&](const Tensors& in) { return mixed_experts(in[0], in[1], in[2], in[3], order); },
+          {x, at::rand({19, 2}, type), at::randn({4, 2 * 35, width}, type),
+           at::randn({4, width, 35}, type)}));
+      check_equal(with_gradients(
+          [&](const Tensors& in) {
+            return apply_rotary(in[0].view({19, 1, width}), other.cos(), other.sin(),
+                                RotaryPairs::kAdjoining);
+          },
+          {x}));
       const torch::NoGradGuard no_grad;
       const at::Tensor weight = at::randn({(int64_t{1} << 20) / width, width}, type);
       check_equal([&] { return Tensors{project(x.slice(0, 0, 1), weight)}; });

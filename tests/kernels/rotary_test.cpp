@@ -59,6 +59,41 @@ TEST_CASE("apply_rotary equals the plain formula") {
               {at::randn({9, 48})}, kFloatTolerance);
 }
 
+TEST_CASE("apply_rotary: adjoining pairs turn as complex numbers, at the end of wider heads") {
+  torch::manual_seed(6);
+  for (const at::ScalarType type : kTypes) {
+    for (const int64_t before : {0, 5}) {
+      INFO(type << " behind " << before);
+      Tensors angle = angles(7, 8, at::kFloat);
+      for (at::Tensor& table : angle) table = table.to(type);
+      const at::Tensor turn = at::complex(angle[0].slice(1, 0, 4).to(at::kFloat),
+                                          angle[1].slice(1, 0, 4).to(at::kFloat));
+      const auto plain = [&](const Tensors& in) {
+        const at::Tensor last = in[0].slice(2, before).to(at::kFloat).contiguous();
+        const at::Tensor turned =
+            at::view_as_real(at::view_as_complex(last.view({7, 3, 4, 2})) * turn.unsqueeze(1));
+        return at::cat({in[0].slice(2, 0, before), turned.flatten(2).to(type)}, 2);
+      };
+      check_equal(
+          [&](const Tensors& in) {
+            return apply_rotary(in[0], angle[0], angle[1], RotaryPairs::kAdjoining);
+          },
+          plain, {at::randn({7, 3, before + 8}).to(type)},
+          type == at::kFloat    ? kFloatTolerance
+          : type == at::kDouble ? 1e-6
+                                : 1e-2);
+    }
+  }
+  // Halves behind numbers that stay.
+  const Tensors angle = angles(4, 6, at::kFloat);
+  check_equal([&](const Tensors& in) { return apply_rotary(in[0], angle[0], angle[1]); },
+              [&](const Tensors& in) {
+                return at::cat(
+                    {in[0].slice(2, 0, 3), plain_rotary(in[0].slice(2, 3), angle[0], angle[1])}, 2);
+              },
+              {at::randn({4, 2, 9})}, kFloatTolerance);
+}
+
 TEST_CASE("apply_rotary keeps lengths and relative angles") {
   const auto angle = angles(6, 8, kDouble);
   const at::Tensor q = at::randn({1, 1, 8}, kDouble).expand({6, 1, 8});
@@ -73,8 +108,10 @@ TEST_CASE("apply_rotary keeps lengths and relative angles") {
 TEST_CASE("apply_rotary: wrong shapes are named") {
   CHECK_THROWS_WITH(
       apply_rotary(at::randn({2, 1, 4}), at::randn({3, 4}), at::randn({3, 4})),
-      Catch::Contains("apply_rotary: x [T, H, E] = [2, 1, 4] needs cos and sin [T, E], "
+      Catch::Contains("apply_rotary: x [T, H, W] = [2, 1, 4] needs cos and sin [T, E] with E <= W, "
                       "got [3, 4] and [3, 4]"));
+  CHECK_THROWS_WITH(apply_rotary(at::randn({2, 1, 4}), at::randn({2, 6}), at::randn({2, 6})),
+                    Catch::Contains("with E <= W, got [2, 6] and [2, 6]"));
   CHECK_THROWS_WITH(apply_rotary(at::randn({2, 1, 3}), at::randn({2, 3}), at::randn({2, 3})),
                     Catch::Contains("E must be even"));
 }

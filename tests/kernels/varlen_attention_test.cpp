@@ -108,6 +108,26 @@ TEST_CASE("varlen_attention: gradient") {
   }
 }
 
+TEST_CASE("varlen_attention: values may be of another width than keys") {
+  torch::manual_seed(4);
+  for (const auto& offsets : {std::vector<int64_t>{0, 5, 12, 18}, {0, 1, 40, 41}}) {
+    const int64_t tokens = offsets.back();
+    for (const int64_t width : {3, 9}) {
+      const Tensors in = {at::randn({tokens, 4, 6}, kDouble), at::randn({tokens, 2, 6}, kDouble),
+                          at::randn({tokens, 2, width}, kDouble)};
+      const Sequences segments = segments_of(offsets);
+      const at::Tensor out = varlen_attention(in[0], in[1], in[2], segments, 0.3);
+      CHECK(relative_difference(out, plain_attention(in[0], in[1], in[2], offsets, 0.3)) < 1e-13);
+    }
+  }
+  const Sequences segments = segments_of({0, 3, 7});
+  const auto f = [&](const Tensors& in) {
+    return varlen_attention(in[0], in[1], in[2], segments, 0.4);
+  };
+  CHECK(gradient_error(f, {at::randn({7, 2, 4}, kDouble), at::randn({7, 2, 4}, kDouble),
+                           at::randn({7, 2, 3}, kDouble)}) == "");
+}
+
 TEST_CASE("varlen_attention: dropout keeps the mean and follows the seed") {
   torch::manual_seed(3);
   const Sequences segments = segments_of({0, 6, 12});
@@ -132,8 +152,9 @@ TEST_CASE("varlen_attention: wrong shapes are named") {
       Catch::Contains("varlen_attention: q must be [T, H, E] with T = 4, got [3, 4, 8]"));
   CHECK_THROWS_WITH(varlen_attention(q, at::randn({4, 3, 8}), q, segments, 1),
                     Catch::Contains("with K dividing H; q is [4, 4, 8], k is [4, 3, 8]"));
-  CHECK_THROWS_WITH(varlen_attention(q, q, at::randn({4, 4, 6}), segments, 1),
-                    Catch::Contains("v must have the shape of k, [4, 4, 8], got [4, 4, 6]"));
+  CHECK_THROWS_WITH(
+      varlen_attention(q, q, at::randn({4, 3, 8}), segments, 1),
+      Catch::Contains("v must be [T, K, F] with T and K of k, [4, 4, 8], got [4, 3, 8]"));
 }
 
 }  // namespace

@@ -18,11 +18,12 @@ namespace {
 at::Tensor attend_rows(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                        const CachePlaces& places, double scale) {
   const int64_t heads = keys.size(2);
-  at::Tensor out = at::empty_like(q);
+  at::Tensor out = at::empty({q.size(0), q.size(1), values.size(3)}, q.options());
   AT_DISPATCH_FLOATING_TYPES(q.scalar_type(), "cached_attention", [&] {
     run_rows(CachedAttentionRows<scalar_t>{.heads = heads,
                                            .group = q.size(1) / heads,
                                            .width = q.size(2),
+                                           .value_width = values.size(3),
                                            .capacity = keys.size(1),
                                            .first_row = places.first_row,
                                            .past = places.past.data(),
@@ -52,7 +53,7 @@ at::Tensor attend_grid(const at::Tensor& q, const at::Tensor& keys, const at::Te
   return at::scaled_dot_product_attention(q.view({documents, heads, -1, q.size(2)}), rows(keys),
                                           rows(values), seen.view({documents, 1, 1, longest}), 0,
                                           /*is_causal=*/false, scale)
-      .reshape(q.sizes());
+      .reshape({documents, q.size(1), -1});
 }
 
 /// Several new positions behind a past, document by document.
@@ -102,14 +103,25 @@ at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::
                         places.slots.numel() == q.size(0),
                     "cached_attention: places and segments must be of the T = ", q.size(0),
                     " positions of q");
-  const auto write = [&](at::Tensor& cache, const at::Tensor& rows) {
-    cache.view({-1, cache.size(2), cache.size(3)}).index_copy_(0, places.slots, rows);
-  };
-  write(keys, k);
-  write(values, v);
-  if (std::all_of(places.past.begin(), places.past.end(), [](int64_t n) { return n == 0; })) {
-    return varlen_attention(q, k, v, segments, scale);
-  }
+  write_cache(keys, k, places);
+  write_cache(values, v, places);
+  return all_begin(places) ? varlen_attention(q, k, v, segments, scale)
+                           : attend_cache(q, keys, values, segments, places, scale);
+}
+
+bool all_begin(const CachePlaces& places) {
+  return std::all_of(places.past.begin(), places.past.end(), [](int64_t n) { return n == 0; });
+}
+
+void write_cache(at::Tensor cache, const at::Tensor& x, const CachePlaces& places) {
+  cache.view({-1, cache.size(2), cache.size(3)}).index_copy_(0, places.slots, x);
+}
+
+at::Tensor attend_cache(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                        const Sequences& segments, const CachePlaces& places, double scale) {
+  TORCH_CHECK_VALUE(values.strides() == keys.strides() && values.size(3) <= keys.size(3),
+                    "attend_cache: values must be laid out as the keys are, ", keys.sizes(),
+                    ", got ", values.sizes());
   if (segments.max_length > 1) {
     return attend_documents(q, keys, values, segments, places, scale);
   }

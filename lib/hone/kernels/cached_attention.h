@@ -32,4 +32,16 @@ at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& k, const at::
                             const Sequences& segments, const CachePlaces& places, at::Tensor keys,
                             at::Tensor values, double scale);
 
+/// Whether no document of the pass has a past: it can do without the cache.
+bool all_begin(const CachePlaces& places);
+
+/// Writes x [T, K, E] to where the new positions go in cache [R, S, K, E], contiguous.
+void write_cache(at::Tensor cache, const at::Tensor& x, const CachePlaces& places);
+
+/// The second half of cached_attention, over keys that were written: here values may also be of
+/// another width F, as a view of the keys' first F numbers (latent attention keeps one tensor for
+/// both). q [T, H, E] -> [T, H, F].
+at::Tensor attend_cache(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
+                        const Sequences& segments, const CachePlaces& places, double scale);
+
 }  // namespace hone::kernels

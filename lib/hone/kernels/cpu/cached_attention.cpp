@@ -14,22 +14,23 @@ void softmax_row(T* x, int64_t count) {
 }
 
 /// G queries that share a key head, over its first `length` positions, `stride` numbers apart.
-/// q, out [G, E]; scores [G, length] is working space.
+/// q [G, E], out [G, F]; scores [G, length] is working space.
 template <class T>
 void attend_head(const T* q, const T* keys, const T* values, int64_t group, int64_t width,
-                 int64_t length, int64_t stride, T scale, T* scores, T* __restrict out) {
+                 int64_t value_width, int64_t length, int64_t stride, T scale, T* scores,
+                 T* __restrict out) {
   for (int64_t s = 0; s < length; ++s) {
     for (int64_t g = 0; g < group; ++g) {
       scores[g * length + s] = scale * dot(q + g * width, keys + s * stride, width);
     }
   }
   for (int64_t g = 0; g < group; ++g) softmax_row(scores + g * length, length);
-  for (int64_t i = 0; i < group * width; ++i) out[i] = 0;
+  for (int64_t i = 0; i < group * value_width; ++i) out[i] = 0;
   for (int64_t s = 0; s < length; ++s) {
     const T* value = values + s * stride;
     for (int64_t g = 0; g < group; ++g) {
       const T weight = scores[g * length + s];
-      for (int64_t e = 0; e < width; ++e) out[g * width + e] += weight * value[e];
+      for (int64_t f = 0; f < value_width; ++f) out[g * value_width + f] += weight * value[f];
     }
   }
 }
@@ -49,8 +50,8 @@ void CachedAttentionRows<T>::rows(int64_t begin, int64_t end) const {
   for (int64_t task = begin; task < end; ++task) {
     const int64_t d = task / heads, length = past[d] + 1;
     const int64_t base = (first_row + d) * capacity * stride + task % heads * width;
-    attend_head(q + task * group * width, keys + base, values + base, group, width, length, stride,
-                scale, scores, out + task * group * width);
+    attend_head(q + task * group * width, keys + base, values + base, group, width, value_width,
+                length, stride, scale, scores, out + task * group * value_width);
   }
   delete[] scores;
 }

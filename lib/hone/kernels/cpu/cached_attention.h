@@ -10,7 +10,7 @@ namespace hone::kernels {
 /// past[d] kept positions and its own. Rows of the cache hold `capacity` positions.
 template <class T>
 struct CachedAttentionRows {
-  int64_t heads, group, width, capacity, first_row;
+  int64_t heads, group, width, value_width, capacity, first_row;
   const int64_t* past;
   T scale;
   const T *q, *keys, *values;

@@ -6,12 +6,13 @@
 
 namespace hone::kernels {
 
-/// Rotates the heads of each position forward, or `back` by the negative angles: the transpose,
-/// which carries gradients. Positions of x are `stride` numbers apart, their heads adjoin.
+/// Rotates the last `rotated` of each head's `width` numbers forward, or `back` by the negative
+/// angles: the transpose, which carries gradients. Pairs are `adjoining` numbers, or those of two
+/// halves. Positions of x are `stride` numbers apart, their heads adjoin.
 template <class T>
 struct RotaryRows {
-  int64_t heads, width, stride;
-  bool back;
+  int64_t heads, width, rotated, stride;
+  bool adjoining, back;
   const T *x, *cos, *sin;
   T* y;
 

@@ -94,4 +94,9 @@ static inline float exponential(float x) {
 }
 static inline double exponential(double x) { return __builtin_exp(x); }
 
+template <class T>
+static T sigmoid(T x) {
+  return 1 / (1 + exponential(-x));
+}
+
 }  // namespace hone::kernels

@@ -3,15 +3,6 @@
 #include "hone/kernels/cpu/rows.h"
 
 namespace hone::kernels {
-namespace {
-
-template <class T>
-T sigmoid(T x) {
-  return 1 / (1 + exponential(-x));
-}
-
-}  // namespace
-
 template <class T>
 template <machine::Isa>
 void SwiGluForward<T>::rows(int64_t begin, int64_t end) const {

@@ -1,0 +1,32 @@
+/// Gated MLPs, the experts, of which each token takes a few.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace hone::kernels {
+
+/// The T K choices of tokens, those of expert 0 first, each expert's in the order of the tokens.
+struct ExpertOrder {
+  std::vector<int64_t> offsets;  ///< [E + 1]: expert e's begin at offsets[e]
+  at::Tensor places;             ///< [T K] int64: where each lies in choices, t K + k
+  at::Tensor tokens;             ///< [T K] int64: its token t
+};
+
+/// Sorts choices [T, K] int64, each in [0, experts). Throws: c10::ValueError.
+ExpertOrder order_by_expert(const at::Tensor& choices, int64_t experts);
+
+/// out[t] = sum over k of weights[t, k] * down[e] (silu(g) * u), (g, u) = gate_up[e] x[t],
+///   e = choices[t, k].
+///
+/// Shapes: x [T, D]; weights [T, K], float32 beside half types; gate_up [E, 2 I, D], the gate's
+/// rows first; down [E, D, I]; result [T, D]. Differentiable in all four; an expert that no token
+/// took gets gradients of 0. For its backward pass it keeps x and the 2 I numbers of each choice;
+/// all else is made again, one expert at a time. The same to the bit whenever it runs. Throws:
+/// c10::ValueError naming the shapes. Parity: transformers' experts of deepseek_v3 and qwen3_moe
+/// (tests/parity).
+at::Tensor mixed_experts(const at::Tensor& x, const at::Tensor& weights, const at::Tensor& gate_up,
+                         const at::Tensor& down, const ExpertOrder& order);
+
+}  // namespace hone::kernels

@@ -1,0 +1,128 @@
+#include "hone/kernels/experts.h"
+
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include "hone/kernels/product.h"
+#include "kernels/plain_formula.h"
+#include "support/catch.h"
+#include "support/gradcheck.h"
+
+namespace hone::kernels {
+namespace {
+
+using test::check_equal;
+using test::gradient_error;
+using test::kTypes;
+using test::relative_difference;
+using test::Tensors;
+using test::tolerance_of;
+
+/// Every token through every expert, and 0 times those that it did not choose.
+at::Tensor plain_experts(const Tensors& in, const at::Tensor& choices) {
+  const at::Tensor &x = in[0], &weights = in[1], &gate_up = in[2], &down = in[3];
+  at::Tensor out = at::zeros_like(x);
+  for (int64_t e = 0; e < gate_up.size(0); ++e) {
+    const auto halves = at::linear(x, gate_up[e]).chunk(2, -1);
+    const at::Tensor y = at::linear(at::silu(halves[0]) * halves[1], down[e]);
+    const at::Tensor weight = (weights * choices.eq(e)).sum(1, true);
+    out = out + (y * weight).to(x.scalar_type());
+  }
+  return out;
+}
+
+/// K different experts of each token.
+at::Tensor random_choices(int64_t tokens, int64_t chosen, int64_t experts) {
+  return at::rand({tokens, experts}).argsort(1, false).slice(1, 0, chosen).contiguous();
+}
+
+Tensors random_inputs(int64_t tokens, int64_t chosen, int64_t experts, at::ScalarType type) {
+  constexpr int64_t kDim = 12, kHidden = 20;
+  return {at::randn({tokens, kDim}).to(type), at::rand({tokens, chosen}).to(type),
+          at::randn({experts, 2 * kHidden, kDim}).to(type) / 3,
+          at::randn({experts, kDim, kHidden}).to(type) / 4};
+}
+
+TEST_CASE("order_by_expert sorts choices, and keeps the order of tokens") {
+  const ExpertOrder order = order_by_expert(torch::tensor({{2, 0}, {3, 2}, {0, 2}}, at::kLong), 5);
+  CHECK(order.offsets == std::vector<int64_t>{0, 2, 2, 5, 6, 6});
+  CHECK(order.places.equal(torch::tensor({1, 4, 0, 3, 5, 2}, at::kLong)));
+  CHECK(order.tokens.equal(torch::tensor({0, 2, 0, 1, 2, 1}, at::kLong)));
+  CHECK_THROWS_WITH(order_by_expert(torch::tensor({{5}}, at::kLong), 5),
+                    Catch::Contains("choices must be in [0, 5), got 5"));
+  CHECK_THROWS_WITH(order_by_expert(torch::tensor({{-1}}, at::kLong), 5),
+                    Catch::Contains("got -1"));
+  CHECK_THROWS_WITH(order_by_expert(at::zeros({2}), 5), Catch::Contains("int64 [T, K], got Float"));
+}
+
+TEST_CASE("mixed_experts equals every expert on every token") {
+  torch::manual_seed(1);
+  for (const at::ScalarType type : kTypes) {
+    for (const auto& [tokens, chosen, experts] :
+         {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {50, 2, 4}, {3, 2, 16}, {33, 5, 5}}) {
+      INFO(type << " " << tokens << " tokens, " << chosen << " of " << experts);
+      const at::Tensor choices = random_choices(tokens, chosen, experts);
+      const ExpertOrder order = order_by_expert(choices, experts);
+      check_equal(
+          [&](const Tensors& in) { return mixed_experts(in[0], in[1], in[2], in[3], order); },
+          [&](const Tensors& in) { return plain_experts(in, choices); },
+          random_inputs(tokens, chosen, experts, type), tolerance_of(type));
+    }
+  }
+}
+
+TEST_CASE("mixed_experts: gradient, also of what is wanted alone") {
+  torch::manual_seed(2);
+  const at::Tensor choices = random_choices(4, 2, 3);
+  const ExpertOrder order = order_by_expert(choices, 3);
+  const Tensors inputs = random_inputs(4, 2, 3, at::kDouble);
+  CHECK(gradient_error(
+            [&](const Tensors& in) { return mixed_experts(in[0], in[1], in[2], in[3], order); },
+            inputs) == "");
+  Tensors all;
+  for (const at::Tensor& input : inputs) all.push_back(input.clone().requires_grad_());
+  mixed_experts(all[0], all[1], all[2], all[3], order).sum().backward();
+  for (size_t wanted = 0; wanted < inputs.size(); ++wanted) {
+    Tensors in = inputs;
+    in[wanted] = in[wanted].clone().requires_grad_();
+    mixed_experts(in[0], in[1], in[2], in[3], order).sum().backward();
+    CHECK(in[wanted].grad().equal(all[wanted].grad()));
+  }
+}
+
+TEST_CASE("mixed_experts: an expert without tokens gets gradients of 0") {
+  const at::Tensor choices = at::zeros({3, 1}, at::kLong);
+  Tensors in = random_inputs(3, 1, 2, at::kFloat);
+  for (at::Tensor& input : in) input.requires_grad_();
+  mixed_experts(in[0], in[1], in[2], in[3], order_by_expert(choices, 2)).sum().backward();
+  for (const size_t weights : {2, 3}) {
+    CHECK(in[weights].grad()[1].eq(0).all().item<bool>());
+    CHECK(in[weights].grad()[0].ne(0).any().item<bool>());
+  }
+}
+
+TEST_CASE("mixed_experts: products round to bfloat16 where the process's do") {
+  torch::manual_seed(3);
+  const at::Tensor choices = random_choices(40, 2, 4);
+  const ExpertOrder order = order_by_expert(choices, 4);
+  const Tensors in = random_inputs(40, 2, 4, at::kFloat);
+  const at::Tensor exact = mixed_experts(in[0], in[1], in[2], in[3], order);
+  set_product_type(ProductType::kBfloat16);
+  const at::Tensor rounded = mixed_experts(in[0], in[1], in[2], in[3], order);
+  set_product_type(ProductType::kFloat32);
+  const double difference = relative_difference(rounded, exact);
+  CHECK(difference > 1e-4);
+  CHECK(difference < 2e-2);
+}
+
+TEST_CASE("mixed_experts: wrong shapes are named") {
+  const ExpertOrder order = order_by_expert(at::zeros({3, 2}, at::kLong), 4);
+  const Tensors in = random_inputs(3, 2, 4, at::kFloat);
+  CHECK_THROWS_WITH(mixed_experts(in[0], in[1].slice(1, 1), in[2], in[3], order),
+                    Catch::Contains("weights [T, K] of the 6 choices, got [3, 12] and [3, 1]"));
+  CHECK_THROWS_WITH(mixed_experts(in[0], in[1], in[2].slice(0, 1), in[3], order),
+                    Catch::Contains("of E = 4 and D = 12, got [3, 40, 12] and [4, 12, 20]"));
+}
+
+}  // namespace
+}  // namespace hone::kernels
