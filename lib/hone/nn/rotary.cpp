@@ -67,6 +67,12 @@ double yarn_attention_scale(const RotaryOptions& o) {
 
 }  // namespace
 
+double yarn_softmax_factor(const RotaryOptions& options) {
+  if (options.type != RopeType::kYarn) return 1;
+  const double scale = yarn_scale(options.factor, options.mscale_all_dim.value_or(0));
+  return scale * scale;
+}
+
 Rotary::Rotary(const RotaryOptions& options) : options(options) {
   TORCH_CHECK_VALUE(options.head_dim >= 2 && options.head_dim % 2 == 0,
                     "Rotary: head_dim must be even and positive, got ", options.head_dim);

@@ -33,6 +33,10 @@ struct RotaryOptions {
   AttnFactorRule attn_factor_rule = AttnFactorRule::kIgnored;
 };
 
+/// What DeepSeek's latent attention multiplies its scores by where yarn stretches positions: the
+/// square of 0.1 mscale_all_dim ln(factor) + 1; 1 without mscale_all_dim, or another type.
+double yarn_softmax_factor(const RotaryOptions& options);
+
 /// Makes the tables that kernels::apply_rotary takes.
 class Rotary {
  public:

@@ -1,0 +1,137 @@
+#include "hone/nn/latent_attention.h"
+
+#include <torch/types.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "hone/kernels/varlen_attention.h"
+
+namespace hone::nn {
+namespace {
+
+constexpr double kInnerEps = 1e-6;  // of both inner norms, whatever rms_norm_eps says
+
+}  // namespace
+
+LatentAttentionImpl::LatentAttentionImpl(const LatentAttentionOptions& options,
+                                         const at::TensorOptions& tensor_options)
+    : options(options) {
+  const LatentAttentionOptions& o = options;
+  const auto linear = [&](const char* name, int64_t in, int64_t out, bool bias) {
+    return register_module(name, Linear(LinearOptions{in, out, bias}, tensor_options));
+  };
+  const auto norm = [&](const char* name, int64_t width) {
+    return register_module(name, RmsNorm(width, kInnerEps, tensor_options));
+  };
+  const int64_t queries = o.num_heads * (o.plain + o.rotary);
+  if (o.query_rank == 0) {
+    q_proj = linear("q_proj", o.dim, queries, false);
+  } else {
+    q_a_proj = linear("q_a_proj", o.dim, o.query_rank, o.bias);
+    q_a_layernorm = norm("q_a_layernorm", o.query_rank);
+    q_b_proj = linear("q_b_proj", o.query_rank, queries, false);
+  }
+  kv_a_proj_with_mqa = linear("kv_a_proj_with_mqa", o.dim, o.latent + o.rotary, o.bias);
+  kv_a_layernorm = norm("kv_a_layernorm", o.latent);
+  kv_b_proj = linear("kv_b_proj", o.latent, o.num_heads * (o.plain + o.value), false);
+  o_proj = linear("o_proj", o.num_heads * o.value, o.dim, o.bias);
+}
+
+at::Tensor LatentAttentionImpl::forward(const at::Tensor& x, const AttentionContext& context) {
+  const at::Tensor q = queries(x, context);
+  const auto [latent, rotated] = latents(x, context);
+  const LayerCache* cache = context.cache;
+  if (cache) {
+    kernels::write_cache(cache->tensors.at(0), at::cat({latent.unsqueeze(1), rotated}, -1),
+                         cache->places);
+  }
+  at::Tensor mixed;
+  if (cache && !kernels::all_begin(cache->places)) {
+    mixed = absorbed(q, context);
+  } else {
+    const auto [k, v] = expanded(latent, rotated);
+    mixed = kernels::varlen_attention(q, k, v, context.segments, options.scale,
+                                      is_training() ? options.dropout : 0.0);
+  }
+  return o_proj((gate ? gate(mixed) : mixed).reshape({x.size(0), -1}));
+}
+
+at::Tensor LatentAttentionImpl::queries(const at::Tensor& x, const AttentionContext& context) {
+  const at::Tensor q = q_proj ? q_proj(x) : q_b_proj(q_a_layernorm(q_a_proj(x)));
+  return kernels::apply_rotary(q.view({x.size(0), options.num_heads, -1}), context.cos, context.sin,
+                               options.pairs);
+}
+
+std::pair<at::Tensor, at::Tensor> LatentAttentionImpl::latents(const at::Tensor& x,
+                                                               const AttentionContext& context) {
+  const at::Tensor both = kv_a_proj_with_mqa(x);
+  const at::Tensor latent = kv_a_layernorm(both.slice(1, 0, options.latent));
+  const at::Tensor rotated = both.slice(1, options.latent).unsqueeze(1);
+  return {latent, kernels::apply_rotary(rotated, context.cos, context.sin, options.pairs)};
+}
+
+std::pair<at::Tensor, at::Tensor> LatentAttentionImpl::expanded(const at::Tensor& latent,
+                                                                const at::Tensor& rotated) {
+  const at::Tensor heads = kv_b_proj(latent).view({latent.size(0), options.num_heads, -1});
+  const at::Tensor shared = rotated.expand({-1, options.num_heads, -1});
+  return {at::cat({heads.slice(2, 0, options.plain), shared}, -1), heads.slice(2, options.plain)};
+}
+
+at::Tensor LatentAttentionImpl::absorbed(const at::Tensor& q, const AttentionContext& context) {
+  const at::Tensor heads = kv_b_proj->merged_weight().view({options.num_heads, -1, options.latent});
+  const at::Tensor plain = q.slice(2, 0, options.plain).transpose(0, 1);
+  const at::Tensor carried = at::bmm(plain, heads.slice(1, 0, options.plain)).transpose(0, 1);
+  const at::Tensor cached = context.cache->tensors.at(0);
+  const at::Tensor seen = kernels::attend_cache(
+      at::cat({carried, q.slice(2, options.plain)}, -1), cached, cached.slice(3, 0, options.latent),
+      context.segments, context.cache->places, options.scale);
+  return at::bmm(seen.transpose(0, 1), heads.slice(1, options.plain).transpose(1, 2))
+      .transpose(0, 1);
+}
+
+std::vector<UnitAxis> LatentAttentionImpl::axes() const {
+  const LatentAttentionOptions& o = options;
+  return {
+      {.name = q_proj ? "q_proj" : "q_b_proj", .layer = query_layer(), .width = o.plain + o.rotary},
+      {.name = "kv_b_proj", .layer = kv_b_proj, .width = o.plain + o.value},
+      {.name = "o_proj", .layer = o_proj, .outputs = false, .width = o.value}};
+}
+
+void LatentAttentionImpl::units_cut(const std::vector<int64_t>& keep) {
+  options.num_heads = std::ssize(keep);
+}
+
+Footprint LatentAttentionImpl::footprint(const StepShape& step) const {
+  const LatentAttentionOptions& o = options;
+  const int64_t wide = std::max(o.plain + o.rotary, o.value);
+  // Queries, keys, values and the mix, of one width, and its softmax sums.
+  const int64_t grid = step.padded(4 * o.num_heads * wide);
+  const int64_t values = o.num_heads * o.value;
+  Footprint f{.saved = saved_together({q_proj ? q_proj : q_a_proj, kv_a_proj_with_mqa}) +
+                       kv_a_layernorm->saved(o.latent, step) + saved_together({kv_b_proj}) +
+                       o_proj->saved() + grid + step.padded(o.num_heads),
+              .backward = o.dim + grid,
+              .gradients = trained_numel(*this)};
+  if (q_b_proj) {
+    f.saved += q_a_layernorm->saved(o.query_rank, step) + saved_together({q_b_proj});
+  }
+  if (o_proj->keeps_input() && (o.value < wide || step.documents > 1)) f.saved += values;
+  if (o.dropout > 0) {
+    const int64_t pairs = step.padded(o.num_heads * step.longest);  // as Attention's
+    f.saved += 3 * pairs;
+    f.backward += 2 * pairs;
+  }
+  return f;
+}
+
+int64_t LatentAttentionImpl::flops(int64_t positions) const {
+  const LatentAttentionOptions& o = options;
+  return MixerImpl::flops(positions) + 2 * o.num_heads * (o.plain + o.rotary + o.value) * positions;
+}
+
+CacheShape LatentAttentionImpl::cache_shape() const {
+  return {{1, options.latent + options.rotary}};
+}
+
+}  // namespace hone::nn

@@ -1,0 +1,62 @@
+#include "hone/nn/router.h"
+
+#include <torch/types.h>
+
+#include <limits>
+#include <tuple>
+
+#include "hone/kernels/dispatch.h"
+
+namespace hone::nn {
+
+RouterImpl::RouterImpl(const RouterOptions& options, const at::TensorOptions& tensor_options)
+    : options(options),
+      weight(
+          register_parameter("weight", at::empty({options.experts, options.dim}, tensor_options))) {
+  const RouterOptions& o = options;
+  TORCH_CHECK_VALUE(o.groups > 0 && o.experts % o.groups == 0 && o.chosen_groups <= o.groups &&
+                        o.group_top <= o.experts / o.groups &&
+                        o.chosen <= o.chosen_groups * (o.experts / o.groups),
+                    "Router: cannot choose ", o.chosen, " of ", o.experts, " experts in ",
+                    o.chosen_groups, " of ", o.groups, " groups");
+  if (o.bias) {
+    e_score_correction_bias = register_buffer(
+        "e_score_correction_bias", at::zeros({o.experts}, tensor_options.dtype(at::kFloat)));
+  }
+}
+
+Routing RouterImpl::forward(const at::Tensor& x) {
+  const RouterOptions& o = options;
+  const at::ScalarType wide = kernels::wide_type(x);
+  const at::Tensor logits = at::linear(x.to(wide), weight.to(wide));
+  const at::Tensor scores = o.scoring == Scoring::kSoftmax ? logits.softmax(-1) : logits.sigmoid();
+  at::Tensor preferred = scores.detach();
+  if (o.bias) preferred = preferred + e_score_correction_bias;
+  if (o.chosen_groups < o.groups) preferred = within_best_groups(preferred);
+  const at::Tensor experts = std::get<1>(preferred.topk(o.chosen, -1, true, /*sorted=*/false));
+  at::Tensor weights = scores.gather(1, experts);
+  if (o.normalise) weights = weights / (weights.sum(-1, true) + 1e-20);
+  return {experts, o.scale == 1 ? weights : weights * o.scale};
+}
+
+at::Tensor RouterImpl::within_best_groups(const at::Tensor& scores) const {
+  const at::Tensor grouped = scores.view({scores.size(0), options.groups, -1});
+  const at::Tensor values = std::get<0>(grouped.topk(options.group_top, -1)).sum(-1);
+  const at::Tensor best = std::get<1>(values.topk(options.chosen_groups, -1, true, false));
+  const at::Tensor left = at::ones_like(values, at::kBool).scatter(1, best, false);
+  return grouped.masked_fill(left.unsqueeze(-1), -std::numeric_limits<double>::infinity())
+      .view_as(scores);
+}
+
+std::vector<ModuleTensor> RouterImpl::own_tensors() const {
+  std::vector<ModuleTensor> own = {{.name = "weight", .tensor = weight}};
+  if (options.bias) {
+    own.push_back({.name = "e_score_correction_bias",
+                   .tensor = e_score_correction_bias,
+                   .role = Role::kBuffer,
+                   .start = 0});
+  }
+  return own;
+}
+
+}  // namespace hone::nn
