@@ -45,6 +45,11 @@ CASES = {
                                     max_position_embeddings=32)),
     "qwen2": ("qwen2", 0, dict(num_key_value_heads=1)),
     "qwen3": ("qwen3", 1, {}),
+    "qwen3-moe": ("qwen3_moe", 0, {}),
+    "v2-yarn": ("deepseek_v2", 0, rope(rope_type="yarn", factor=8.0, mscale=0.7, mscale_all_dim=0.7,
+                                       original_max_position_embeddings=16)),
+    "v3": ("deepseek_v3", 0, {}),
+    "v3-plain-query": ("deepseek_v3", 0, dict(q_lora_rank=None, n_group=1, topk_group=1)),
     "qwen3-tied-head-dim": ("qwen3", 7, dict(tie_word_embeddings=True, head_dim=20)),
 }
 

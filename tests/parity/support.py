@@ -1,5 +1,6 @@
 """Shared by the parity and interop tests of the model room: small random checkpoints, packed
 batches, the reference computation by transformers, and the C++ tool that runs ours."""
+import copy
 import json
 import os
 import pathlib
@@ -7,27 +8,79 @@ import subprocess
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
+from transformers import (AutoModelForCausalLM, DeepseekV2Config, DeepseekV3Config, LlamaConfig,
+                          LlamaForCausalLM, Qwen2Config, Qwen3Config, Qwen3MoeConfig)
+from transformers.models.deepseek_v2.modeling_deepseek_v2 import DeepseekV2Moe
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
 
-CONFIGS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "qwen3": Qwen3Config}
+CONFIGS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "qwen3": Qwen3Config,
+           "qwen3_moe": Qwen3MoeConfig, "deepseek_v2": DeepseekV2Config,
+           "deepseek_v3": DeepseekV3Config}
 SMALL = dict(vocab_size=97, hidden_size=48, intermediate_size=80, num_hidden_layers=2,
              num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
              attn_implementation="eager")
 
 
+MLA = dict(q_lora_rank=20, kv_lora_rank=24, qk_nope_head_dim=12, qk_rope_head_dim=8, v_head_dim=10,
+           num_key_value_heads=4, num_hidden_layers=3, first_k_dense_replace=1)
+EXPERTS = dict(num_experts_per_tok=3, moe_intermediate_size=28)
+OWN = {"qwen3": dict(head_dim=16),
+       "deepseek": dict(EXPERTS, n_routed_experts=8, n_shared_experts=2, first_k_dense_replace=1,
+                        num_hidden_layers=3, num_key_value_heads=4),
+       "qwen3_moe": dict(EXPERTS, head_dim=16, num_experts=8),
+       "deepseek_v2": dict(EXPERTS, **MLA, n_routed_experts=8, n_shared_experts=2),
+       "deepseek_v3": dict(EXPERTS, **MLA, n_routed_experts=8, n_shared_experts=1, n_group=4,
+                           topk_group=2, num_nextn_predict_layers=0)}
+
+
+def make_moe_16b(values):
+    """DeepSeekMoE-16B's architecture, of which transformers has no class, from what is equal in
+    others (../shared/reference/deepseek-architectures.md, 2.4): llama's attention, V2's experts."""
+    experts = {key: values.pop(key) for key in
+               ("n_routed_experts", "n_shared_experts", "num_experts_per_tok",
+                "moe_intermediate_size", "first_k_dense_replace")}
+    model = LlamaForCausalLM(LlamaConfig(**values))
+    moe = DeepseekV2Config(**experts, hidden_size=values["hidden_size"], num_attention_heads=4)
+    for layer in model.model.layers[experts["first_k_dense_replace"]:]:
+        layer.mlp = DeepseekV2Moe(moe)
+    model.own_config = dict(model.config.to_dict(), **experts, model_type="deepseek",
+                            dtype="float32", scoring_func="softmax", norm_topk_prob=False,
+                            architectures=["DeepseekForCausalLM"])
+    return model
+
+
+def save_model(model, folder):
+    if not hasattr(model, "own_config"):
+        return model.save_pretrained(folder)
+    folder.mkdir()
+    save_file(model.state_dict(), folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(model.own_config))
+
+
+def load_saved(model, folder):
+    """What a folder that was written of `model` holds."""
+    if not hasattr(model, "own_config"):
+        return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").float()
+    saved = copy.deepcopy(model)
+    saved.load_state_dict(load_file(folder / "model.safetensors"))
+    return saved
+
+
 def make_model(family, seed, **changes):
     """A random model whose norms and biases are not at their neutral initial values."""
-    values = dict(SMALL, **changes)
-    if family == "qwen3":
-        values.setdefault("head_dim", 16)
+    values = dict(SMALL, **OWN.get(family, {}))
+    values.update(changes)
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(CONFIGS[family](**values)).float().eval()
+    model = (make_moe_16b(values) if family == "deepseek" else
+             AutoModelForCausalLM.from_config(CONFIGS[family](**values))).float().eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
+        for name, buffer in model.named_buffers():
+            if name.endswith("e_score_correction_bias"):
+                buffer.add_(torch.randn_like(buffer) * 0.1)
     return model
 
 

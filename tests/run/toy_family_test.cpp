@@ -140,7 +140,7 @@ class Toy : public model::Family {
   }
 
   std::vector<model::CheckpointTensor> checkpoint_tensors(
-      const model::NamedTensors& base) const override {
+      const model::NamedTensors& base, const model::DecoderConfig&) const override {
     std::vector<model::CheckpointTensor> all;
     std::map<std::string, size_t> fused;
     for (const auto& [name, tensor] : base) {

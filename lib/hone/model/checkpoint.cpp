@@ -103,6 +103,7 @@ Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::Sc
   DecoderConfig config =
       DecoderConfig::from_json(checkpoint.config(), checkpoint.folder() + "/config.json");
   config.rope.attn_factor_rule = attn_factor;
+  config.model_type->recognise(config, checkpoint.names());
   // First without memory: sizes that the files do not have must not be allocated.
   const auto problems = compare(checkpoint, make_decoder(config, at::kMeta, dtype));
   if (!problems.empty()) throw IoError(checkpoint.folder(), joined(problems));

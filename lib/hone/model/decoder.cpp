@@ -171,7 +171,7 @@ NamedTensors DecoderImpl::base_tensors() const {
 }
 
 std::vector<CheckpointTensor> DecoderImpl::checkpoint_tensors() const {
-  return config_.model_type->checkpoint_tensors(base_tensors());
+  return config_.model_type->checkpoint_tensors(base_tensors(), config_);
 }
 
 NamedTensors DecoderImpl::hf_tensors() const {

@@ -6,7 +6,7 @@
 
 #include "hone/core/error.h"
 #include "hone/core/names.h"
-#include "hone/model/families/dense.h"
+#include "hone/model/families/common.h"
 
 namespace hone::model {
 namespace {
@@ -27,7 +27,10 @@ void add(NamedTypes& types, const Family& family) {
 NamedTypes& registry() {
   static NamedTypes types = [] {
     NamedTypes types;
-    for (const Family* family : {&llama(), &qwen2(), &qwen3()}) add(types, *family);
+    for (const Family* family : {&llama(), &qwen2(), &qwen3(), &qwen3_moe(), &deepseek(),
+                                 &deepseek_v2(), &deepseek_v3()}) {
+      add(types, *family);
+    }
     return types;
   }();
   return types;
@@ -45,13 +48,25 @@ at::Tensor CheckpointTensor::whole() const {
   return parts.size() == 1 ? parts.front() : at::cat(parts);
 }
 
-std::vector<CheckpointTensor> Family::checkpoint_tensors(const NamedTensors& base) const {
+void Family::recognise(DecoderConfig&, const std::vector<std::string>&) const {}
+
+std::vector<CheckpointTensor> Family::checkpoint_tensors(const NamedTensors& base,
+                                                         const DecoderConfig&) const {
   std::vector<CheckpointTensor> tensors;
   for (const auto& [name, tensor] : base) tensors.push_back({name, {tensor}});
   return tensors;
 }
 
 bool Family::travels(const std::string&, const DecoderConfig&) const { return false; }
+
+void Family::keep_layers(Json& json, const std::vector<int64_t>& left,
+                         const DecoderConfig& config) const {
+  const Json kinds = json.value("layer_types", Json());
+  if (!kinds.is_array() || std::ssize(kinds) != config.num_hidden_layers) return;
+  Json kept = Json::array();
+  for (const int64_t layer : left) kept.push_back(kinds[layer]);
+  json["layer_types"] = std::move(kept);
+}
 
 void register_family(const Family& family) { add(registry(), family); }
 

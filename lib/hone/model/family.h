@@ -53,13 +53,23 @@ class Family {
   virtual nn::Norm norm(const DecoderConfig& config,
                         const at::TensorOptions& tensor_options) const = 0;
 
+  /// Takes from the names of a checkpoint's tensors what config.json leaves open. Here: nothing.
+  virtual void recognise(DecoderConfig& config, const std::vector<std::string>& names) const;
+
   /// The checkpoint's tensors that the base's are, by DecoderImpl::tensors()' names. Here: each by
   /// its own name. Layers may be fewer, or numbered anew by an export.
-  virtual std::vector<CheckpointTensor> checkpoint_tensors(const NamedTensors& base) const;
+  virtual std::vector<CheckpointTensor> checkpoint_tensors(const NamedTensors& base,
+                                                           const DecoderConfig& config) const;
   /// Whether a checkpoint's tensor that is none of them only travels, to the bit, from the folder
   /// that is loaded to those that are saved: of a multi-token-prediction layer that is not trained,
   /// say. Here: none does, and a checkpoint with others is refused.
   virtual bool travels(const std::string& name, const DecoderConfig& config) const;
+
+  /// Changes what config.json tells of single layers to that of these, which are left and will be
+  /// numbered anew, without any that only travel. Here: layer_types.
+  /// Throws: hone::Error if the family's config.json cannot say it.
+  virtual void keep_layers(Json& json, const std::vector<int64_t>& left,
+                           const DecoderConfig& config) const;
 
   /// Whether transformers wants the number of query heads to divide hidden_size.
   virtual bool heads_divide_width() const { return false; }

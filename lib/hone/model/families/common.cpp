@@ -1,4 +1,4 @@
-#include "hone/model/families/dense.h"
+#include "hone/model/families/common.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -7,14 +7,14 @@
 
 #include "hone/core/error.h"
 #include "hone/core/keys.h"
-#include "hone/nn/dense_block.h"
+#include "hone/nn/attention.h"
+#include "hone/nn/mlp.h"
 #include "hone/nn/norm.h"
 
 namespace hone::model {
 namespace {
 
-// Far above any released model; they keep products of sizes within 64 bits.
-constexpr int64_t kMaxWidth = 1 << 20, kMaxVocabulary = 1 << 24, kMaxPositions = 1 << 28;
+constexpr int64_t kMaxVocabulary = 1 << 24, kMaxPositions = 1 << 28;
 
 const std::vector<std::string> kRopeKeys = {"rope_type",
                                             "type",
@@ -119,10 +119,12 @@ nn::RotaryOptions read_rope(Keys& keys, int64_t head_dim, int64_t max_positions,
   return options;
 }
 
-void read_heads(Keys& keys, DecoderConfig& config) {
+}  // namespace
+
+void CommonFamily::read_heads(Keys& keys, DecoderConfig& config) const {
   const int64_t heads = config.num_attention_heads =
-      keys.required_integer("num_attention_heads", 1, 1 << 16);
-  config.num_key_value_heads = keys.integer("num_key_value_heads", 1, 1 << 16).value_or(heads);
+      keys.required_integer("num_attention_heads", 1, kMaxHeads);
+  config.num_key_value_heads = keys.integer("num_key_value_heads", 1, kMaxHeads).value_or(heads);
   if (heads % config.num_key_value_heads != 0) {
     keys.problem("num_key_value_heads", fmt::format("must divide num_attention_heads {}, got {}",
                                                     heads, config.num_key_value_heads));
@@ -143,9 +145,7 @@ void read_heads(Keys& keys, DecoderConfig& config) {
   }
 }
 
-}  // namespace
-
-void DenseFamily::refuse_window(Keys& keys, const DecoderConfig& config) {
+void CommonFamily::refuse_window(Keys& keys, const DecoderConfig& config) {
   if (const Json* types = keys.find("layer_types")) {
     for (const Json& type : *types) {
       if (type != "full_attention") {
@@ -160,11 +160,11 @@ void DenseFamily::refuse_window(Keys& keys, const DecoderConfig& config) {
   }
 }
 
-void DenseFamily::require(Keys& keys, const char* key) {
+void CommonFamily::require(Keys& keys, const char* key) {
   if (!keys.find(key)) keys.problem(key, "is missing");
 }
 
-DecoderConfig DenseFamily::read(const Json& json, const std::string& source) const {
+DecoderConfig CommonFamily::read(const Json& json, const std::string& source) const {
   std::vector<std::string> problems;
   Keys keys(json, "", problems);
   DecoderConfig config;
@@ -180,6 +180,7 @@ DecoderConfig DenseFamily::read(const Json& json, const std::string& source) con
   config.initializer_range = keys.number("initializer_range", 0, 10).value_or(0.02);
   config.attention_dropout = keys.number("attention_dropout", 0, 0.999).value_or(0);
   config.tie_word_embeddings = keys.flag("tie_word_embeddings").value_or(false);
+  config.rope = read_rope(keys, config.head_dim, config.max_position_embeddings, problems);
   read_own(keys, config);
   if (const auto act = keys.text("hidden_act"); act.value_or("silu") != "silu") {
     keys.problem("hidden_act", "only silu is supported, got \"" + *act + "\"");
@@ -187,31 +188,40 @@ DecoderConfig DenseFamily::read(const Json& json, const std::string& source) con
   if (keys.find("quantization_config")) {
     keys.problem("quantization_config", "quantised weights are not supported; dequantise first");
   }
-  config.rope = read_rope(keys, config.head_dim, config.max_position_embeddings, problems);
   if (!problems.empty()) throw IoError(source, joined(problems));
   return config;
 }
 
-nn::DecoderBlock DenseFamily::block(const DecoderConfig& c, const LayerSizes& sizes,
-                                    const at::TensorOptions& tensor_options) const {
+nn::DecoderBlock CommonFamily::block(const DecoderConfig& c, const LayerSizes& sizes,
+                                     const at::TensorOptions& tensor_options) const {
   return nn::DecoderBlock(
-      nn::DecoderBlockOptions{
-          .attention = {.dim = c.hidden_size,
-                        .num_heads = sizes.heads,
-                        .num_kv_heads = sizes.kv_heads,
-                        .head_dim = c.head_dim,
-                        .qkv_bias = c.qkv_bias,
-                        .output_bias = c.output_bias,
-                        .qk_norm = c.qk_norm,
-                        .norm_eps = c.rms_norm_eps,
-                        .dropout = c.attention_dropout,
-                        .kv_head_of = sizes.kv_head_of},
-          .mlp = {.dim = c.hidden_size, .hidden = sizes.channels, .bias = c.mlp_bias},
-          .norm_eps = c.rms_norm_eps},
-      tensor_options);
+      c.hidden_size,
+      nn::DecoderBlockParts{norm(c, tensor_options), mixer(c, sizes, tensor_options),
+                            norm(c, tensor_options), feed_forward(c, sizes, tensor_options)});
 }
 
-nn::Norm DenseFamily::norm(const DecoderConfig& c, const at::TensorOptions& tensor_options) const {
+nn::Mixer CommonFamily::mixer(const DecoderConfig& c, const LayerSizes& sizes,
+                              const at::TensorOptions& tensor_options) const {
+  return nn::Attention(nn::AttentionOptions{.dim = c.hidden_size,
+                                            .num_heads = sizes.heads,
+                                            .num_kv_heads = sizes.kv_heads,
+                                            .head_dim = c.head_dim,
+                                            .qkv_bias = c.qkv_bias,
+                                            .output_bias = c.output_bias,
+                                            .qk_norm = c.qk_norm,
+                                            .norm_eps = c.rms_norm_eps,
+                                            .dropout = c.attention_dropout,
+                                            .kv_head_of = sizes.kv_head_of},
+                       tensor_options);
+}
+
+nn::FeedForward CommonFamily::feed_forward(const DecoderConfig& c, const LayerSizes& sizes,
+                                           const at::TensorOptions& tensor_options) const {
+  return nn::Mlp(nn::MlpOptions{.dim = c.hidden_size, .hidden = sizes.channels, .bias = c.mlp_bias},
+                 tensor_options);
+}
+
+nn::Norm CommonFamily::norm(const DecoderConfig& c, const at::TensorOptions& tensor_options) const {
   return nn::RmsNorm(c.hidden_size, c.rms_norm_eps, tensor_options);
 }
 

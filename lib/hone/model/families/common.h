@@ -1,4 +1,4 @@
-/// Dense decoders that differ in a few keys: RMS norms, Attention, the gated MLP, rotary positions.
+/// What all released families share: RMS norms, rotary positions, and most keys of config.json.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -10,17 +10,28 @@
 
 namespace hone::model {
 
-/// What these families share. Each says its names and reads the keys that are its own.
-class DenseFamily : public Family {
+// Far above any released model; they keep products of sizes within 64 bits.
+constexpr int64_t kMaxWidth = 1 << 20, kMaxHeads = 1 << 16;
+
+/// Each family says its names, reads the keys that are its own and may have other branches than
+/// Attention and the gated MLP.
+class CommonFamily : public Family {
  public:
   DecoderConfig read(const Json& config, const std::string& source) const final;
   nn::DecoderBlock block(const DecoderConfig& config, const LayerSizes& sizes,
-                         const at::TensorOptions& tensor_options) const override;
-  nn::Norm norm(const DecoderConfig& config,
-                const at::TensorOptions& tensor_options) const override;
+                         const at::TensorOptions& tensor_options) const final;
+  nn::Norm norm(const DecoderConfig& config, const at::TensorOptions& tensor_options) const final;
 
  protected:
+  /// num_attention_heads, num_key_value_heads and head_dim, the width that is rotated.
+  virtual void read_heads(Keys& keys, DecoderConfig& config) const;
+  /// All keys of the family's own; those of common use are read.
   virtual void read_own(Keys& keys, DecoderConfig& config) const = 0;
+
+  virtual nn::Mixer mixer(const DecoderConfig& config, const LayerSizes& sizes,
+                          const at::TensorOptions& tensor_options) const;
+  virtual nn::FeedForward feed_forward(const DecoderConfig& config, const LayerSizes& sizes,
+                                       const at::TensorOptions& tensor_options) const;
 
   /// A problem if any layer attends to a window only.
   static void refuse_window(Keys& keys, const DecoderConfig& config);
@@ -32,5 +43,9 @@ class DenseFamily : public Family {
 const Family& llama();
 const Family& qwen2();
 const Family& qwen3();
+const Family& qwen3_moe();
+const Family& deepseek();
+const Family& deepseek_v2();
+const Family& deepseek_v3();
 
 }  // namespace hone::model

@@ -1,10 +1,10 @@
 // Llama, and everything that took its shape: DeepSeek-LLM and -Coder, the R1 distillations on it.
-#include "hone/model/families/dense.h"
+#include "hone/model/families/common.h"
 
 namespace hone::model {
 namespace {
 
-class Llama final : public DenseFamily {
+class Llama final : public CommonFamily {
   std::vector<const char*> names() const override { return {"llama"}; }
   const char* architecture() const override { return "LlamaForCausalLM"; }
   bool heads_divide_width() const override { return true; }

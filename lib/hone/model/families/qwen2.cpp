@@ -1,10 +1,10 @@
 // Qwen2 and Qwen2.5.
-#include "hone/model/families/dense.h"
+#include "hone/model/families/common.h"
 
 namespace hone::model {
 namespace {
 
-class Qwen2 final : public DenseFamily {
+class Qwen2 final : public CommonFamily {
   std::vector<const char*> names() const override { return {"qwen2"}; }
   const char* architecture() const override { return "Qwen2ForCausalLM"; }
 

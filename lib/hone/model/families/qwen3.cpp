@@ -1,10 +1,10 @@
 // Qwen3, dense.
-#include "hone/model/families/dense.h"
+#include "hone/model/families/common.h"
 
 namespace hone::model {
 namespace {
 
-class Qwen3 final : public DenseFamily {
+class Qwen3 final : public CommonFamily {
   std::vector<const char*> names() const override { return {"qwen3"}; }
   const char* architecture() const override { return "Qwen3ForCausalLM"; }
 

@@ -170,12 +170,8 @@ Json exported_config(const Decoder& decoder, const Layout& layout, const Json& c
   json["num_key_value_heads"] = layout.kv_heads;
   json["head_dim"] = layout.head_dim;
   json["intermediate_size"] = layout.channels;
-  const Json kinds = json.value("layer_types", Json());
-  if (kinds.is_array() && std::ssize(kinds) == decoder->config().num_hidden_layers) {
-    Json left = Json::array();
-    for (const auto& [index, places] : layout.layers) left.push_back(kinds[index]);
-    json["layer_types"] = left;
-  }
+  decoder->config().model_type->keep_layers(json, layer_numbers(decoder->config()),
+                                            decoder->config());
   return json;
 }
 
@@ -246,7 +242,8 @@ ExportForm export_pruned(const std::string& folder, const std::string& compact_f
   // The family lays both alike: the decoder's names tell the types.
   const std::vector<CheckpointTensor> own = decoder->checkpoint_tensors();
   NamedTensors tensors;
-  for (const CheckpointTensor& exported : decoder->config().model_type->checkpoint_tensors(base)) {
+  for (const CheckpointTensor& exported :
+       decoder->config().model_type->checkpoint_tensors(base, decoder->config())) {
     const CheckpointTensor& from = own.at(tensors.size());
     options.types[exported.name] = io::written_type(from.name, from.parts.front(), types);
     tensors.emplace_back(exported.name, exported.whole());

@@ -159,9 +159,15 @@ std::vector<LayerUnits> units(const Decoder& decoder, UnitKind kind) {
 }
 
 void add_gates(Decoder& decoder, const std::vector<UnitKind>& kinds) {
-  for (nn::DecoderBlock& block : decoder->layers) {
+  const std::vector<int64_t> numbers = layer_numbers(decoder->config());
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    nn::DecoderBlock& block = decoder->layers[i];
     for (const UnitKind kind : kinds) {
       const auto branch = branch_of(block, kind);
+      if (branch && branch->units() == 0) {
+        throw Error(
+            fmt::format("pruning: layer {} has no {} to prune", numbers[i], enum_name(kind)));
+      }
       branch ? branch->add_gate() : block->add_gate();
     }
   }

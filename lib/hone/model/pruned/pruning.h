@@ -45,6 +45,7 @@ struct LayerUnits {
 std::vector<LayerUnits> units(const Decoder& decoder, UnitKind kind);
 
 /// Gives every layer a gate on its units of these kinds where it has none (nn/gate.h).
+/// Throws: hone::Error naming the layer that has no such units: channels where it has experts.
 void add_gates(Decoder& decoder, const std::vector<UnitKind>& kinds);
 bool has_gates(const Decoder& decoder, UnitKind kind);
 

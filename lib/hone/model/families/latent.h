@@ -1,0 +1,18 @@
+/// Families with multi-head latent attention: DeepSeek-V2 and those after it.
+#pragma once
+#include "hone/model/families/sparse.h"
+
+namespace hone::model {
+
+class LatentFamily : public SparseFamily {
+ protected:
+  /// num_key_value_heads and head_dim, which mean nothing here, are not read.
+  void read_heads(Keys& keys, DecoderConfig& config) const override;
+  nn::Mixer mixer(const DecoderConfig& config, const LayerSizes& sizes,
+                  const at::TensorOptions& tensor_options) const override;
+
+  /// The keys of the attention.
+  static nn::LatentAttentionOptions read_attention(Keys& keys, const DecoderConfig& config);
+};
+
+}  // namespace hone::model
