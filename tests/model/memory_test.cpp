@@ -25,6 +25,23 @@ Json config_of(std::initializer_list<std::pair<const char*, Json>> changes) {
   return config;
 }
 
+/// A small DeepSeek-V3, or another family by `changes`.
+Json expert_config(std::initializer_list<std::pair<const char*, Json>> changes) {
+  Json config = config_of({{"model_type", "deepseek_v3"},
+                           {"q_lora_rank", 96},
+                           {"kv_lora_rank", 64},
+                           {"qk_nope_head_dim", 32},
+                           {"qk_rope_head_dim", 16},
+                           {"v_head_dim", 32},
+                           {"n_routed_experts", 16},
+                           {"num_experts_per_tok", 4},
+                           {"n_shared_experts", 1},
+                           {"moe_intermediate_size", 128},
+                           {"first_k_dense_replace", 1}});
+  for (const auto& [key, value] : changes) config[key] = value;
+  return config;
+}
+
 int64_t measured_peak(const Recipe& recipe) {
   return test::measured_peak(recipe.config, recipe.request);
 }
@@ -95,6 +112,25 @@ const std::vector<Recipe> kRecipes = {
     {"lora, pruned, every block again",
      config_of({{"hone_pruned", kPruned}}),
      {.tokens_per_batch = 1024, .documents = 8, .checkpoint_every = 1, .lora = kDroppedLora}},
+    {"full, experts and latent attention",
+     expert_config({}),
+     {.tokens_per_batch = 1024, .documents = 4}},
+    {"full, experts and latent attention, unequal documents, every block again",
+     expert_config({{"q_lora_rank", nullptr}, {"n_shared_experts", 2}}),
+     {.tokens_per_batch = 2048, .documents = 4, .longest = 700, .checkpoint_every = 1}},
+    {"lora on latent attention beside experts",
+     expert_config({{"v_head_dim", 48}}),
+     {.tokens_per_batch = 2048,
+      .documents = 8,
+      .lora =
+          nn::LoraOptions{.rank = 8, .targets = {"q_a_proj", "q_b_proj", "kv_b_proj", "o_proj"}}}},
+    {"full, many small experts",
+     expert_config({{"model_type", "qwen3_moe"},
+                    {"num_experts", 64},
+                    {"head_dim", 32},
+                    {"moe_intermediate_size", 48},
+                    {"num_experts_per_tok", 6}}),
+     {.tokens_per_batch = 1024, .documents = 1}},
     {"lora with token rows",
      config_of({}),
      {.tokens_per_batch = 512, .documents = 2, .lora = kAttentionLora, .token_rows = 50}},
