@@ -13,6 +13,7 @@
 #include "hone/core/names.h"
 #include "hone/io/atomic.h"
 #include "hone/io/files.h"
+#include "hone/io/quantised_weights.h"
 #include "hone/io/safetensors_index.h"
 
 namespace hone::io {
@@ -53,24 +54,24 @@ std::map<std::string, std::string> read_index(const std::string& folder) {
 }
 
 /// Consecutive tensors that share a file.
-std::vector<NamedTensors> split(const NamedTensors& tensors, const CheckpointOptions& options) {
-  std::vector<NamedTensors> shards(1);
+std::vector<std::vector<WrittenTensor>> split(const std::vector<WrittenTensor>& tensors,
+                                              int64_t max_bytes) {
+  std::vector<std::vector<WrittenTensor>> shards(1);
   int64_t bytes = 0;
-  for (const auto& named : tensors) {
-    const int64_t size = written_bytes(named.first, named.second, options.types);
-    if (!shards.back().empty() && bytes + size > options.max_shard_bytes) {
+  for (const WrittenTensor& tensor : tensors) {
+    if (!shards.back().empty() && bytes + tensor.bytes() > max_bytes) {
       shards.emplace_back();
       bytes = 0;
     }
-    shards.back().push_back(named);
-    bytes += size;
+    shards.back().push_back(tensor);
+    bytes += tensor.bytes();
   }
   return shards;
 }
 
-int64_t total_bytes(const NamedTensors& tensors, const TensorTypes& types) {
+int64_t total_bytes(const std::vector<WrittenTensor>& tensors) {
   int64_t bytes = 0;
-  for (const auto& [name, tensor] : tensors) bytes += written_bytes(name, tensor, types);
+  for (const WrittenTensor& tensor : tensors) bytes += tensor.bytes();
   return bytes;
 }
 
@@ -81,22 +82,22 @@ std::string shard_name(size_t number, size_t count) {
   return name;
 }
 
-void write_shard(const std::string& path, const NamedTensors& tensors, const TensorTypes& types) {
-  write_safetensors(path, tensors, {{"format", "pt"}}, types);
+void write_shard(const std::string& path, const std::vector<WrittenTensor>& tensors) {
+  write_safetensors(path, tensors, {{"format", "pt"}});
 }
 
-void write_shards(const std::string& folder, const std::vector<NamedTensors>& shards,
-                  const TensorTypes& types) {
+void write_shards(const std::string& folder,
+                  const std::vector<std::vector<WrittenTensor>>& shards) {
   Json index = {{"metadata", {{"total_size", 0}}}, {"weight_map", Json::object()}};
   std::map<std::string, std::string> weight_map;
   int64_t bytes = 0;
   for (size_t i = 0; i < shards.size(); ++i) {
     const std::string file = shard_name(i + 1, shards.size());
-    write_shard(folder + "/" + file, shards[i], types);
-    bytes += total_bytes(shards[i], types);
-    for (const auto& [name, tensor] : shards[i]) {
-      TORCH_CHECK_VALUE(weight_map.emplace(name, file).second,
-                        "write_checkpoint: two tensors named ", name);
+    write_shard(folder + "/" + file, shards[i]);
+    bytes += total_bytes(shards[i]);
+    for (const WrittenTensor& tensor : shards[i]) {
+      TORCH_CHECK_VALUE(weight_map.emplace(tensor.name, file).second,
+                        "write_checkpoint: two tensors named ", tensor.name);
     }
   }
   index["metadata"]["total_size"] = bytes;
@@ -156,6 +157,11 @@ at::Tensor Checkpoint::load(const std::string& name) const {
   return read_tensor(shards_[shard_of_.at(name)], name);
 }
 
+at::Tensor Checkpoint::load_rows(const std::string& name, int64_t begin, int64_t end) const {
+  const TensorInfo& tensor = info(name);
+  return read_rows(shards_[shard_of_.at(name)], tensor, begin, end);
+}
+
 int64_t Checkpoint::bytes() const {
   int64_t bytes = 0;
   for (const Safetensors& shard : shards_) {
@@ -185,13 +191,17 @@ void copy_companion_files(const std::string& from, const std::string& to) {
 void write_checkpoint(const std::string& folder, const Json& config, const NamedTensors& tensors,
                       const CheckpointOptions& options) {
   TORCH_CHECK_VALUE(options.max_shard_bytes > 0, "write_checkpoint: max_shard_bytes must be > 0");
-  check_free_space(folder, total_bytes(tensors, options.types));
+  const std::vector<WrittenTensor> all =
+      options.quantised_as ? QuantisedWeights(*options.quantised_as)
+                                 .written(tensors, options.types, options.stored_names)
+                           : written(tensors, options.types);
+  check_free_space(folder, total_bytes(all));
   write_file(folder + "/config.json", config.dump(2) + "\n");
-  const std::vector<NamedTensors> shards = split(tensors, options);
+  const auto shards = split(all, options.max_shard_bytes);
   if (shards.size() == 1) {
-    write_shard(folder + "/" + kSingle, shards[0], options.types);
+    write_shard(folder + "/" + kSingle, shards[0]);
   } else {
-    write_shards(folder, shards, options.types);
+    write_shards(folder, shards);
   }
   if (!options.source_folder.empty()) copy_companion_files(options.source_folder, folder);
 }

@@ -28,12 +28,14 @@ class Checkpoint {
   /// Sorted.
   std::vector<std::string> names() const;
   bool has(const std::string& name) const { return shard_of_.count(name) > 0; }
-  /// The four below throw IoError, with the nearest name, if there is no such tensor.
+  /// The five below throw IoError, with the nearest name, if there is no such tensor.
   const TensorInfo& info(const std::string& name) const;
   const std::vector<int64_t>& shape(const std::string& name) const { return info(name).shape; }
   at::ScalarType dtype(const std::string& name) const { return to_scalar_type(info(name).dtype); }
   /// A copy of its own on the CPU, in the dtype of the file.
   at::Tensor load(const std::string& name) const;
+  /// Rows [begin, end) of one of at least one dimension, in the same way.
+  at::Tensor load_rows(const std::string& name, int64_t begin, int64_t end) const;
 
   /// Bytes of all tensors.
   int64_t bytes() const;
@@ -58,6 +60,10 @@ struct CheckpointOptions {
   std::string source_folder;
   /// Types in which tensors are written; those of others stay.
   TensorTypes types;
+  /// Weights that this checkpoint stores quantised are written so too (io/quantised_weights.h), by
+  /// the same name or the one that `stored_names` says. nullptr for none.
+  const Checkpoint* quantised_as = nullptr;
+  std::map<std::string, std::string> stored_names;
 };
 
 /// Writes config.json, the weights (with an index if they take several files) and the files of

@@ -272,8 +272,8 @@ const TensorInfo* Safetensors::find(const std::string& name) const {
   return found == by_name_.end() ? nullptr : &header_.tensors[found->second];
 }
 
-void Safetensors::read(const TensorInfo& info, void* out) const {
-  read_at(file_, out, info.bytes(), header_.data_begin + info.begin, path_);
+void Safetensors::read(const TensorInfo& info, size_t begin, size_t end, void* out) const {
+  read_at(file_, out, end - begin, header_.data_begin + info.begin + begin, path_);
 }
 
 }  // namespace hone::io

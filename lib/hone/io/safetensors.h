@@ -87,7 +87,9 @@ class Safetensors {
   /// nullptr if there is none of that name.
   const TensorInfo* find(const std::string& name) const;
   /// Copies the tensor's info.bytes() bytes to `out`. Throws: IoError if the file was cut since.
-  void read(const TensorInfo& info, void* out) const;
+  void read(const TensorInfo& info, void* out) const { read(info, 0, info.bytes(), out); }
+  /// The same of the tensor's bytes [begin, end).
+  void read(const TensorInfo& info, size_t begin, size_t end, void* out) const;
 
  private:
   std::string path_;

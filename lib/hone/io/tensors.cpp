@@ -30,45 +30,38 @@ constexpr std::pair<Dtype, at::ScalarType> kTypes[] = {{Dtype::BOOL, at::kBool},
                                                        {Dtype::U64, at::kUInt64},
                                                        {Dtype::F64, at::kDouble}};
 
-/// A tensor to write, with its place in the file.
-struct Entry {
-  const std::string* name;
-  const at::Tensor* tensor;
-  Dtype dtype;
-};
-
-std::vector<Entry> in_file_order(const NamedTensors& tensors, const TensorTypes& types) {
+/// By descending Dtype, then by name.
+std::vector<const WrittenTensor*> in_file_order(const std::vector<WrittenTensor>& tensors) {
   std::set<std::string> seen;
-  std::vector<Entry> entries;
-  for (const auto& [name, tensor] : tensors) {
+  std::vector<const WrittenTensor*> order;
+  for (const WrittenTensor& tensor : tensors) {
+    const std::string& name = tensor.name;
     TORCH_CHECK_VALUE(!name.empty() && name != "__metadata__", "write_safetensors: \"", name,
                       "\" cannot name a tensor");
     TORCH_CHECK_VALUE(seen.insert(name).second, "write_safetensors: two tensors named ", name);
-    TORCH_CHECK_VALUE(tensor.defined() && tensor.layout() == at::kStrided,
-                      "write_safetensors: ", name, " must be a dense tensor");
-    entries.push_back({&name, &tensor, to_dtype(written_type(name, tensor, types))});
+    order.push_back(&tensor);
   }
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return a.dtype != b.dtype ? a.dtype > b.dtype : *a.name < *b.name;
+  std::sort(order.begin(), order.end(), [](const WrittenTensor* a, const WrittenTensor* b) {
+    const Dtype x = to_dtype(a->type), y = to_dtype(b->type);
+    return x != y ? x > y : a->name < b->name;
   });
-  return entries;
+  return order;
 }
 
 /// The 8 + N bytes before the data.
-std::string header_bytes(const std::vector<Entry>& entries,
+std::string header_bytes(const std::vector<const WrittenTensor*>& order,
                          const std::map<std::string, std::string>& metadata) {
   Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   // Appended, not looked up: an ordered object's operator[] is linear.
   auto& members = static_cast<std::vector<std::pair<const std::string, Json>>&>(
       header.get_ref<Json::object_t&>());
-  uint64_t at = 0;
-  for (const Entry& entry : entries) {
-    const uint64_t end =
-        at + static_cast<uint64_t>(entry.tensor->numel()) * dtype_size(entry.dtype);
-    members.emplace_back(*entry.name, Json{{"dtype", dtype_name(entry.dtype)},
-                                           {"shape", entry.tensor->sizes().vec()},
-                                           {"data_offsets", {at, end}}});
+  int64_t at = 0;
+  for (const WrittenTensor* tensor : order) {
+    const int64_t end = at + tensor->bytes();
+    members.emplace_back(tensor->name, Json{{"dtype", dtype_name(to_dtype(tensor->type))},
+                                            {"shape", tensor->shape},
+                                            {"data_offsets", {at, end}}});
     at = end;
   }
   std::string text = header.dump();
@@ -76,18 +69,6 @@ std::string header_bytes(const std::vector<Entry>& entries,
   std::string bytes;
   for (int i = 0; i < 8; ++i) bytes += static_cast<char>(uint64_t{text.size()} >> (8 * i));
   return bytes + text;
-}
-
-/// A tensor in another type, a part at a time: a whole copy might not fit beside the model.
-void write_as(at::ScalarType type, const at::Tensor& tensor, const Descriptor& file,
-              const std::string& path) {
-  constexpr int64_t kPart = int64_t{1} << 20;
-  const at::Tensor flat = tensor.detach().reshape({-1});
-  for (int64_t at = 0; at < flat.numel(); at += kPart) {
-    const at::Tensor part =
-        flat.slice(0, at, std::min(at + kPart, flat.numel())).to(type).cpu().contiguous();
-    write_all(file, path, {static_cast<const char*>(part.const_data_ptr()), part.nbytes()});
-  }
 }
 
 }  // namespace
@@ -114,30 +95,59 @@ at::Tensor read_tensor(const Safetensors& file, const std::string& name) {
   return tensor;
 }
 
+at::Tensor read_rows(const Safetensors& file, const TensorInfo& info, int64_t begin, int64_t end) {
+  std::vector<int64_t> shape = info.shape;
+  const size_t row = shape.at(0) == 0 ? 0 : info.bytes() / static_cast<size_t>(shape[0]);
+  shape[0] = end - begin;
+  at::Tensor rows = at::empty(shape, to_scalar_type(info.dtype));
+  file.read(info, begin * row, end * row, rows.data_ptr());
+  return rows;
+}
+
 at::ScalarType written_type(const std::string& name, const at::Tensor& tensor,
                             const TensorTypes& types) {
   const auto found = types.find(name);
   return found == types.end() ? tensor.scalar_type() : found->second;
 }
 
-int64_t written_bytes(const std::string& name, const at::Tensor& tensor, const TensorTypes& types) {
-  return tensor.numel() * static_cast<int64_t>(c10::elementSize(written_type(name, tensor, types)));
+int64_t WrittenTensor::bytes() const {
+  return c10::multiply_integers(shape) * static_cast<int64_t>(c10::elementSize(type));
+}
+
+std::vector<WrittenTensor> written(const NamedTensors& tensors, const TensorTypes& types) {
+  constexpr int64_t kPart = int64_t{1} << 20;
+  std::vector<WrittenTensor> result;
+  for (const auto& [name, tensor] : tensors) {
+    TORCH_CHECK_VALUE(tensor.defined() && tensor.layout() == at::kStrided,
+                      "write_safetensors: ", name, " must be a dense tensor");
+    const at::ScalarType type = written_type(name, tensor, types);
+    result.push_back({name, type, tensor.sizes().vec(), [type, tensor](const auto& write) {
+                        const at::Tensor flat = tensor.detach().reshape({-1});
+                        for (int64_t at = 0; at < flat.numel(); at += kPart) {
+                          const int64_t end = std::min(at + kPart, flat.numel());
+                          write(flat.slice(0, at, end).to(type).cpu().contiguous());
+                        }
+                      }});
+  }
+  return result;
 }
 
 void write_safetensors(const std::string& path, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata,
                        const TensorTypes& types) {
-  const std::vector<Entry> entries = in_file_order(tensors, types);
+  write_safetensors(path, written(tensors, types), metadata);
+}
+
+void write_safetensors(const std::string& path, const std::vector<WrittenTensor>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  const std::vector<const WrittenTensor*> order = in_file_order(tensors);
+  const std::string header = header_bytes(order, metadata);
   const Descriptor file(path, O_WRONLY | O_CREAT | O_TRUNC, "create");
-  write_all(file, path, header_bytes(entries, metadata));
-  for (const Entry& entry : entries) {
-    const at::ScalarType type = to_scalar_type(entry.dtype);
-    if (type != entry.tensor->scalar_type()) {
-      write_as(type, *entry.tensor, file, path);
-      continue;
-    }
-    const at::Tensor tensor = entry.tensor->detach().cpu().contiguous();
-    write_all(file, path, {static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes()});
+  write_all(file, path, header);
+  for (const WrittenTensor* tensor : order) {
+    tensor->data([&](const at::Tensor& part) {
+      write_all(file, path, {static_cast<const char*>(part.const_data_ptr()), part.nbytes()});
+    });
   }
 }
 
