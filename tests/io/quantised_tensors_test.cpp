@@ -190,17 +190,19 @@ TEST_CASE("FP4: nearest of eight values, ties to even codes, two in a byte") {
 }
 
 TEST_CASE("as_numbers: pairs become weights, the rest stays; what does not fit is named") {
+  const Json config = {{"quantization_config", {{"quant_method", "fp8"}}}};
   const at::Tensor weight = random({8, 16}), norm = at::ones({4});
   const at::Tensor scales = block_scales(weight, {}, at::kFloat);
   const at::Tensor codes = quantised(weight, scales, {});
-  const NamedTensors numbers =
-      as_numbers({{"m.weight_scale_inv", scales}, {"m.weight", codes}, {"norm.weight", norm}}, {},
-                 at::kBFloat16, "here");
+  const NamedTensors pair = {
+      {"m.weight_scale_inv", scales}, {"m.weight", codes}, {"norm.weight", norm}};
+  const NamedTensors numbers = as_numbers(pair, config, at::kBFloat16, "here");
   REQUIRE(numbers.size() == 2);
   CHECK(numbers[0].first == "m.weight");
   CHECK(at::equal(numbers[0].second, dequantise(codes, scales, {}, at::kBFloat16)));
   CHECK(numbers[1].second.is_same(norm));
-  CHECK_THROWS_WITH(as_numbers({{"m.weight", codes}}, {}, at::kFloat, "here"),
+  CHECK(as_numbers(pair, Json::object(), at::kBFloat16, "here").size() == 3);
+  CHECK_THROWS_WITH(as_numbers({{"m.weight", codes}}, config, at::kFloat, "here"),
                     Contains("here") && Contains("m.weight_scale_inv or m.scale, are missing"));
 }
 

@@ -80,8 +80,8 @@ TEST_CASE("QuantisedWeights: names without scales, shapes of the numbers") {
         std::vector<std::string>{"a.weight", "b.weight", "e.weight", "n.weight"});
   CHECK(opened.weights.shape("e.weight") == std::vector<int64_t>{3, 64});
   CHECK(opened.weights.shape("n.weight") == std::vector<int64_t>{5});
-  CHECK(opened.weights.quantised("b.weight"));
-  CHECK_FALSE(opened.weights.quantised("n.weight"));
+  CHECK(opened.weights.format("b.weight")->rows == 4);
+  CHECK(opened.weights.format("n.weight") == nullptr);
   CHECK(opened.weights.scales("b.weight") == "b.scale");
   CHECK(opened.weights.scales("n.weight").empty());
   for (const std::string& name : opened.weights.names()) CHECK_FALSE(opened.weights.problem(name));

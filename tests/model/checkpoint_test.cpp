@@ -152,8 +152,10 @@ TEST_CASE("decoder_config_json: names the type of most numbers as they are writt
   for (const auto& [name, tensor] : decoder->hf_tensors()) {
     types[name] = name.ends_with("norm.weight") ? at::kFloat : at::kBFloat16;
   }
-  CHECK(decoder_config_json(decoder, {{"dtype", "float16"}}, types)["dtype"] == "bfloat16");
-  CHECK(decoder_config_json(decoder, Json::object(), types)["torch_dtype"] == "bfloat16");
+  CHECK(decoder_config_json(decoder, {{"dtype", "float16"}}, {.types = types})["dtype"] ==
+        "bfloat16");
+  CHECK(decoder_config_json(decoder, Json::object(), {.types = types})["torch_dtype"] ==
+        "bfloat16");
   CHECK(decoder_config_json(decoder, Json::object())["torch_dtype"] == "float32");
 }
 

@@ -54,8 +54,11 @@ TEST_CASE("DecoderConfig: what is not supported is named") {
   CHECK_THROWS_WITH(read(changed("model_type", "mamba")),
                     Contains("\"mamba\" is not supported; supported are llama, qwen2, qwen3"));
   CHECK_THROWS_WITH(read(changed("hidden_act", "gelu")), Contains("only silu") && Contains("gelu"));
-  CHECK_THROWS_WITH(read(changed("quantization_config", {{"quant_method", "fp8"}})),
-                    Contains("quantization_config"));
+  Json gptq = changed("quantization_config", {{"quant_method", "gptq"}, {"bits", 4}});
+  gptq["hidden_size"] = 0;
+  CHECK_THROWS_WITH(read(gptq), Contains("hidden_size: must be in") &&
+                                    Contains("quant_method: \"gptq\" is not supported") &&
+                                    Contains("/quantization_config/bits: is not supported"));
   CHECK_THROWS_WITH(read(changed("hidden_size", "32")),
                     Contains("hidden_size: expected integer, got \"32\""));
   CHECK_THROWS_WITH(read(changed("hidden_size", int64_t{1} << 40)),

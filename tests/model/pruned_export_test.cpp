@@ -33,7 +33,7 @@ Json exported(const Decoder& decoder, const std::string& folder, ExportForm want
   Json config = small_config("qwen2");
   config["model_type"] = enum_name(decoder->config().model_type);
   config["layer_types"] = std::vector<std::string>(3, "full_attention");
-  CHECK(export_pruned(folder, folder + "-compact", decoder, config, "") == wanted);
+  CHECK(export_pruned(folder, folder + "-compact", decoder, config) == wanted);
   CHECK(std::filesystem::exists(folder + "-compact") == (wanted == ExportForm::kZeroFilled));
   return io::Checkpoint::open(folder).config();
 }
@@ -97,9 +97,9 @@ TEST_CASE("export_pruned: zero-filled heads need a norm that stays a number") {
   Json config = small_config("qwen3");
   config["rms_norm_eps"] = 0;
   Decoder decoder = small_decoder(config);
-  CHECK_NOTHROW(export_pruned(root.path + "/a", "", decoder, config, ""));
+  CHECK_NOTHROW(export_pruned(root.path + "/a", "", decoder, config));
   cut_to(decoder, {{0, {0}, {}}, {1, {}, {}}});
-  CHECK_THROWS_WITH(export_pruned(root.path + "/a", root.path + "/b", decoder, config, ""),
+  CHECK_THROWS_WITH(export_pruned(root.path + "/a", root.path + "/b", decoder, config),
                     Contains("rms_norm_eps 0"));
 }
 

@@ -148,7 +148,7 @@ void save(const Job& job, model::Decoder& decoder, const io::Checkpoint& checkpo
   if (job.save_adapter) put_adapter(*job.save_adapter, model::adapter_files(decoder, job.model));
   if (job.export_to) {
     model::export_pruned(*job.export_to, *job.export_to + "-compact", decoder, checkpoint.config(),
-                         job.model);
+                         {.source_folder = job.model});
   }
   if (job.export_adapter) {
     put_adapter(*job.export_adapter, model::exported_adapter(decoder, *job.export_to));

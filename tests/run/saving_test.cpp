@@ -4,6 +4,7 @@
 
 #include "hone/core/error.h"
 #include "hone/io/checkpoint.h"
+#include "model/quantised.h"
 #include "recipe_fixture.h"
 #include "support/catch.h"
 
@@ -23,10 +24,12 @@ TEST_CASE("A model is written in the types that it came in, or all in the one as
   const Config config = folder.config_of(model);
   const Base base = load_base(config, text::TokenizerFolder::load(model), {});
   CHECK(base.decoder->parameters()[0].scalar_type() == at::kFloat);  // as it computes
-  const auto types = save_types(base, SaveDtype::kAuto);
+  const auto types = save_options(base, SaveDtype::kAuto).types;
   REQUIRE_FALSE(types.empty());
   for (const auto& [name, type] : types) CHECK(type == at::kBFloat16);
-  for (const auto& [name, type] : save_types(base, SaveDtype::kFloat32)) CHECK(type == at::kFloat);
+  for (const auto& [name, type] : save_options(base, SaveDtype::kFloat32).types) {
+    CHECK(type == at::kFloat);
+  }
   CHECK(describe_save(config) == "bfloat16, as the base came");
 }
 
@@ -39,7 +42,7 @@ TEST_CASE("What float16 cannot hold stays float32") {
     base.decoder->lm_weight().flatten()[3].fill_(1e6);
   }
   int64_t floats = 0, halves = 0;
-  for (const auto& [name, type] : save_types(base, SaveDtype::kFloat16)) {
+  for (const auto& [name, type] : save_options(base, SaveDtype::kFloat16).types) {
     (type == at::kFloat ? floats : halves) += 1;
   }
   CHECK(floats == 1);
@@ -61,9 +64,9 @@ TEST_CASE("An adapter is written as it came, else as it is, or in the type asked
 TEST_CASE("Types in words, the main one first") {
   const model::NamedTensors tensors = {{"small", at::ones({2})}, {"large", at::ones({100})}};
   CHECK(types_text(tensors, {}) == "float32");
-  CHECK(types_text(tensors, {{"large", at::kBFloat16}}) == "bfloat16 and float32");
-  CHECK(types_text(tensors, {{"small", at::kBFloat16}}) == "float32 and bfloat16");
-  CHECK(types_text(tensors, {{"small", at::kHalf}, {"large", at::kHalf}}) == "float16");
+  CHECK(types_text(tensors, {.types = {{"large", at::kBFloat16}}}) == "bfloat16 and float32");
+  CHECK(types_text(tensors, {.types = {{"small", at::kBFloat16}}}) == "float32 and bfloat16");
+  CHECK(types_text(tensors, {.types = {{"small", at::kHalf}, {"large", at::kHalf}}}) == "float16");
 }
 
 TEST_CASE("What a run writes is said before it begins") {
@@ -76,4 +79,24 @@ TEST_CASE("What a run writes is said before it begins") {
                        {{"a", at::ones({100}, at::kBFloat16)}, {"b", at::ones({3})}}, {});
   CHECK(describe_save(folder.config_of(folder.file("mixed"))) ==
         "bfloat16 and others, as the base came");
+}
+
+TEST_CASE("A quantised model is written quantised, or as numbers in the type asked for") {
+  const test::RecipeFolder folder;
+  const std::string half = folder.model("half", 0, at::kBFloat16), model = folder.file("fp8");
+  const io::Checkpoint plain = io::Checkpoint::open(half);
+  model::NamedTensors tensors;
+  for (const std::string& name : plain.names()) tensors.emplace_back(name, plain.load(name));
+  io::save_checkpoint(model, model::test::quantised_config(plain.config()),
+                      model::test::quantised_tensors(tensors), {.source_folder = half});
+  const Config config = folder.config_of(model);
+  const Base base = load_base(config, text::TokenizerFolder::load(model), {});
+  const model::NamedTensors weights = base.decoder->hf_tensors();
+  const auto as_it_came = save_options(base, SaveDtype::kAuto);
+  REQUIRE(as_it_came.quantised_as == base.quantised.get());
+  CHECK(types_text(weights, as_it_came) == "bfloat16 and fp8");  // most are the embedding's
+  CHECK(describe_save(config) == "bfloat16 and others, as the base came");
+  const auto as_numbers = save_options(base, SaveDtype::kBFloat16);
+  CHECK(as_numbers.quantised_as == nullptr);
+  CHECK(types_text(weights, as_numbers) == "bfloat16");
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "hone/config/reader.h"
+#include "hone/core/file.h"
 #include "hone/infer/generate.h"
 #include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
@@ -30,6 +31,7 @@
 #include "hone/run/run.h"
 #include "hone/text/bpe_trainer.h"
 #include "model/measured_peak.h"
+#include "model/quantised.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"
 #include "support/temporary_folder.h"
@@ -254,6 +256,34 @@ TEST_CASE("A new family: a folder comes in and goes out, fused and travelling te
                     Catch::Contains("tensor model.layers.0.other.weight is not part of a toy"));
 }
 
+TEST_CASE(
+    "A new family: what only travels may be quantised, and is numbers where nothing else is") {
+  const TemporaryFolder work;
+  const Json config = model::test::quantised_config(toy_config());
+  model::NamedTensors tensors = model::test::quantised_tensors(toy_decoder()->hf_tensors());
+  const model::NamedTensors layer =
+      model::test::quantised_tensors({{"mtp.layers.0.up_proj.weight", at::rand({30, 40})}});
+  tensors.insert(tensors.end(), layer.begin(), layer.end());
+  io::save_checkpoint(work.path + "/from", config, tensors);
+  const io::Checkpoint from = io::Checkpoint::open(work.path + "/from");
+  model::Decoder loaded = load(work.path + "/from");
+  CHECK(loaded->travelling().size() == 2);
+
+  model::save_decoder(work.path + "/to", loaded, config,
+                      {.types = model::tensor_types(from), .quantised_as = &from});
+  CHECK(read_file(work.path + "/to/model.safetensors") ==
+        read_file(work.path + "/from/model.safetensors"));
+
+  model::save_decoder(work.path + "/plain", loaded, config);
+  const io::Checkpoint plain = io::Checkpoint::open(work.path + "/plain");
+  CHECK_FALSE(plain.config().contains("quantization_config"));
+  CHECK_FALSE(plain.has(layer[1].first));
+  CHECK(at::equal(plain.load(layer[0].first), io::dequantise(layer[0].second, layer[1].second,
+                                                             model::test::kBlocks, at::kFloat)));
+  model::Decoder again = load(work.path + "/plain");
+  CHECK(at::equal(logits(again), logits(loaded)));
+}
+
 TEST_CASE("A new family: its memory is planned within a tenth, its cost counted") {
   const Json config = toy_config(192, 3000);
   const auto parsed = model::DecoderConfig::from_json(config, "test");
@@ -294,7 +324,7 @@ TEST_CASE("A new family: heads, channels and layers are pruned, and exported for
   CHECK(relative_difference(logits(decoder), masked) < 1e-5);
 
   const std::string plain = work.path + "/plain", compact = work.path + "/compact";
-  CHECK(model::export_pruned(plain, compact, decoder, toy_config(), "") ==
+  CHECK(model::export_pruned(plain, compact, decoder, toy_config()) ==
         model::ExportForm::kZeroFilled);
   model::Decoder exported = load(plain), own = load(compact);
   CHECK(relative_difference(logits(exported), masked) < 1e-5);

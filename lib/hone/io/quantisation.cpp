@@ -65,14 +65,14 @@ int64_t blocks(int64_t size, int64_t block) { return (size + block - 1) / block;
 
 std::optional<Quantisation> read_quantisation(const Json& config,
                                               std::vector<std::string>& problems) {
-  const auto found = config.find(kConfig);
-  if (found == config.end() || found->is_null()) return std::nullopt;
+  if (!is_quantised(config)) return std::nullopt;
   Quantisation quantisation;
-  if (!found->is_object()) {
-    problems.push_back(fmt::format("/{}: expected an object, got {}", kConfig, shown(*found)));
+  const Json& own = config.at(kConfig);
+  if (!own.is_object()) {
+    problems.push_back(fmt::format("/{}: expected an object, got {}", kConfig, shown(own)));
     return quantisation;
   }
-  Keys keys(*found, std::string("/") + kConfig, problems), beside(config, "", problems);
+  Keys keys(own, std::string("/") + kConfig, problems), beside(config, "", problems);
   if (!keys.find("quant_method")) keys.problem("quant_method", "is missing");
   is_first(keys, "quant_method", {"fp8"});
   is_first(keys, "fmt", {"e4m3"});
@@ -81,12 +81,17 @@ std::optional<Quantisation> read_quantisation(const Json& config,
   const bool inside = is_first(keys, kExpertType, {"fp4", "fp8"});
   quantisation.fp4_experts = is_first(beside, kExpertType, {"fp4", "fp8"}) || inside;
   read_block_size(keys, quantisation);
-  for (const auto& [key, value] : found->items()) {
+  for (const auto& [key, value] : own.items()) {
     if (std::find(kKnown.begin(), kKnown.end(), key) == kKnown.end()) {
       keys.problem(key, "is not supported");
     }
   }
   return quantisation;
+}
+
+bool is_quantised(const Json& config) {
+  const auto found = config.find(kConfig);
+  return found != config.end() && !found->is_null();
 }
 
 Json without_quantisation(Json config) {

@@ -33,6 +33,8 @@ struct Quantisation {
 /// and what is malformed is added to `problems`, each with its path.
 std::optional<Quantisation> read_quantisation(const Json& config,
                                               std::vector<std::string>& problems);
+/// Whether there is one.
+bool is_quantised(const Json& config);
 /// `config` without these keys, for weights that are written as numbers.
 Json without_quantisation(Json config);
 

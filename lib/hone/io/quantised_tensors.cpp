@@ -108,15 +108,17 @@ at::Tensor encoded(const at::Tensor& rows, const at::Tensor& scales, const Block
   return (low + high * 16).view(type);
 }
 
-NamedTensors as_numbers(const NamedTensors& tensors, const Quantisation& quantisation,
-                        at::ScalarType dtype, const std::string& source) {
+NamedTensors as_numbers(const NamedTensors& tensors, const Json& config, at::ScalarType dtype,
+                        const std::string& source) {
+  std::vector<std::string> problems;
+  const auto quantisation = read_quantisation(config, problems);
+  if (!quantisation) return tensors;
   const std::map<std::string, at::Tensor> by_name(tensors.begin(), tensors.end());
   std::map<std::string, at::Tensor> numbers;
   std::set<std::string> scales;
-  std::vector<std::string> problems;
   for (const auto& [name, tensor] : tensors) {
     const TensorInfo codes = info_of(name, tensor);
-    const auto format = block_format(codes, quantisation);
+    const auto format = block_format(codes, *quantisation);
     if (!format) continue;
     std::optional<TensorInfo> found;
     for (const std::string& candidate : scale_names(name)) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <string>
 
+#include "hone/core/json.h"
 #include "hone/io/quantisation.h"
 #include "hone/io/tensors.h"
 
@@ -41,9 +42,9 @@ at::Tensor block_scales(const at::Tensor& weight, const BlockFormat& format, at:
 at::Tensor encoded(const at::Tensor& rows, const at::Tensor& scales, const BlockFormat& format,
                    int64_t first_row, at::ScalarType type);
 
-/// `tensors` with each pair of codes and scales as one tensor of numbers of `dtype`.
-/// Throws: IoError naming `source` and all pairs that do not fit.
-NamedTensors as_numbers(const NamedTensors& tensors, const Quantisation& quantisation,
-                        at::ScalarType dtype, const std::string& source);
+/// `tensors` with each pair of codes and scales, as `config` (config.json) tells them, as one
+/// tensor of numbers of `dtype`. Throws: IoError naming `source` and all that does not fit.
+NamedTensors as_numbers(const NamedTensors& tensors, const Json& config, at::ScalarType dtype,
+                        const std::string& source);
 
 }  // namespace hone::io

@@ -116,6 +116,11 @@ std::optional<std::string> QuantisedWeights::problem(const std::string& name) co
   return "tensor " + name + " " + not_weights(info.dtype);
 }
 
+const BlockFormat* QuantisedWeights::format(const std::string& name) const {
+  const auto found = stored_.find(name);
+  return found == stored_.end() ? nullptr : &found->second.format;
+}
+
 std::string QuantisedWeights::scales(const std::string& name) const {
   const auto found = stored_.find(name);
   return found == stored_.end() ? "" : found->second.scales;

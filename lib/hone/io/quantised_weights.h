@@ -22,8 +22,8 @@ class QuantisedWeights {
 
   /// Sorted, without the scales of others.
   std::vector<std::string> names() const;
-  /// Whether codes and scales hold that weight.
-  bool quantised(const std::string& name) const { return stored_.contains(name); }
+  /// How codes and scales hold that weight; nullptr if it is numbers.
+  const BlockFormat* format(const std::string& name) const;
   /// The name of its scales; "" if it has none.
   std::string scales(const std::string& name) const;
   /// Of its numbers.

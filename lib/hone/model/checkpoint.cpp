@@ -15,6 +15,9 @@
 #include "hone/core/keys.h"
 #include "hone/core/log.h"
 #include "hone/io/atomic.h"
+#include "hone/io/quantisation.h"
+#include "hone/io/quantised_tensors.h"
+#include "hone/io/quantised_weights.h"
 #include "hone/nn/anatomy.h"
 
 namespace hone::model {
@@ -32,24 +35,26 @@ bool travels(const std::string& name, const Decoder& decoder) {
 }
 
 /// Why the checkpoint is none of this decoder.
-std::vector<std::string> compare(const io::Checkpoint& checkpoint, const Decoder& decoder) {
+std::vector<std::string> compare(const io::QuantisedWeights& weights, const Decoder& decoder) {
   std::vector<std::string> problems;
   std::set<std::string> known;
+  const std::vector<std::string> names = weights.names();
+  const std::set<std::string> there(names.begin(), names.end());
   for (const CheckpointTensor& tensor : decoder->checkpoint_tensors()) {
     const std::string& name = tensor.name;
     const std::vector<int64_t> shape = tensor.shape();
     known.insert(name);
-    if (!checkpoint.has(name)) {
+    if (!there.contains(name)) {
       problems.push_back(fmt::format("tensor {} is missing", name));
-    } else if (checkpoint.shape(name) != shape) {
+    } else if (const auto found = weights.shape(name); found != shape) {
       problems.push_back(fmt::format("tensor {} must be {}, got {}", name,
                                      fmt::streamed(at::IntArrayRef(shape)),
-                                     fmt::streamed(at::IntArrayRef(checkpoint.shape(name)))));
-    } else if (const io::Dtype dtype = checkpoint.info(name).dtype; !io::is_weight_dtype(dtype)) {
-      problems.push_back(fmt::format("tensor {} {}", name, io::not_weights(dtype)));
+                                     fmt::streamed(at::IntArrayRef(found))));
+    } else if (const auto problem = weights.problem(name)) {
+      problems.push_back(*problem);
     }
   }
-  for (const std::string& name : checkpoint.names()) {
+  for (const std::string& name : names) {
     if (!known.contains(name) && !ignored(name, decoder->config()) && !travels(name, decoder)) {
       problems.push_back(fmt::format("tensor {} is not part of a {} model", name,
                                      enum_name(decoder->config().model_type)));
@@ -63,15 +68,13 @@ std::vector<std::string> compare(const io::Checkpoint& checkpoint, const Decoder
   return problems;
 }
 
-void copy_weights(const io::Checkpoint& checkpoint, Decoder& decoder) {
+void copy_weights(const io::QuantisedWeights& weights, Decoder& decoder) {
   const torch::NoGradGuard no_grad;
   for (const CheckpointTensor& tensor : decoder->checkpoint_tensors()) {
-    const at::Tensor whole = checkpoint.load(tensor.name);
     int64_t begin = 0;
     for (const at::Tensor& part : tensor.parts) {
-      const int64_t end = begin + part.size(0);
-      part.copy_(whole.slice(0, begin, end));
-      begin = end;
+      weights.read(tensor.name, begin, part);
+      begin += part.size(0);
     }
   }
 }
@@ -103,24 +106,29 @@ Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::Sc
   DecoderConfig config =
       DecoderConfig::from_json(checkpoint.config(), checkpoint.folder() + "/config.json");
   config.rope.attn_factor_rule = attn_factor;
-  config.model_type->recognise(config, checkpoint.names());
+  const io::QuantisedWeights weights(checkpoint);
+  config.model_type->recognise(config, weights.names());
   // First without memory: sizes that the files do not have must not be allocated.
-  const auto problems = compare(checkpoint, make_decoder(config, at::kMeta, dtype));
+  const auto problems = compare(weights, make_decoder(config, at::kMeta, dtype));
   if (!problems.empty()) throw IoError(checkpoint.folder(), joined(problems));
   Decoder decoder = make_decoder(config, device, dtype);
-  copy_weights(checkpoint, decoder);
+  copy_weights(weights, decoder);
   NamedTensors travelling;
-  for (const std::string& name : checkpoint.names()) {
-    if (travels(name, decoder)) travelling.emplace_back(name, checkpoint.load(name));
+  for (const std::string& name : weights.names()) {
+    if (!travels(name, decoder)) continue;
+    for (const std::string& each : {name, weights.scales(name)}) {
+      if (!each.empty()) travelling.emplace_back(each, checkpoint.load(each));
+    }
   }
   decoder->set_travelling(std::move(travelling));
   return decoder;
 }
 
 void read_weights(Decoder& decoder, const io::Checkpoint& checkpoint) {
-  const auto problems = compare(checkpoint, decoder);
+  const io::QuantisedWeights weights(checkpoint);
+  const auto problems = compare(weights, decoder);
   if (!problems.empty()) throw IoError(checkpoint.folder(), joined(problems));
-  copy_weights(checkpoint, decoder);
+  copy_weights(weights, decoder);
 }
 
 io::TensorTypes tensor_types(const io::Checkpoint& checkpoint) {
@@ -148,9 +156,10 @@ io::TensorTypes storable_types(const NamedTensors& tensors, io::TensorTypes want
 at::ScalarType main_type(const NamedTensors& tensors, const io::TensorTypes& types) {
   std::map<at::ScalarType, int64_t> elements;
   for (const auto& [name, tensor] : tensors) {
-    elements[io::written_type(name, tensor, types)] += tensor.numel();
+    const at::ScalarType type = io::written_type(name, tensor, types);
+    if (io::is_weight_dtype(io::to_dtype(type))) elements[type] += tensor.numel();
   }
-  TORCH_CHECK_VALUE(!elements.empty(), "main_type: there is no tensor");
+  TORCH_CHECK_VALUE(!elements.empty(), "main_type: there is no tensor of weights");
   return std::max_element(elements.begin(), elements.end(),
                           [](const auto& a, const auto& b) { return a.second < b.second; })
       ->first;
@@ -158,10 +167,15 @@ at::ScalarType main_type(const NamedTensors& tensors, const io::TensorTypes& typ
 
 bool has_adapter(const Decoder& decoder) { return nn::numel(*decoder, nn::Role::kAdapter) > 0; }
 
-Json decoder_config_json(const Decoder& decoder, Json config, const io::TensorTypes& types) {
+Json decoder_config_json(const Decoder& decoder, Json config,
+                         const io::CheckpointOptions& options) {
   config["vocab_size"] = decoder->config().vocab_size;
-  const bool new_form = config.contains("dtype") && !config.contains("torch_dtype");
-  config[new_form ? "dtype" : "torch_dtype"] = type_name(main_type(decoder->hf_tensors(), types));
+  if (!options.quantised_as) {
+    config = io::without_quantisation(std::move(config));
+    const bool new_form = config.contains("dtype") && !config.contains("torch_dtype");
+    config[new_form ? "dtype" : "torch_dtype"] =
+        type_name(main_type(decoder->hf_tensors(), options.types));
+  }
   config.erase("hone_pruned");
   const auto& pruned = decoder->config().pruned;
   if (!pruned.empty()) config["hone_pruned"] = pruned_json(pruned);
@@ -175,8 +189,11 @@ void write_decoder(const std::string& folder, const Decoder& decoder, const Json
         "write_decoder: the decoder carries an adapter; merge it first, or save it as "
         "adapter_files");
   }
-  io::write_checkpoint(folder, decoder_config_json(decoder, config, options.types),
-                       decoder->hf_tensors(), options);
+  NamedTensors tensors = decoder->hf_tensors();
+  if (!options.quantised_as) {
+    tensors = io::as_numbers(tensors, config, main_type(tensors, options.types), "config.json");
+  }
+  io::write_checkpoint(folder, decoder_config_json(decoder, config, options), tensors, options);
 }
 
 void save_decoder(const std::string& folder, const Decoder& decoder, const Json& config,

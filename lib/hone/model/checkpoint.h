@@ -16,10 +16,13 @@ Decoder make_decoder(const DecoderConfig& config, at::Device device, at::ScalarT
 
 /// The model of a checkpoint folder, its tensors converted to `dtype`. `attn_factor` chooses what
 /// yarn's ambiguous key means (nn/rotary.h).
-/// Throws: IoError listing all tensors that are missing, unexpected, misshapen or of a type that is
-///   no weights' (io::is_weight_dtype), before memory is spent; what DecoderConfig::from_json
-///   throws. Tensors that only travel (Family::travels) are kept on the CPU as they are. Buffers
-///   rotary_emb.inv_freq of old exports are ignored, and so is lm_head.weight of a tied model.
+/// Weights that are stored as codes and scales (io/quantisation.h) are read as the numbers they
+/// are. Throws: IoError listing all tensors that are missing, unexpected, misshapen, without their
+/// scales
+///   or of a type that is no weights' (io::is_weight_dtype), before memory is spent; what
+///   DecoderConfig::from_json throws. Tensors that only travel (Family::travels) are kept on the
+///   CPU as they are. Buffers rotary_emb.inv_freq of old exports are ignored, and so is
+///   lm_head.weight of a tied model.
 Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::ScalarType dtype,
                      nn::AttnFactorRule attn_factor = nn::AttnFactorRule::kIgnored);
 
@@ -27,13 +30,14 @@ Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::Sc
 /// Throws: as load_decoder does.
 void read_weights(Decoder& decoder, const io::Checkpoint& checkpoint);
 
-/// The types of a checkpoint's weights, for writing them back as they came.
+/// The types of a checkpoint's weights, for writing them back as they came; those of codes are in
+/// io::CheckpointOptions::quantised_as.
 io::TensorTypes tensor_types(const io::Checkpoint& checkpoint);
 
 /// `wanted`, but float32 for those of `tensors` that hold numbers beyond float16, with a warning.
 io::TensorTypes storable_types(const NamedTensors& tensors, io::TensorTypes wanted);
 
-/// The type of most numbers of `tensors` once they are written as `types` says.
+/// The type of most weights of `tensors` once they are written as `types` says; codes are none.
 at::ScalarType main_type(const NamedTensors& tensors, const io::TensorTypes& types = {});
 
 /// "bfloat16", as config.json and recipes name it.
@@ -44,8 +48,10 @@ const char* type_name(at::ScalarType dtype);
 bool has_adapter(const Decoder& decoder);
 
 /// `config` with the decoder's vocab_size and the main_type of its tensors, in the spelling that it
-/// has, and what pruning left of it.
-Json decoder_config_json(const Decoder& decoder, Json config, const io::TensorTypes& types = {});
+/// has, and what pruning left of it. How weights are quantised, and the type beside them, stays
+/// where options.quantised_as has them written so, and goes where they are written as numbers.
+Json decoder_config_json(const Decoder& decoder, Json config,
+                         const io::CheckpointOptions& options = {});
 
 /// What becomes of an adapter where only base weights are written.
 enum class Adapter {
@@ -53,8 +59,9 @@ enum class Adapter {
   kLeftOut   ///< kept elsewhere
 };
 
-/// Writes the base weights (hf_tensors) and decoder_config_json(decoder, config, options.types)
-/// into `folder`, which must exist (io::write_checkpoint). Throws: IoError.
+/// Writes the base weights (hf_tensors) and decoder_config_json(decoder, config, options) into
+/// `folder`, which must exist (io::write_checkpoint). What only travels is written as numbers too
+/// where options.quantised_as is nullptr. Throws: IoError.
 void write_decoder(const std::string& folder, const Decoder& decoder, const Json& config,
                    const io::CheckpointOptions& options = {}, Adapter adapter = Adapter::kRefused);
 

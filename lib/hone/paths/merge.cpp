@@ -53,17 +53,16 @@ std::string merge_adapter(const MergeOptions& options) {
   run::Base base;
   base.decoder = open.decoder;
   base.types = std::move(open.types);
-  const model::NamedTensors tensors = open.decoder->hf_tensors();
-  const io::TensorTypes types = run::save_types(base, options.dtype);
+  base.quantised = std::move(open.quantised);
+  io::CheckpointOptions written = run::save_options(base, options.dtype);
+  written.max_shard_bytes = *parse_bytes(options.max_shard_size);
+  written.source_folder = folders.model;
   // The adapter's tokenizer, where it has one, before the base's.
   io::copy_companion_files(*folders.adapter, folder.path());
-  model::write_decoder(folder.path(), open.decoder, open.config,
-                       {.max_shard_bytes = *parse_bytes(options.max_shard_size),
-                        .source_folder = folders.model,
-                        .types = types});
+  model::write_decoder(folder.path(), open.decoder, open.config, written);
   folder.commit();
   return fmt::format("{} with {} is in {} ({})", folders.model, options.adapter, options.out,
-                     run::types_text(tensors, types));
+                     run::types_text(open.decoder->hf_tensors(), written));
 }
 
 }  // namespace hone::paths

@@ -9,7 +9,7 @@
 #include "hone/core/log.h"
 #include "hone/core/random.h"
 #include "hone/io/adapter.h"
-#include "hone/io/checkpoint.h"
+#include "hone/io/quantisation.h"
 #include "hone/model/checkpoint.h"
 #include "hone/run/hub_cache.h"
 
@@ -64,12 +64,13 @@ Base load_base(const Config& config, const text::TokenizerFolder& text,
   if (config.model) {
     const std::string folder = model_folder(*config.model);
     if (folder != *config.model) log_info(*config.model + " is in " + folder);
-    const io::Checkpoint checkpoint = io::Checkpoint::open(folder);
-    base.decoder = model::load_decoder(checkpoint, device.device, device.weights);
-    base.config = checkpoint.config();
+    const auto checkpoint = std::make_shared<const io::Checkpoint>(io::Checkpoint::open(folder));
+    base.decoder = model::load_decoder(*checkpoint, device.device, device.weights);
+    base.config = checkpoint->config();
     base.name = std::filesystem::canonical(folder).string();
-    base.weights_hash = checkpoint.hash();
-    base.types = model::tensor_types(checkpoint);
+    base.weights_hash = checkpoint->hash();
+    base.types = model::tensor_types(*checkpoint);
+    if (io::is_quantised(base.config)) base.quantised = checkpoint;
     if (config.lora.from) begin_with_adapter(base, config.lora);
   } else {
     base.config = base_config(config, text);

@@ -1,7 +1,9 @@
 /// The model that a run starts from.
 #pragma once
+#include <memory>
 #include <string>
 
+#include "hone/io/checkpoint.h"
 #include "hone/io/tensors.h"
 #include "hone/machine/device.h"
 #include "hone/model/adapter.h"
@@ -18,6 +20,8 @@ struct Base {
   std::string weights_hash;  ///< of the folder's weights; "" for an architecture
   bool shared = false;       ///< whether other runs of the process use the decoder too (Cache)
   io::TensorTypes types;     ///< of the folder's tensors; none for an architecture
+  /// The folder, where it stores weights quantised and they are to be written so; else null.
+  std::shared_ptr<const io::Checkpoint> quantised;
   /// Of the adapter's tensors that lora.from brought and that is trained on.
   io::TensorTypes adapter_types;
   bool changed = false;  ///< whether an adapter was worked into it: it is no longer the folder

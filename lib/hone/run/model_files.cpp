@@ -47,17 +47,16 @@ std::string ModelFiles::save() const {
 
 std::string ModelFiles::save_weights(const std::string& name) const {
   const std::string folder = folder_.file(name);
-  const io::TensorTypes types = save_types(base_, config_.save.dtype);
-  const std::string text = types_text(base_.decoder->hf_tensors(), types);
+  io::CheckpointOptions options = save_options(base_, config_.save.dtype);
+  options.source_folder = tokenizer_folder();
+  const std::string text = types_text(base_.decoder->hf_tensors(), options);
   log_info(fmt::format("the {} is saved as {}", name, text));
   if (!pruned()) {
-    model::save_decoder(folder, base_.decoder, base_.config,
-                        {.source_folder = tokenizer_folder(), .types = types},
-                        model::Adapter::kLeftOut);
+    model::save_decoder(folder, base_.decoder, base_.config, options, model::Adapter::kLeftOut);
     return text;
   }
-  const model::ExportForm form = model::export_pruned(folder, folder + "-compact", base_.decoder,
-                                                      base_.config, tokenizer_folder(), types);
+  const model::ExportForm form =
+      model::export_pruned(folder, folder + "-compact", base_.decoder, base_.config, options);
   log_info(fmt::format("the pruned {} is in {} ({} form{})", name, folder, enum_name(form),
                        form == model::ExportForm::kDirect
                            ? ""

@@ -4,8 +4,8 @@
 
 #include "hone/core/error.h"
 #include "hone/io/adapter.h"
-#include "hone/io/checkpoint.h"
 #include "hone/io/files.h"
+#include "hone/io/quantisation.h"
 #include "hone/model/adapter.h"
 #include "hone/model/checkpoint.h"
 #include "hone/run/hub_cache.h"
@@ -64,9 +64,11 @@ ModelFolders ModelFolders::find(const std::string& name, const std::optional<std
 }
 
 OpenModel open_model(const ModelFolders& folders, at::Device device, at::ScalarType weights) {
-  const io::Checkpoint checkpoint = io::Checkpoint::open(folders.model);
-  OpenModel open{model::load_decoder(checkpoint, device, weights), checkpoint.config(),
-                 model::tensor_types(checkpoint)};
+  const auto checkpoint =
+      std::make_shared<const io::Checkpoint>(io::Checkpoint::open(folders.model));
+  OpenModel open{model::load_decoder(*checkpoint, device, weights), checkpoint->config(),
+                 model::tensor_types(*checkpoint)};
+  if (io::is_quantised(open.config)) open.quantised = checkpoint;
   if (!folders.adapter) return open;
   try {
     model::load_adapter(open.decoder, io::read_adapter(*folders.adapter));

@@ -1,10 +1,12 @@
 /// Any folder with a model, ready to speak or to be written again.
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "hone/core/json.h"
+#include "hone/io/checkpoint.h"
 #include "hone/io/tensors.h"
 #include "hone/machine/device.h"
 #include "hone/model/decoder.h"
@@ -29,6 +31,8 @@ struct OpenModel {
   model::Decoder decoder{nullptr};  ///< the adapter, if any, in place
   Json config;                      ///< config.json of the checkpoint folder
   io::TensorTypes types;            ///< of its tensors
+  /// The folder, where it stores weights quantised; else null.
+  std::shared_ptr<const io::Checkpoint> quantised;
 };
 
 /// Throws: IoError; Error if an adapter does not fit.

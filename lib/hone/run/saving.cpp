@@ -5,14 +5,29 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
+#include <optional>
 
 #include "hone/core/error.h"
-#include "hone/io/checkpoint.h"
+#include "hone/io/quantised_weights.h"
 #include "hone/model/checkpoint.h"
 #include "hone/run/hub_cache.h"
 
 namespace hone::run {
+namespace {
+
+/// As people read it: "fp8", "bfloat16".
+std::string type_text(const io::BlockFormat* format, at::ScalarType type) {
+  return !format ? model::type_name(type) : format->fp4 ? "fp4" : "fp8";
+}
+
+/// The key of the largest number.
+std::string largest(const std::map<std::string, int64_t>& numbers) {
+  return std::max_element(numbers.begin(), numbers.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
+}
+
+}  // namespace
 
 at::ScalarType scalar_type(SaveDtype dtype) {
   switch (dtype) {
@@ -28,14 +43,17 @@ at::ScalarType scalar_type(SaveDtype dtype) {
   throw Error("save.dtype auto is no type of its own");
 }
 
-io::TensorTypes save_types(const Base& base, SaveDtype dtype) {
+io::CheckpointOptions save_options(const Base& base, SaveDtype dtype) {
   const model::NamedTensors tensors = base.decoder->hf_tensors();
-  io::TensorTypes types = base.types;
-  if (dtype != SaveDtype::kAuto) {
-    for (const auto& [name, tensor] : tensors) types[name] = scalar_type(dtype);
+  io::CheckpointOptions options{.types = base.types};
+  if (dtype == SaveDtype::kAuto) {
+    options.quantised_as = base.quantised.get();
+  } else {
+    for (const auto& [name, tensor] : tensors) options.types[name] = scalar_type(dtype);
   }
-  for (const auto& [name, tensor] : base.decoder->travelling()) types.erase(name);
-  return model::storable_types(tensors, std::move(types));
+  for (const auto& [name, tensor] : base.decoder->travelling()) options.types.erase(name);
+  options.types = model::storable_types(tensors, std::move(options.types));
+  return options;
 }
 
 io::AdapterFiles in_save_types(io::AdapterFiles files, const Base& base, SaveDtype dtype) {
@@ -50,15 +68,20 @@ io::AdapterFiles in_save_types(io::AdapterFiles files, const Base& base, SaveDty
   return files;
 }
 
-std::string types_text(const model::NamedTensors& tensors, const io::TensorTypes& types) {
-  const at::ScalarType main = model::main_type(tensors, types);
-  std::set<std::string> others;
+std::string types_text(const model::NamedTensors& tensors, const io::CheckpointOptions& options) {
+  std::optional<io::QuantisedWeights> stored;
+  if (options.quantised_as) stored.emplace(*options.quantised_as);
+  std::map<std::string, int64_t> numbers;
   for (const auto& [name, tensor] : tensors) {
-    const at::ScalarType type = io::written_type(name, tensor, types);
-    if (type != main && at::isFloatingType(type)) others.insert(model::type_name(type));
+    const at::ScalarType type = io::written_type(name, tensor, options.types);
+    if (!io::is_weight_dtype(io::to_dtype(type))) continue;
+    numbers[type_text(stored ? stored->format(name) : nullptr, type)] += tensor.numel();
   }
-  std::string text = model::type_name(main);
-  for (const std::string& other : others) text += " and " + other;
+  const std::string main = largest(numbers);
+  std::string text = main;
+  for (const auto& [other, count] : numbers) {
+    if (other != main) text += " and " + other;
+  }
   return text;
 }
 
@@ -68,15 +91,16 @@ std::string describe_save(const Config& config) {
   }
   if (!config.model) return "float32";
   const io::Checkpoint checkpoint = io::Checkpoint::open(model_folder(*config.model));
-  std::map<io::Dtype, uint64_t> bytes;
-  for (const std::string& name : checkpoint.names()) {
+  const io::QuantisedWeights weights(checkpoint);
+  std::map<std::string, int64_t> bytes;
+  for (const std::string& name : weights.names()) {
     const io::TensorInfo& info = checkpoint.info(name);
-    if (io::is_weight_dtype(info.dtype)) bytes[info.dtype] += info.bytes();
+    if (weights.problem(name)) continue;
+    bytes[type_text(weights.format(name), io::to_scalar_type(info.dtype))] +=
+        static_cast<int64_t>(info.bytes());
   }
   if (bytes.empty()) return "as the base came";
-  const auto main = std::max_element(
-      bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  return fmt::format("{}{}, as the base came", model::type_name(io::to_scalar_type(main->first)),
+  return fmt::format("{}{}, as the base came", largest(bytes),
                      bytes.size() > 1 ? " and others" : "");
 }
 

@@ -7,6 +7,7 @@
 
 #include "hone/core/error.h"
 #include "hone/core/keys.h"
+#include "hone/io/quantisation.h"
 #include "hone/nn/attention.h"
 #include "hone/nn/mlp.h"
 #include "hone/nn/norm.h"
@@ -185,9 +186,7 @@ DecoderConfig CommonFamily::read(const Json& json, const std::string& source) co
   if (const auto act = keys.text("hidden_act"); act.value_or("silu") != "silu") {
     keys.problem("hidden_act", "only silu is supported, got \"" + *act + "\"");
   }
-  if (keys.find("quantization_config")) {
-    keys.problem("quantization_config", "quantised weights are not supported; dequantise first");
-  }
+  io::read_quantisation(json, problems);
   if (!problems.empty()) throw IoError(source, joined(problems));
   return config;
 }

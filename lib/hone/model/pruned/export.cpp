@@ -9,7 +9,6 @@
 
 #include "hone/core/error.h"
 #include "hone/io/adapter.h"
-#include "hone/io/checkpoint.h"
 #include "hone/model/adapter.h"
 #include "hone/model/checkpoint.h"
 #include "hone/model/detail/lora_layout.h"
@@ -162,8 +161,8 @@ at::Tensor exported_tensor(const std::map<std::string, Spread>& spreads, const s
 }
 
 Json exported_config(const Decoder& decoder, const Layout& layout, const Json& config,
-                     const io::TensorTypes& types) {
-  Json json = decoder_config_json(decoder, config, types);
+                     const io::CheckpointOptions& options) {
+  Json json = decoder_config_json(decoder, config, options);
   json.erase("hone_pruned");
   json["num_hidden_layers"] = layout.layers.size();
   json["num_attention_heads"] = layout.heads();
@@ -227,13 +226,13 @@ ExportForm export_form(const Decoder& decoder) {
 
 ExportForm export_pruned(const std::string& folder, const std::string& compact_folder,
                          const Decoder& decoder, const Json& config,
-                         const std::string& source_folder, const io::TensorTypes& types) {
+                         const io::CheckpointOptions& options) {
   const Layout layout = layout_of(decoder->config());
   const ExportForm form = export_form(decoder);
   if (layout.pads_heads && decoder->config().qk_norm && decoder->config().rms_norm_eps == 0) {
     throw Error("export_pruned: with rms_norm_eps 0 the norms of zero-filled heads are no number");
   }
-  io::CheckpointOptions options{.source_folder = source_folder};
+  io::CheckpointOptions renamed = options;
   const auto spread = spreads(decoder, layout);
   NamedTensors base;
   for (const auto& [name, tensor] : decoder->base_tensors()) {
@@ -245,13 +244,13 @@ ExportForm export_pruned(const std::string& folder, const std::string& compact_f
   for (const CheckpointTensor& exported :
        decoder->config().model_type->checkpoint_tensors(base, decoder->config())) {
     const CheckpointTensor& from = own.at(tensors.size());
-    options.types[exported.name] = io::written_type(from.name, from.parts.front(), types);
+    renamed.types[exported.name] = io::written_type(from.name, from.parts.front(), options.types);
+    renamed.stored_names[exported.name] = from.name;
     tensors.emplace_back(exported.name, exported.whole());
   }
-  io::save_checkpoint(folder, exported_config(decoder, layout, config, types), tensors, options);
+  io::save_checkpoint(folder, exported_config(decoder, layout, config, options), tensors, renamed);
   if (form == ExportForm::kZeroFilled) {
-    save_decoder(compact_folder, decoder, config, {.source_folder = source_folder, .types = types},
-                 Adapter::kLeftOut);
+    save_decoder(compact_folder, decoder, config, options, Adapter::kLeftOut);
   }
   return form;
 }

@@ -5,7 +5,7 @@
 
 #include "hone/core/json.h"
 #include "hone/core/names.h"
-#include "hone/io/tensors.h"
+#include "hone/io/checkpoint.h"
 #include "hone/model/decoder.h"
 
 namespace hone::io {
@@ -29,14 +29,14 @@ ExportForm export_form(const Decoder& decoder);
 /// numbered anew; tensors that only travel, which belong to the layers as they were, are left out.
 /// What is zero-filled costs transformers the size and time of its widest layer; so
 /// `compact_folder` then gets the decoder as it is, for hone: config.json with hone_pruned (in the
-/// direct form nothing is written there). `types`, by the decoder's names of its tensors, says what
-/// they are written as. Other files come from `source_folder` unless it is empty.
+/// direct form nothing is written there). `options` say by the decoder's names of its tensors what
+/// they are written as.
 /// Each folder appears whole or not at all.
 /// Throws: hone::Error for zero-filled heads with qk_norm and rms_norm_eps 0, which are no number
 ///   after the norm; IoError.
 ExportForm export_pruned(const std::string& folder, const std::string& compact_folder,
                          const Decoder& decoder, const Json& config,
-                         const std::string& source_folder, const io::TensorTypes& types = {});
+                         const io::CheckpointOptions& options = {});
 
 /// The decoder's adapter, for the folder that export_pruned writes as its base `base_name`: layers
 /// numbered anew, tensors zero-filled alike. adapter_files (model/adapter.h) is the one for the
