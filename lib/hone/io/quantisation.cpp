@@ -59,7 +59,7 @@ std::array<float, 256> e4m3_values() {
 
 constexpr float kE2m1[16] = {0, .5f, 1, 1.5f, 2, 3, 4, 6, -0.f, -.5f, -1, -1.5f, -2, -3, -4, -6};
 
-int64_t blocks(int64_t size, int64_t block) { return (size + block - 1) / block; }
+int64_t blocks(int64_t size, int64_t block) { return size / block + (size % block != 0); }
 
 }  // namespace
 
@@ -118,7 +118,9 @@ std::array<std::string, 2> scale_names(const std::string& weight) {
 
 std::vector<int64_t> weight_shape(const std::vector<int64_t>& codes, const BlockFormat& format) {
   std::vector<int64_t> shape = codes;
-  if (!shape.empty()) shape.back() *= format.packed();
+  if (shape.empty()) return shape;
+  // A tensor without data may claim any size.
+  shape.back() = std::min(shape.back(), INT64_MAX / format.packed()) * format.packed();
   return shape;
 }
 
@@ -160,6 +162,7 @@ void decode_rows(const BlockFormat& format, const uint8_t* codes, const float* s
                  int64_t first_row, int64_t rows, int64_t columns, float* out) {
   static const std::array<float, 256> kE4m3 = e4m3_values();
   const int64_t scale_columns = blocks(columns, format.columns);
+  if (scale_columns == 0) return;
   for (int64_t row = 0; row < rows; ++row) {
     const float* const row_scales = scales + (first_row + row) / format.rows * scale_columns;
     for (int64_t block = 0; block < scale_columns; ++block) {
