@@ -118,6 +118,26 @@ TEST_CASE("A guard goes back to the last evaluation that passed, whatever was sa
   }
 }
 
+TEST_CASE(
+    "An evaluation that fails stops the run also at its end and where a signal cut it short") {
+  const auto run = [](Guarded& guarded, const std::string& path, bool resume) {
+    io::RunFolder folder = io::RunFolder::create(path, resume);
+    return guarded.run({.steps = 6, .lr = 0.1, .eval_every = 3}, folder);
+  };
+  Guarded last(6);
+  CHECK(run(last, fresh_folder(), false).ending == Ending::kStopped);
+
+  const std::string path = fresh_folder();
+  Guarded first(3), again(3);
+  first.toy.on_batch = [&] {
+    if (first.toy.drawn == 2) ::raise(SIGTERM);
+  };
+  REQUIRE(run(first, path, false).ending == Ending::kSignal);
+  const Outcome resumed = run(again, path, true);
+  CHECK(resumed.ending == Ending::kStopped);
+  CHECK(resumed.steps == 3);
+}
+
 TEST_CASE("Checkpoints of older versions are gone back to if an evaluation came with them") {
   const std::string path = fresh_folder();
   Guarded guarded(30);
@@ -347,6 +367,25 @@ TEST_CASE("Early stopping that never comes to stop still leaves the best weights
   io::RunFolder other = io::RunFolder::create(fresh_folder(), false);
   train(toy, other, {.replay = decisions}, false);
   CHECK(torch::equal(toy.weight, best));
+}
+
+TEST_CASE("The best weights, put back at the end, may fail the evaluation that is made of them") {
+  Scripted run_of{.values = {5, 3, 1, 2, 4}};
+  Controllers controllers;
+  controllers.push_back(std::make_unique<EarlyStopping>(EarlyStoppingOptions{.patience = 100}));
+  ControllerBoard board(std::move(controllers), nullptr);
+  Task task = run_of.toy.task();
+  task.nll = run_of.nll();
+  task.board = &board;
+  task.after_evaluation = [](const Evaluation& evaluation, bool) {
+    return evaluation.step < 8 || value_of(evaluation) != 1;
+  };
+  io::RunFolder folder = io::RunFolder::create(fresh_folder(), false);
+  auto optimizer = run_of.toy.optimizer();
+  std::vector<Evaluation> evaluations;
+  CHECK(run_loop({.steps = 8, .lr = 0.1, .eval_every = 2}, optimizer, task, folder, {"main"},
+                 evaluations)
+            .ending == Ending::kStopped);
 }
 
 TEST_CASE("Controllers see the first evaluation, whoever made it") {

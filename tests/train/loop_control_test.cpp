@@ -3,9 +3,12 @@
 #include <torch/types.h>
 
 #include <cmath>
+#include <memory>
 #include <set>
+#include <utility>
 
 #include "hone/core/error.h"
+#include "hone/train/controllers/spike.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"
 #include "toy.h"
@@ -15,14 +18,15 @@ using namespace hone::train;
 
 namespace {
 
-/// A toy's knobs and signals on a board without controllers.
+/// A toy's knobs and signals on a board.
 struct Rig {
   Toy toy;
   optim::FusedAdamW optimizer = toy.optimizer();
-  ControllerBoard board{{}, nullptr};
+  ControllerBoard board;
   LoopControl control;
 
-  explicit Rig(const TrainOptions& options = {}) : control(options, optimizer, &board) {}
+  explicit Rig(const TrainOptions& options = {}, Controllers controllers = {})
+      : board(std::move(controllers), nullptr), control(options, optimizer, &board) {}
 
   double signal(const std::string& name) { return board.signals().find(name).value(); }
 };
@@ -203,7 +207,12 @@ TEST_CASE("A rollback is told once, and goes to the step of its snapshot") {
 
 TEST_CASE("Everything comes back from a checkpoint") {
   const TemporaryFolder folder;
-  Rig first({.accumulation = 2});
+  const auto controllers = [] {
+    Controllers list;
+    list.push_back(std::make_unique<Spike>(SpikeOptions{}));
+    return list;
+  };
+  Rig first({.accumulation = 2}, controllers());
   for (const auto& [name, value] : std::map<std::string, Json>{{"lr_scale", 0.5},
                                                                {"accumulation", 4},
                                                                {"weight_decay", 0.3},
@@ -215,9 +224,10 @@ TEST_CASE("Everything comes back from a checkpoint") {
   (first.toy.weight[0][0] * 8).backward();
   first.control.after_first_batch(4);
   first.control.measure({.loss = 3, .weight = 16, .grad_norm = 1.5, .tokens = 16}, 2);
+  first.control.ask(1);
   const Json state = parse_json(first.control.save(folder.path).dump(), "state");
 
-  Rig second;
+  Rig second({}, controllers());
   second.control.load(folder.path, state);
   CHECK(second.control.lr_scale() == 0.5);
   CHECK(second.control.accumulation() == 4);

@@ -100,6 +100,21 @@ TEST_CASE("Non-finite steps change nothing, and too many in a row end the run") 
   CHECK(torch::equal(bad.weight, torch::full({4, 4}, 0.1)));
 }
 
+TEST_CASE("Who asks for it is told the number of each step before it is made") {
+  Toy toy;
+  Task task = toy.task();
+  std::vector<int64_t> told;
+  task.before_step = [&](int64_t step) {
+    CHECK(toy.drawn == std::ssize(told));
+    told.push_back(step);
+  };
+  io::RunFolder folder = io::RunFolder::create(fresh_folder(), false);
+  auto optimizer = toy.optimizer();
+  std::vector<Evaluation> evaluations;
+  run_loop({.steps = 3}, optimizer, task, folder, {"main", 10}, evaluations);
+  CHECK(told == std::vector<int64_t>{1, 2, 3});  // of the phase
+}
+
 TEST_CASE("The time of a run holds that of the phases before it") {
   Toy toy;
   io::RunFolder folder = io::RunFolder::create(fresh_folder(), false);
