@@ -92,6 +92,18 @@ TEST_CASE("Attention: heads that do not divide are named") {
                     Catch::Contains("num_kv_heads must divide num_heads, got 3 and 4"));
 }
 
+TEST_CASE("A branch with dropout holds its width more, kept and in the backward pass") {
+  DecoderBlock block(DecoderBlockOptions{.attention = kAttention, .mlp = {.dim = 12, .hidden = 20}},
+                     at::TensorOptions());
+  const auto plain = block->footprints({.documents = 2, .longest = 5});
+  block->branch_dropout = 0.5;
+  const auto dropped = block->footprints({.documents = 2, .longest = 5});
+  for (size_t i = 0; i < 2; ++i) {
+    CHECK(dropped[i].saved == plain[i].saved + 12);
+    CHECK(dropped[i].backward == plain[i].backward + 12);
+  }
+}
+
 TEST_CASE("Dropout of the branches: none in eval mode, scaled in training, not of the stream") {
   const auto doubles = at::TensorOptions().dtype(at::kDouble);
   DecoderBlock block = randomised(DecoderBlock(

@@ -107,6 +107,14 @@ TEST_CASE("Linear: the adapter's dropout acts in training only, and on the adapt
   }
 }
 
+TEST_CASE("Linear: what a step keeps beside the input: each part that its adapter has") {
+  CHECK(random_linear(true)->saved() == 0);
+  CHECK(adapted({.rank = 2})->saved() == 2);
+  CHECK(adapted({.rank = 2, .dora = true})->saved() == 2 + 5);
+  CHECK(adapted({.rank = 2, .dropout = 0.5})->saved() == 2 + 2 * 6);  // the mask, what it leaves
+  CHECK(adapted({.rank = 2, .dropout = 0.5, .dora = true})->saved() == 2 + 5 + 2 * 6);
+}
+
 TEST_CASE("Linear: the mean over dropout is the adapter without it") {
   Linear linear = adapted({.rank = 2, .scale = 1, .dropout = 0.5, .dora = true});
   const at::Tensor x = torch::randn({1, 6}, at::kDouble);

@@ -89,6 +89,9 @@ TEST_CASE("Rotary: dynamic stretches each document by its own length") {
   CHECK(relative_difference(rotary.frequencies(40), plain(8, stretched)) < 1e-5);
   CHECK(relative_difference(rotary.frequencies(16), plain(8, 1e4)) < 1e-6);
 
+  const auto [forty, whole] = documents({40});
+  CHECK(relative_difference(rotary.tables(forty, whole, at::kFloat).first.slice(1, 0, 4),
+                            (forty.unsqueeze(1) * rotary.frequencies(40)).cos()) < 1e-6);
   const auto [packed, segments] = documents({40, 10, 20});
   const at::Tensor together = rotary.tables(packed, segments, at::kFloat).first;
   for (size_t d = 0; d < 3; ++d) {
