@@ -1,5 +1,6 @@
 #include "hone/run/knobs.h"
 
+#include <memory>
 #include <set>
 
 #include "hone/core/error.h"
@@ -62,4 +63,26 @@ TEST_CASE("In full tuning the dropout knob leaves attention fused and drops what
   old["dropout"] = 0.1;
   run_knobs.restore(old);
   CHECK(knobs.get("dropout") == 0.0);
+}
+
+TEST_CASE("A domain that a weight of 0 left out of the mix is drawn once the knob gives it one") {
+  Config recipe;
+  recipe.data.train = {{.domain = "law"}, {.domain = "news", .weight = 3}};
+  recipe.weights.domains = {{"news", 0}};
+  SmallRun run(model::test::small_config(), recipe);
+  const auto news = std::make_shared<data::Dataset>(*run.data.train[0]);
+  news->name = news->domain = "news";
+  news->weight = 0;
+  run.data.train.push_back(news);
+  run.data.domains = {"law", "news"};
+  data::Loader loader(run.data.train, {.tokens_per_batch = 24});
+  DecoderStep step(run.decoder, {1.0, 0.0});
+  ReadyRun ready{run.config, run.decoder, loader, step, run.data, run.folder, run.manifest};
+  optim::FusedAdamW optimizer = run.optimizer();
+  train::Knobs knobs;
+  const ModelKnobs run_knobs(ready, optimizer, knobs);
+  knobs.set("domain_weights", {{"law", 0.5}});
+  CHECK(knobs.get("mix_weights") == Json{{"law", 1}, {"news", 0}});
+  knobs.set("domain_weights", {{"news", 0.5}});
+  CHECK(knobs.get("mix_weights") == Json{{"law", 1}, {"news", 3}});
 }

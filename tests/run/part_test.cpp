@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "hone/config/reader.h"
+#include "hone/core/error.h"
+#include "hone/core/file.h"
 #include "hone/io/json_lines.h"
 #include "hone/model/decoder.h"
 #include "hone/optim/optimizer.h"
@@ -134,6 +136,13 @@ class Unlearning : public Part {
   }
 };
 
+/// Ends a run, as a kill would, once its base has been scored.
+class Dying : public Part {
+ public:
+  std::string name() const override { return "dying"; }
+  void scored(const train::Evaluation&) override { throw Error("killed"); }
+};
+
 /// Lets a run keep nothing.
 class Fleeting : public Part {
  public:
@@ -177,6 +186,16 @@ TEST_CASE("A part that stops a run gives the ending its name, and its state is i
   CHECK(resumed.json.at("ending") == "stopped by the counter");
   CHECK(resumed.json.at("counted") == 4);
   CHECK(again.calls == std::vector<std::string>{"open", "attach", "close"});
+}
+
+TEST_CASE("A run that was killed before it wrote its manifest goes on, and writes it") {
+  const TinyRecipe recipe;
+  const std::string manifest = recipe.path("run/manifest.json");
+  Dying dying;
+  CHECK_THROWS_WITH(recipe.run(recipe.config(2), "run", {&dying}), "killed");
+  CHECK_FALSE(exists(manifest));
+  CHECK(recipe.run(recipe.config(2), "run", {}, true).json.at("ending") == "done");
+  CHECK(read_json_file(manifest).at("app") == "part_test");
 }
 
 TEST_CASE("A part may replace the loss") {

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <vector>
 
 #include "hone/config/reader.h"
 #include "hone/core/error.h"
@@ -22,12 +24,9 @@ class Growing {
             text::Tokenizer::from_json(text::train_bpe({"a b c"}, {.vocab_size = 270}), "base")) {
     std::filesystem::remove_all(kFolder);
     std::filesystem::create_directories(kFolder);
-    std::ofstream file(std::string(kFolder) + "/law.jsonl");
-    for (const char* text :
-         {"plaintiff sues defendant", "defendant pays plaintiff", "appellate court hears plaintiff",
-          "defendant leaves appellate court"}) {
-      for (int i = 0; i < 4; ++i) file << Json{{"text", text}}.dump() << "\n";
-    }
+    write("law", {"plaintiff sues defendant", "defendant pays plaintiff",
+                  "appellate court hears plaintiff", "defendant leaves appellate court"});
+    write("news", {"reporters question ministers", "ministers answer reporters"});
     set_log_sink(
         [this](LogLevel, std::string_view message) { log_ += std::string(message) + "\n"; });
   }
@@ -43,7 +42,9 @@ class Growing {
          {"vocabulary", vocabulary},
          {"weights", {{"domains", weights}}},
          {"data",
-          {{"train", {{{"domain", "law"}, {"files", {std::string(kFolder) + "/law.jsonl"}}}}}}}});
+          {{"train",
+            {{{"domain", "law"}, {"files", {file("law")}}},
+             {{"domain", "news"}, {"files", {file("news")}}}}}}}});
   }
   text::GrowthResult grow(const run::Config& config, bool in_run = false) {
     return run::grow_vocabulary(config, tokenizer_,
@@ -55,6 +56,17 @@ class Growing {
   static constexpr const char* kFolder = "vocabulary_test";
 
  private:
+  static std::string file(const std::string& domain) {
+    return std::string(kFolder) + "/" + domain + ".jsonl";
+  }
+  /// Each text four times.
+  static void write(const std::string& domain, const std::vector<std::string>& texts) {
+    std::ofstream out(file(domain));
+    for (const std::string& text : texts) {
+      for (int i = 0; i < 4; ++i) out << Json{{"text", text}}.dump() << "\n";
+    }
+  }
+
   text::Tokenizer tokenizer_;
   std::string log_;
 };
@@ -71,10 +83,28 @@ TEST_CASE("new_tokens bounds ids, new_terms terms, and the log says them apart")
                              std::to_string(by_ids.added.size()) + " new ids, "));
   const auto by_terms = growing.grow(growing.config({{"new_terms", 2}}));
   CHECK(by_terms.terms() == 2);
+  CHECK_THAT(growing.log(), !Catch::Contains("fewer than the recipe allows"));
   CHECK(by_terms.added.size() > 2);
   const auto added = growing.grow(growing.config({{"new_tokens", 3}, {"mode", "added_tokens"}}));
   CHECK(added.terms() == 3);
   CHECK(added.added.size() == 3);
+}
+
+TEST_CASE("Terms are mined in the domains that have a weight, or in those that are named") {
+  Growing growing;
+  const auto knows = [&](const Json& vocabulary, const Json& weights, const char* term) {
+    const auto grown = growing.grow(growing.config(vocabulary, weights));
+    return grown.tokenizer.encode_ids(term, false).size() == 1;
+  };
+  const Json all = {{"new_tokens", 5000}, {"min_count", 4}};
+  Json named = all;
+  named["domains"] = {"news"};
+  for (const Json& weights : {Json{{"law", 1.0}, {"news", 0.0}}, Json{{"law", 1.0}}}) {
+    CHECK(knows(all, weights, " plaintiff"));
+    CHECK_FALSE(knows(all, weights, " ministers"));
+    CHECK(knows(named, weights, " ministers"));
+    CHECK_FALSE(knows(named, weights, " plaintiff"));
+  }
 }
 
 TEST_CASE("Text that has too few terms is said so, with what a term must be") {
