@@ -116,6 +116,18 @@ TEST_CASE("resize_vocabulary: saved with its new size; bad rows are named") {
   CHECK_THROWS_WITH(resize_vocabulary(adapted, 41, {}), Contains("carries an adapter"));
 }
 
+TEST_CASE("resize_vocabulary: rows that are not named begin as the mean of the old") {
+  Json config = small_config();
+  for (const int64_t vocabulary : {20, 40}) {  // fewer than a row is wide, and more
+    config["vocab_size"] = vocabulary;
+    Decoder decoder = small_decoder(config);
+    const at::Tensor old = decoder->lm_weight().detach().clone();
+    resize_vocabulary(decoder, vocabulary + 2, {});
+    CHECK(at::equal(decoder->lm_weight().slice(0, 0, vocabulary), old));
+    CHECK(at::allclose(decoder->lm_weight()[vocabulary + 1], old.mean(0)));
+  }
+}
+
 TEST_CASE("load_decoder: weights that are integers or F8 are refused by name") {
   const TemporaryFolder root;
   const NamedTensors tensors = small_decoder()->hf_tensors();

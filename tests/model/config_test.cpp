@@ -108,10 +108,14 @@ TEST_CASE("DecoderConfig: rotary scaling in the forms of transformers 4 and 5") 
     CHECK(rope.original_positions == 32);
     CHECK(rope.max_positions == 64);
   }
-  const auto yarn = read(changed(
-      "rope_scaling",
-      {{"rope_type", "yarn"}, {"factor", nullptr}, {"original_max_position_embeddings", 16}}));
+  const auto yarn = read(changed("rope_scaling", {{"rope_type", "yarn"},
+                                                  {"factor", nullptr},
+                                                  {"original_max_position_embeddings", 16},
+                                                  {"mscale", 0.707},  // DeepSeek-V2's
+                                                  {"mscale_all_dim", 0.707}}));
   CHECK(yarn.rope.factor == 4);
+  CHECK(yarn.rope.mscale == 0.707);
+  CHECK(yarn.rope.mscale_all_dim == 0.707);
 
   CHECK_THROWS_WITH(read(changed("rope_scaling", {{"type", "longrope"}})),
                     Contains("rope_scaling/rope_type: \"longrope\" is not supported"));

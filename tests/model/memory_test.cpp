@@ -198,6 +198,9 @@ TEST_CASE("predict_memory: other devices hold groups and rows in float32 beside 
   CHECK(copies <= 2 * kernels::kChunkBytes);
   CHECK(cpu.loss == 2 * (2 * 4096 * 64 + 256 * (100000 + 128)) + copies);
   CHECK(gpu.loss == 2 * (2 * 4096 * 64 + 2048 * (100000 + 128)) + copies);
+  request.bytes_per_element = 4;  // no copy to widen the rows
+  CHECK(predict_memory(config, request).loss ==
+        4 * (2 * 4096 * 64 + 2048 * (100000 + 128)) + copies / 2);
   // A step of the optimiser: weights, gradients and states, and one group of gradients.
   const MemoryRequest tiny = {
       .tokens_per_batch = 2, .bytes_per_element = 2, .device = at::Device(at::kCUDA, 0)};

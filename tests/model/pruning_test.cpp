@@ -356,6 +356,10 @@ TEST_CASE("gates: measured, saved and restored to the bit") {
   reset_importances(again, kHeads);
   CHECK_THROWS_AS(importances(again, kHeads), Error);
 
+  Json damaged = state;
+  damaged["heads"]["1"]["sums"].erase(0);
+  CHECK_THROWS_WITH(restore_gates(again, damaged), Contains("the state has 4 heads in layer 1"));
+
   cut(decoder, kHeads);
   CHECK_THROWS_WITH(restore_gates(decoder, state),
                     Contains("the state has 4 heads in layer 1, the decoder 3"));
