@@ -138,5 +138,13 @@ TEST_CASE("write_checkpoint: shards are cut by the bytes that are written") {
   CHECK(path_exists(folder + "/model.safetensors"));
 }
 
+TEST_CASE("write_checkpoint: what the disk has no room for is refused before anything is written") {
+  const TemporaryFolder root;
+  const at::Tensor large = at::empty({int64_t{1} << 50}, at::TensorOptions(at::kMeta));
+  CHECK_THROWS_WITH(write_checkpoint(root.path, Json::object(), {{"a", large}}, {}),
+                    Catch::StartsWith(root.path + ": the disk has "));
+  CHECK(fs::is_empty(root.path));
+}
+
 }  // namespace
 }  // namespace hone::io

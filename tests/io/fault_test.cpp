@@ -70,11 +70,12 @@ int64_t recover(const std::string& path) {
   return newest->step;
 }
 
-/// "checkpoint-7.tmp-123" and the like, in the folder of checkpoints.
+/// "checkpoint-7.tmp-123", ".trash-checkpoint-7-123" and the like, in the folder of checkpoints.
 size_t temporaries(const std::string& path) {
   size_t found = 0;
   for (const auto& entry : fs::directory_iterator(path + "/checkpoints")) {
-    found += entry.path().string().find(".tmp-") != std::string::npos;
+    const std::string name = entry.path().filename();
+    found += name.find(".tmp-") != std::string::npos || name.starts_with(".trash-");
   }
   return found;
 }
@@ -191,6 +192,7 @@ TEST_CASE("file systems without renameat2's flags are served by rename") {
     INFO(message.text);
     CHECK(outcome.struck);
     CHECK(outcome.exit_code == 0);
+    CHECK(temporaries(path) == 0);
     CHECK(recover(path) == 2);
   }
 }

@@ -121,9 +121,9 @@ TEST_CASE("the newest complete checkpoint is found, broken ones are passed over"
   const TemporaryFolder root;
   RunFolder run = RunFolder::create(root.file("run"), false);
   CHECK(run.newest() == std::nullopt);
-  for (int64_t step : {5, 10, 20, 100}) save(run, step);
+  for (int64_t step : {0, 5, 10, 20, 100}) save(run, step);
   fs::create_directory(run.file("checkpoints/checkpoint-7x"));
-  CHECK(steps(run) == std::vector<int64_t>{5, 10, 20, 100});
+  CHECK(steps(run) == std::vector<int64_t>{0, 5, 10, 20, 100});
   CHECK(run.newest()->step == 100);
 
   std::ofstream(run.file("checkpoints/checkpoint-100/state")) << "1o0";
