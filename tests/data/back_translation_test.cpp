@@ -223,5 +223,18 @@ TEST_CASE("texts become their paraphrases where those keep entities, numbers and
   CHECK(seen(3) == Seen{"<s>  a dog and aspirin\n[a dog</s>]", "<s>  the aspirin\n[a dog</s>]"});
 }
 
+TEST_CASE("a field's paraphrase need not keep what other fields hold") {
+  const CacheFolder folder;
+  const auto tokenizer = make_folder();
+  const auto set = load_text(R"({"instruction": "Take 5.", "input": "a dog", "output": "x"})",
+                             tokenizer, {.chat_form = ChatForm::kPlain});
+  AugmentationOptions options;
+  options.back_translation = {
+      .rate = 1, .command = {"sed", "s/a dog/the cat/; s/Take/Have/"}, .cache = folder.cache};
+  const Augmenter augmenter(options, tokenizer, {set}, 1);
+  CHECK_THAT(testing::marked(variant(augmenter, set->examples[0], 0), tokenizer.tokenizer),
+             Contains("\nHave 5.\n") && Contains("\nthe cat\n"));
+}
+
 }  // namespace
 }  // namespace hone::data

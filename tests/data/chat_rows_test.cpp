@@ -116,6 +116,11 @@ TEST_CASE("conversations that cannot be rendered are refused") {
              Contains("chat_template.jinja: line"));
   CHECK_THAT(failure(turns(), bare, {.chat_form = ChatForm::kPlain}),
              Contains("text form for Alpaca rows only"));
+  for (const char* more : {R"("system": "s")", R"("history": [["q", "a"]])"}) {
+    CHECK_THAT(failure(R"({"instruction": "q", "output": "a", )" + std::string(more) + "}", bare,
+                       {.chat_form = ChatForm::kPlain}),
+               Contains("chat_form plain cannot show a system text or a history"));
+  }
   CHECK_THAT(failure(turns(), folder_with("{{ raise_exception('no') }}")),
              Contains("data_test_rows.jsonl:1: chat_template.jinja: line 1: no"));
   CHECK_THAT(failure(turns(", \"train\": false"), folder_with(kTemplate), {.max_length = 8}),
