@@ -5,11 +5,14 @@
 #include <torch/utils.h>
 
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "hone/kernels/cpu/product.h"
+#include "hone/kernels/dispatch.h"
 #include "hone/kernels/linear_cross_entropy.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"
@@ -70,6 +73,31 @@ TEST_CASE("products in float32 are ATen's, to the bit") {
   CHECK_THROWS(project(x, at::randn({1000, 287})));
 }
 
+TEST_CASE("a panel is packed into its own place, however it is read and laid out") {
+  torch::manual_seed(5);
+  const at::Tensor x = at::randn({kPanel, kPanel});  // square: read by lines or across
+  for (const bool interleaved : {false, true}) {
+    for (const bool across : {false, true}) {
+      constexpr uint32_t kUntouched = 0xabcdabcd;
+      std::vector<uint32_t> packed(kPanel * kPanel / 2 + 1, kUntouched);
+      run_rows(PackPanels{.lines = kPanel,
+                          .depth = kPanel,
+                          .line_stride = across ? 1 : kPanel,
+                          .depth_stride = across ? kPanel : 1,
+                          .interleaved = interleaved,
+                          .from = read<float>(x),
+                          .to = packed.data()},
+               1, 1);
+      CHECK(packed.back() == kUntouched);
+      const at::Tensor laid = at::from_blob(packed.data(), {kPanel * kPanel}, at::kBFloat16);
+      const at::Tensor lines =
+          interleaved ? laid.view({kPanel / 2, kPanel, 2}).transpose(0, 1).reshape({kPanel, kPanel})
+                      : laid.view({kPanel, kPanel});
+      CHECK(lines.equal((across ? x.t() : x).to(at::kBFloat16)));
+    }
+  }
+}
+
 TEST_CASE("products in bfloat16 round the operands alone") {
   const InBfloat16 scope;
   torch::manual_seed(3);
@@ -77,6 +105,7 @@ TEST_CASE("products in bfloat16 round the operands alone") {
                                              {64, 64, 64},
                                              {65, 63, 129},
                                              {128, 1024, 64},
+                                             {64, 2048, 64},
                                              {200, 1025, 70},
                                              {3, 2500, 8},
                                              {130, 7, 300}}) {

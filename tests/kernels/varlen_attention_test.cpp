@@ -47,6 +47,12 @@ const std::vector<std::vector<int64_t>> kBatches = {
     {0, 1, 2, 3},        // single tokens
 };
 
+TEST_CASE("documents lie in a grid where that has at most twice their positions") {
+  CHECK(padded_to_grid(2, 8, 8));
+  CHECK_FALSE(padded_to_grid(3, 7, 10));  // 21 of them
+  CHECK_FALSE(padded_to_grid(1, 8, 8));   // has no use for one
+}
+
 TEST_CASE("segments choose the grid where it wastes at most half") {
   CHECK(segments_of({0, 5, 12, 18, 25}).to_grid.defined());
   CHECK_FALSE(segments_of({0, 1, 2, 40, 41}).to_grid.defined());
