@@ -32,5 +32,23 @@ TEST_CASE("ticks lie within the range, its ends included") {
         std::vector<double>{1, 10, 100, 1000});
 }
 
+TEST_CASE("an axis has room around its values, and nothing is placed outside it") {
+  Extent range;
+  CHECK(range.empty());
+  for (const double value : {10.0, 30.0, double{NAN}, double{INFINITY}}) range.add(value);
+  CHECK_FALSE(range.wants_log());
+  const Axis axis = axis_over(range, false, 0, 220);
+  CHECK(axis.low == 9);
+  CHECK(axis.high == 31);
+  CHECK(axis.place_within(20) == 110);
+  CHECK(axis.place_within(99) == 220);
+  CHECK(axis.place_within(NAN) == 0);
+  CHECK(axis_over({5, 5}, false, 0, 1).low == 4.5);
+  CHECK(axis_over({0, 0}, false, 0, 1).high == 1);
+  const Axis wide = axis_over({1, 100}, Extent{1, 100}.wants_log(), 0, 100, 0);
+  CHECK(wide.place_within(10) == Approx(50));
+  CHECK(wide.place_within(-1) == 0);
+}
+
 }  // namespace
 }  // namespace hone::view

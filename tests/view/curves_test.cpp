@@ -125,7 +125,7 @@ TEST_CASE("heads alive are a heat map with a cell for every change") {
   CHECK(count(html, "<title>0: 8 from 1</title>") == 1);
   CHECK(count(html, "<title>1: 8 from 1</title>") == 1);
   CHECK(count(html, "<title>1: 6 from 50</title>") == 1);
-  CHECK(count(html, "fill-opacity=\"0.750\"") == 1);
+  CHECK(count(html, "fill-opacity:0.750") == 1);
 
   // The cell of six ends with the map: from step 50 of [1, 100] over a drawing of 568.
   const size_t cell = html.rfind("<rect class=\"heat\"");

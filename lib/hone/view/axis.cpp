@@ -44,8 +44,29 @@ std::vector<double> log_ticks(double low, double high, int about) {
 
 }  // namespace
 
+double Axis::place_within(double value) const {
+  if (std::isnan(value) || (logarithmic && value <= 0)) return begin;
+  const double at = place(value);
+  return std::isnan(at) ? begin : std::clamp(at, std::min(begin, end), std::max(begin, end));
+}
+
 std::vector<double> Axis::ticks(int about) const {
   return logarithmic ? log_ticks(low, high, about) : linear_ticks(low, high, about);
+}
+
+Axis axis_over(const Extent& range, bool logarithmic, double begin, double end, double margin) {
+  Axis axis{range.low, range.high, begin, end, logarithmic};
+  if (logarithmic) {
+    axis.low = std::log10(range.low);
+    axis.high = std::log10(range.high);
+  }
+  double around = margin * (axis.high - axis.low);
+  // One value, or values that differ by rounding only, get some room.
+  const double size = std::max(std::abs(axis.low), std::abs(axis.high));
+  if (!(axis.high - axis.low > 1e-9 * size)) around = size == 0 ? 1 : 0.1 * size;
+  axis.low -= around;
+  axis.high += around;
+  return axis;
 }
 
 }  // namespace hone::view

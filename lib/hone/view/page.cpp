@@ -33,6 +33,7 @@ figcaption{font-weight:650}
 .legend i{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:6px}
 svg{display:block;width:100%;height:auto;overflow:visible}
 svg text{fill:var(--soft);font-size:12px}
+svg .name{fill:var(--ink)}
 svg .grid{stroke:var(--rule)}
 svg .axis{stroke:var(--soft);stroke-opacity:.6}
 svg .line{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}

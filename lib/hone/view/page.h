@@ -17,8 +17,8 @@ std::string first_sentence(const std::string& about);
 
 /// A whole page. Its style sheet knows the colours --s0 ... --s7 (series), --ink, --soft, --rule,
 /// --card, --good, --bad, and the classes tiles, plots, multiples, card, legend, number, grid,
-/// axis, line, faint, mark (of the colour --c), heat, ramp. `title` and `body` must be escaped;
-/// `style` and `script` are added.
+/// axis, name, line, faint, mark (of the colour --c), heat, ramp. `title` and `body` must be
+/// escaped; `style` and `script` are added.
 std::string render_page(const std::string& title, const std::string& body,
                         const std::string& style = "", const std::string& script = "");
 

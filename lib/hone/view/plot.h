@@ -2,12 +2,11 @@
 #pragma once
 #include <cstddef>
 #include <string>
-#include <utility>
 #include <vector>
 
-namespace hone::view {
+#include "hone/view/drawing.h"
 
-using Points = std::vector<std::pair<double, double>>;
+namespace hone::view {
 
 /// One line. Points are (x, y) by rising x; a y that is not finite breaks the line.
 struct Series {

@@ -27,8 +27,6 @@ constexpr const char* kReportStyle = R"(
 .plots.slices{grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr))}
 .plots+.plots,.plots+figure{margin-top:14px}
 .legend{margin-bottom:2px}
-.legend i.ramp{width:74px;margin:0 7px;background:linear-gradient(90deg,#9aa3b2,#4a86e8,#0fb58a)}
-svg .name,svg .label{fill:var(--ink)}
 svg .dot{fill:var(--s0);fill-opacity:.7}
 svg .tint{fill-opacity:.8}
 svg .pale{fill:var(--s0);fill-opacity:.4}
@@ -43,6 +41,7 @@ svg .threads:hover .thread{stroke-opacity:.15}
 svg .threads .thread:hover{stroke-width:4;stroke-opacity:1}
 svg .cell~.grid{display:none}
 svg .bar{fill:var(--s0)}
+svg .bar,svg .span{rx:3px}
 svg .span:hover{stroke:var(--ink);stroke-width:2}
 svg .halo{paint-order:stroke;stroke:var(--card);stroke-width:3px}
 .pairs figure{max-width:900px}

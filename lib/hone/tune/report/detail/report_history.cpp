@@ -5,14 +5,12 @@
 #include <limits>
 #include <map>
 
-#include "hone/core/utf8.h"
 #include "hone/tune/detail/order.h"
 #include "hone/tune/pareto.h"
 #include "hone/tune/report/detail/format.h"
 #include "hone/tune/report/detail/report_parts.h"
 #include "hone/tune/search.h"
 #include "hone/view/format.h"
-#include "hone/view/page.h"
 
 namespace hone::tune::detail {
 namespace {
@@ -44,7 +42,7 @@ std::vector<std::pair<TrialPtr, double>> values_of(const ReportData& data, size_
   return values;
 }
 
-std::string axis_note(const view::Axis& axis) { return axis.logarithmic ? "log scale" : ""; }
+std::string axis_note(const Axis& axis) { return axis.logarithmic ? "log scale" : ""; }
 
 std::string counted(size_t n, const char* name) {
   return view::format_number(static_cast<double>(n)) + " " + name;
@@ -64,25 +62,27 @@ std::string history_figure(const ReportData& data, size_t objective) {
   for (const auto& [trial, value] : values) heights.add(value);
   numbers.add(0);
   numbers.add(static_cast<double>(data.study.trials.back()->number));
-  const view::Axis x = axis_over(numbers, false, frame.left, frame.x_end(), 0.02);
-  const view::Axis y = axis_over(heights, heights.wants_log(), frame.y_end(), frame.top);
-  const auto at = [&x](const Trial& trial) { return placed(x, static_cast<double>(trial.number)); };
+  const Axis x = axis_over(numbers, false, frame.left, frame.x_end(), 0.02);
+  const Axis y = axis_over(heights, heights.wants_log(), frame.y_end(), frame.top);
+  const auto at = [&x](const Trial& trial) {
+    return x.place_within(static_cast<double>(trial.number));
+  };
 
   const Direction direction = data.study.directions[objective];
   std::string dots;
   const auto drawn = spread(values.size(), kMostDots);
   for (const size_t i : drawn) {
-    dots += draw_dot(at(*values[i].first), placed(y, values[i].second), 3.2,
-                     feasible(*values[i].first) ? "dot" : "pruned",
-                     trial_title(*values[i].first, data));
+    dots += draw_dot(at(*values[i].first), y.place_within(values[i].second), 3.2,
+                     {.kind = feasible(*values[i].first) ? "dot" : "pruned",
+                      .title = trial_title(*values[i].first, data)});
   }
-  std::vector<std::pair<double, double>> best_line;
+  Points best_line;
   double best = INFINITY;
   for (const auto& [trial, value] : values) {
     if (!feasible(*trial) || loss(value, direction) >= best) continue;
     if (!best_line.empty()) best_line.emplace_back(at(*trial), best_line.back().second);
     best = loss(value, direction);
-    best_line.emplace_back(at(*trial), placed(y, value));
+    best_line.emplace_back(at(*trial), y.place_within(value));
   }
   if (!best_line.empty()) best_line.emplace_back(x.end, best_line.back().second);
 
@@ -92,12 +92,13 @@ std::string history_figure(const ReportData& data, size_t objective) {
   const auto refused_ones = of_state(data, TrialState::kPruned, true);
   for (const size_t i : spread(pruned.size(), kMostDots / 2)) {
     if (std::isnan(pruned_value(*pruned[i], objective))) continue;
-    dots += draw_dot(at(*pruned[i]), placed(y, pruned_value(*pruned[i], objective)), 3.2, "pruned",
-                     trial_title(*pruned[i], data));
+    dots += draw_dot(at(*pruned[i]), y.place_within(pruned_value(*pruned[i], objective)), 3.2,
+                     {.kind = "pruned", .title = trial_title(*pruned[i], data)});
   }
   const auto crosses = [&](const std::vector<TrialPtr>& trials, const char* kind) {
     for (const size_t i : spread(trials.size(), kMostDots / 4)) {
-      dots += draw_cross(at(*trials[i]), frame.y_end(), kind, trial_title(*trials[i], data));
+      dots += draw_cross(at(*trials[i]), frame.y_end(),
+                         {.kind = kind, .title = trial_title(*trials[i], data)});
     }
   };
   crosses(failed, "failed");
@@ -111,7 +112,7 @@ std::string history_figure(const ReportData& data, size_t objective) {
   count(failed.size(), "background:var(--bad)", "failed");
   count(refused_ones.size(), "background:var(--s4)", "refused");
   const std::string svg =
-      draw_axes(frame, x, y, "trial", "") + dots + draw_path(best_line, "best", "");
+      draw_axes(frame, x, y, "trial") + dots + draw_path(best_line, {.kind = "best"});
   return figure("History of " + data.objectives[objective],
                 joined_notes(axis_note(y), sampled_note(drawn.size(), values.size())), legend,
                 frame, svg);
@@ -130,18 +131,18 @@ std::string distribution_figure(const ReportData& data, size_t objective) {
   std::sort(sorted.begin(), sorted.end());
   const bool more = data.study.directions[objective] == Direction::kMaximize;
   if (more) std::reverse(sorted.begin(), sorted.end());
-  const view::Axis x = axis_over(widths, widths.wants_log(), frame.left, frame.x_end(), 0.02);
-  const view::Axis y{0, 1.03, frame.y_end(), frame.top};
-  std::vector<std::pair<double, double>> line{{placed(x, sorted[0]), y.begin}};
+  const Axis x = axis_over(widths, widths.wants_log(), frame.left, frame.x_end(), 0.02);
+  const Axis y{0, 1.03, frame.y_end(), frame.top};
+  Points line{{x.place_within(sorted[0]), y.begin}};
   for (const size_t i : spread(sorted.size(), 400)) {
-    line.emplace_back(placed(x, sorted[i]), line.back().second);
-    line.emplace_back(placed(x, sorted[i]),
+    line.emplace_back(x.place_within(sorted[i]), line.back().second);
+    line.emplace_back(x.place_within(sorted[i]),
                       y.place(static_cast<double>(i + 1) / static_cast<double>(sorted.size())));
   }
   return figure("Share of trials as good or better",
                 joined_notes(data.objectives[objective], axis_note(x)), "", frame,
-                draw_axes(frame, x, y, data.objectives[objective], "") +
-                    draw_path(line, "", "", "stroke:var(--s0)"));
+                draw_axes(frame, x, y, data.objectives[objective]) +
+                    draw_path(line, {.style = "stroke:var(--s0)"}));
 }
 
 std::string curves_figure(const ReportData& data) {
@@ -162,32 +163,32 @@ std::string curves_figure(const ReportData& data) {
   }
   if (heights.empty()) return "";
   const Frame frame;
-  const view::Axis x = axis_over(steps, false, frame.left, frame.x_end(), 0.02);
-  const view::Axis y = axis_over(heights, heights.wants_log(), frame.y_end(), frame.top);
-  std::string svg = draw_axes(frame, x, y, "step", "");
+  const Axis x = axis_over(steps, false, frame.left, frame.x_end(), 0.02);
+  const Axis y = axis_over(heights, heights.wants_log(), frame.y_end(), frame.top);
+  std::string svg = draw_axes(frame, x, y, "step");
   std::vector<size_t> drawn = spread(trials.size(), kMostCurves, kMostCurves / 5);
   std::reverse(drawn.begin(), drawn.end());  // the best on top
   svg += "<g class=\"threads\">";
   for (const size_t i : drawn) {
     const Trial& trial = *trials[i];
-    std::vector<std::pair<double, double>> points;
+    Points points;
     const std::vector<std::pair<int64_t, double>> reports(trial.intermediate.begin(),
                                                           trial.intermediate.end());
     for (const size_t p : spread(reports.size(), kMostCurvePoints)) {
       if (!std::isfinite(reports[p].second)) continue;
-      points.emplace_back(placed(x, static_cast<double>(reports[p].first)),
-                          placed(y, reports[p].second));
+      points.emplace_back(x.place_within(static_cast<double>(reports[p].first)),
+                          y.place_within(reports[p].second));
     }
     const bool best = data.best && data.best->number == trial.number;
     const char* colour = best                                   ? "var(--s1)"
                          : trial.state == TrialState::kComplete ? "var(--s0)"
                          : trial.state == TrialState::kRunning  ? "var(--s2)"
                                                                 : "var(--s7)";
-    svg += draw_path(points, best ? "best" : "thread", trial_title(trial, data),
-                     fmt::format("stroke:{}", colour));
+    const std::string title = trial_title(trial, data), stroke = std::string("stroke:") + colour;
+    svg += draw_path(points, {best ? "best" : "thread", stroke, title});
     if (points.size() == 1) {
-      svg += draw_dot(points[0].first, points[0].second, 2.5, "", trial_title(trial, data),
-                      fmt::format("fill:{}", colour));
+      svg += draw_dot(points[0].first, points[0].second, 2.5,
+                      {.style = std::string("fill:") + colour, .title = title});
     }
   }
   const std::string legend = legend_item("background:var(--s0)", "complete") +
@@ -207,8 +208,8 @@ std::string front_figure(const ReportData& data, size_t x_objective, size_t y_ob
   }
   if (widths.empty()) return "";
   const Frame frame{.width = 640, .height = 380};
-  const view::Axis x = axis_over(widths, widths.wants_log(), frame.left, frame.x_end());
-  const view::Axis y = axis_over(heights, heights.wants_log(), frame.y_end(), frame.top);
+  const Axis x = axis_over(widths, widths.wants_log(), frame.left, frame.x_end());
+  const Axis y = axis_over(heights, heights.wants_log(), frame.y_end(), frame.top);
   std::vector<TrialPtr> front = pareto_front(data.study);
   std::erase_if(front, [&](const TrialPtr& trial) {
     return !std::isfinite(trial->values[x_objective]) || !std::isfinite(trial->values[y_objective]);
@@ -221,24 +222,26 @@ std::string front_figure(const ReportData& data, size_t x_objective, size_t y_ob
   std::string svg =
       draw_axes(frame, x, y, data.objectives[x_objective], data.objectives[y_objective]);
   const auto at = [&](const Trial& trial) {
-    return std::pair(placed(x, trial.values[x_objective]), placed(y, trial.values[y_objective]));
+    return std::pair(x.place_within(trial.values[x_objective]),
+                     y.place_within(trial.values[y_objective]));
   };
   const auto drawn = spread(data.ranked.size(), kMostDots);
   for (const size_t i : drawn) {
     const Trial& trial = *data.ranked[i];
     if (on_front.contains(trial.number)) continue;
-    svg += draw_dot(at(trial).first, at(trial).second, 3, "pale", trial_title(trial, data));
+    svg += draw_dot(at(trial).first, at(trial).second, 3,
+                    {.kind = "pale", .title = trial_title(trial, data)});
   }
-  std::vector<std::pair<double, double>> line;
+  Points line;
   for (const size_t i : sorted_order(front.size(), [&](size_t a, size_t b) {
          return front[a]->values[x_objective] < front[b]->values[x_objective];
        })) {
     line.push_back(at(*front[i]));
   }
-  if (data.objectives.size() == 2) svg += draw_path(line, "thread", "", "stroke:var(--s1)");
+  if (data.objectives.size() == 2) svg += draw_path(line, {"thread", "stroke:var(--s1)"});
   for (const TrialPtr& trial : front) {
-    svg += draw_dot(at(*trial).first, at(*trial).second, 4.5, "", trial_title(*trial, data),
-                    "fill:var(--s1)");
+    svg += draw_dot(at(*trial).first, at(*trial).second, 4.5,
+                    {.style = "fill:var(--s1)", .title = trial_title(*trial, data)});
   }
   const std::string notes =
       joined_notes(x.logarithmic ? "log " + data.objectives[x_objective] : "",
@@ -307,32 +310,28 @@ std::string timeline_figure(const ReportData& data) {
                                  : whole > 2 * 3600 ? std::pair(3600.0, "hours")
                                  : whole > 120      ? std::pair(60.0, "minutes")
                                                     : std::pair(1.0, "seconds");
-  const view::Axis x =
-      axis_over({0, std::max(whole / unit, 1e-3)}, false, frame.left, frame.x_end(), 0);
+  const Axis x =
+      view::axis_over({0, std::max(whole / unit, 1e-3)}, false, frame.left, frame.x_end(), 0);
   std::string svg =
       draw_x_ticks(frame, ticks_of(x, 10), fmt::format("{} since the start", unit_name));
   for (size_t lane = 0; lane < names.size(); ++lane) {
-    svg += fmt::format("<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>", frame.left - 8,
-                       frame.top + kLane * (static_cast<double>(lane) + 0.5) + 4,
-                       view::escape_html(shortened_to_columns(names[lane], 20)));
+    svg += draw_text(frame.left - 8, frame.top + kLane * (static_cast<double>(lane) + 0.5) + 4,
+                     names[lane], "end", "", 20);
   }
   const auto drawn = spread(placed_spans.size(), 3000);
   for (const size_t i : drawn) {
     const auto& [lane, span] = placed_spans[i];
-    const double from = placed(x, (span->begin - times.low) / unit);
-    const double to = placed(x, (span->end - times.low) / unit);
+    const double from = x.place_within((span->begin - times.low) / unit);
+    const double to = x.place_within((span->end - times.low) / unit);
     const TrialState state = span->trial->state;
-    svg += fmt::format(
-        "<rect class=\"span\" x=\"{:.1f}\" width=\"{:.1f}\" y=\"{:.1f}\" height=\"{}\" rx=\"3\" "
-        "style=\"fill:var(--{})\"><title>{}</title></rect>",
-        from, std::max(1.5, to - from), frame.top + kLane * static_cast<double>(lane) + 3,
-        kLane - 6,
-        state == TrialState::kComplete ? "s0"
-        : state == TrialState::kPruned ? "s7"
-        : state == TrialState::kFail   ? "bad"
-                                       : "s2",
-        view::escape_html(trial_title(*span->trial, data) + ", " +
-                          view::format_duration(span->end - span->begin)));
+    const char* fill = state == TrialState::kComplete ? "fill:var(--s0)"
+                       : state == TrialState::kPruned ? "fill:var(--s7)"
+                       : state == TrialState::kFail   ? "fill:var(--bad)"
+                                                      : "fill:var(--s2)";
+    const std::string title =
+        trial_title(*span->trial, data) + ", " + view::format_duration(span->end - span->begin);
+    svg += draw_box(from, frame.top + kLane * static_cast<double>(lane) + 3,
+                    std::max(1.5, to - from), kLane - 6, {"span", fill, title});
   }
   std::string note = sampled_note(drawn.size(), placed_spans.size());
   if (dropped > 0)

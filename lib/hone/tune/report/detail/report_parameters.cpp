@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "hone/core/utf8.h"
 #include "hone/tune/detail/order.h"
 #include "hone/tune/pareto.h"
 #include "hone/tune/report/detail/format.h"
@@ -78,20 +77,18 @@ std::string contour_figure(const ReportData& data, const ParameterAxis& x, const
   for (size_t i = 0; i < columns; ++i) {
     for (size_t j = 0; j < rows; ++j) {
       const double left = static_cast<double>(i) * wide, low = static_cast<double>(j) * high;
-      svg += fmt::format(
-          "<rect class=\"cell\" x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" "
-          "fill=\"{}\"/>",
-          across(frame, left), upward(frame, low + high),
-          across(frame, wide) - across(frame, 0) + kOverlap,
-          upward(frame, 0) - upward(frame, high) + kOverlap,
-          ramp_colour(interpolated(drawn, left + wide / 2, low + high / 2)));
+      const double good = interpolated(drawn, left + wide / 2, low + high / 2);
+      svg += draw_box(across(frame, left), upward(frame, low + high),
+                      across(frame, wide) - across(frame, 0) + kOverlap,
+                      upward(frame, 0) - upward(frame, high) + kOverlap,
+                      {"cell", "fill:" + ramp_colour(good)});
     }
   }
   for (const Known& point : drawn) {
-    svg += draw_dot(across(frame, point.x), upward(frame, point.y), 3, "pin",
-                    trial_title(*data.ranked[point.place], data, false));
+    svg += draw_dot(across(frame, point.x), upward(frame, point.y), 3,
+                    {.kind = "pin", .title = trial_title(*data.ranked[point.place], data, false)});
   }
-  svg += draw_y_ticks(frame, moved(y.ticks(6), frame, upward), "") +
+  svg += draw_y_ticks(frame, moved(y.ticks(6), frame, upward)) +
          draw_x_ticks(frame, moved(x.ticks(7), frame, across), x.name());
   return fmt::format(
       "<div class=\"pair\"{}>{}</div>", shown ? "" : " hidden",
@@ -99,9 +96,9 @@ std::string contour_figure(const ReportData& data, const ParameterAxis& x, const
              ramp_legend("worst", "best " + data.objectives[0]), frame, svg));
 }
 
-std::string slice_figure(const ReportData& data, const ParameterAxis& axis,
-                         const view::Axis& heights, const Frame& frame, size_t objective) {
-  std::string svg = draw_y_ticks(frame, ticks_of(heights, 4), "");
+std::string slice_figure(const ReportData& data, const ParameterAxis& axis, const Axis& heights,
+                         const Frame& frame, size_t objective) {
+  std::string svg = draw_y_ticks(frame, ticks_of(heights, 4));
   std::vector<size_t> places;
   for (size_t i = 0; i < data.ranked.size(); ++i) {
     if (axis.place(*data.ranked[i])) places.push_back(i);
@@ -110,11 +107,12 @@ std::string slice_figure(const ReportData& data, const ParameterAxis& axis,
   const auto drawn = spread(places.size(), kMostSliceDots, kMostSliceDots / 5);
   for (const size_t i : drawn) {
     const Trial& trial = *data.ranked[places[i]];
-    svg += draw_dot(across(frame, *axis.place(trial)), placed(heights, trial.values[objective]), 3,
-                    "tint", trial_title(trial, data, false),
-                    "fill:" + ramp_colour(static_cast<double>(trial.number) / last));
+    svg += draw_dot(across(frame, *axis.place(trial)),
+                    heights.place_within(trial.values[objective]), 3,
+                    {"tint", "fill:" + ramp_colour(static_cast<double>(trial.number) / last),
+                     trial_title(trial, data, false)});
   }
-  svg += draw_x_ticks(frame, moved(axis.ticks(4), frame, across), "");
+  svg += draw_x_ticks(frame, moved(axis.ticks(4), frame, across));
   return figure(axis.name(), log_note(axis), "", frame, svg);
 }
 
@@ -151,7 +149,7 @@ ParameterAxis::ParameterAxis(std::string name, const std::vector<TrialPtr>& tria
 std::optional<double> ParameterAxis::place(const Trial& trial) const {
   const Param* param = trial.param(name_);
   if (!param || !kind_ || !compatible(*kind_, param->distribution)) return std::nullopt;
-  if (choices_.empty()) return placed(axis_, param->value);
+  if (choices_.empty()) return axis_.place_within(param->value);
   return (param->value + 0.5) / static_cast<double>(choices_.size());
 }
 
@@ -178,13 +176,9 @@ std::string importance_figure(const ReportData& data) {
     const auto& [name, importance] = data.importances[i];
     const double y = frame.top + kBar * static_cast<double>(i);
     const double length = importance / most * (frame.x_end() - frame.left);
-    svg += fmt::format(
-        "<text class=\"label\" x=\"{:.0f}\" y=\"{:.1f}\" text-anchor=\"end\">{}<title>{}</title>"
-        "</text><rect class=\"bar\" x=\"{:.0f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{}\" "
-        "rx=\"3\"/><text x=\"{:.1f}\" y=\"{:.1f}\">{:.1f} %</text>",
-        frame.left - 8, y + 17, view::escape_html(shortened_to_columns(name, 24)),
-        view::escape_html(name), frame.left, y + 5, std::max(1.0, length), kBar - 10,
-        frame.left + length + 7, y + 17, 100 * importance);
+    svg += draw_text(frame.left - 8, y + 17, name, "end", "name", 24) +
+           draw_box(frame.left, y + 5, std::max(1.0, length), kBar - 10, {.kind = "bar"}) +
+           draw_text(frame.left + length + 7, y + 17, fmt::format("{:.1f} %", 100 * importance));
   }
   return figure("Importance of parameters", "PED-ANOVA, the best tenth against all", "", frame,
                 svg);
@@ -196,7 +190,7 @@ std::string parallel_figure(const ReportData& data) {
   Extent heights;
   for (const TrialPtr& trial : data.ranked) heights.add(trial->values[0]);
   const Frame frame{.width = 1240, .height = 380, .left = 70, .right = 90, .top = 34, .bottom = 34};
-  const view::Axis values = axis_over(heights, heights.wants_log(), frame.y_end(), frame.top);
+  const Axis values = axis_over(heights, heights.wants_log(), frame.y_end(), frame.top);
   const double gap = (frame.x_end() - frame.left) / static_cast<double>(axes.size());
   const auto column = [&](size_t i) { return frame.left + gap * static_cast<double>(i); };
   bool missing = false;
@@ -204,27 +198,22 @@ std::string parallel_figure(const ReportData& data) {
   std::string svg = "<g class=\"threads\">";
   for (size_t k = drawn.size(); k-- > 0;) {  // the best on top
     const Trial& trial = *data.ranked[drawn[k]];
-    std::vector<std::pair<double, double>> points{{column(0), placed(values, trial.values[0])}};
+    Points points{{column(0), values.place_within(trial.values[0])}};
     for (size_t i = 0; i < axes.size(); ++i) {
       const auto at = axes[i].place(trial);
       missing |= !at;
       points.emplace_back(column(i + 1), at ? upward(frame, *at) : frame.y_end() + 12);
     }
-    svg += draw_path(points, "thread", trial_title(trial, data),
-                     "stroke:" + ramp_colour(data.goodness(drawn[k])));
+    svg += draw_path(points, {"thread", "stroke:" + ramp_colour(data.goodness(drawn[k])),
+                              trial_title(trial, data)});
   }
   svg += "</g>";
   const auto columns = static_cast<size_t>(std::max(6.0, gap / 7.2));
   const auto pole = [&](size_t i, const std::string& name, const Ticks& ticks) {
-    svg += fmt::format(
-        "<line class=\"axis\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1:.1f}\" y2=\"{2:.1f}\"/>"
-        "<text class=\"label\" x=\"{0:.1f}\" y=\"14\" text-anchor=\"middle\">{3}<title>{4}</title>"
-        "</text>",
-        column(i), frame.top, frame.y_end(), view::escape_html(shortened_to_columns(name, columns)),
-        view::escape_html(name));
+    svg += draw_line(column(i), frame.top, column(i), frame.y_end(), {.kind = "axis"}) +
+           draw_text(column(i), 14, name, "middle", "name", columns);
     for (const auto& [at, label] : ticks) {
-      svg += fmt::format("<text class=\"halo\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>", column(i) + 5,
-                         at + 4, view::escape_html(shortened_to_columns(label, columns)));
+      svg += draw_text(column(i) + 5, at + 4, label, "start", "halo", columns);
     }
   };
   pole(0, data.objectives[0], ticks_of(values, 6));
@@ -232,8 +221,7 @@ std::string parallel_figure(const ReportData& data) {
     pole(i + 1, axes[i].name(), moved(axes[i].ticks(5), frame, upward));
   }
   if (missing) {
-    svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">not set</text>",
-                       frame.width, frame.y_end() + 16);
+    svg += draw_text(frame.width, frame.y_end() + 16, "not set", "end");
   }
   std::string note = sampled_note(drawn.size(), data.ranked.size());
   if (data.importances.size() > axes.size()) {
@@ -249,7 +237,7 @@ std::string slice_figures(const ReportData& data, size_t objective) {
   for (const TrialPtr& trial : data.ranked) heights.add(trial->values[objective]);
   if (heights.empty()) return "";
   const Frame frame{.width = 420, .height = 250, .bottom = 28};
-  const view::Axis axis = axis_over(heights, heights.wants_log(), frame.y_end(), frame.top);
+  const Axis axis = axis_over(heights, heights.wants_log(), frame.y_end(), frame.top);
   std::string html;
   for (const ParameterAxis& parameter : axes_of(data, kMostSlices)) {
     html += slice_figure(data, parameter, axis, frame, objective);

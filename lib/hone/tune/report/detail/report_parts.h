@@ -7,10 +7,16 @@
 #include <utility>
 #include <vector>
 
-#include "hone/tune/report/detail/drawing.h"
 #include "hone/tune/trial.h"
+#include "hone/view/axis.h"
+#include "hone/view/drawing.h"
 
 namespace hone::tune::detail {
+
+using view::Axis, view::Extent, view::figure, view::Frame, view::legend_item, view::Points,
+    view::ramp_colour, view::ramp_legend, view::Ticks;
+using view::draw_axes, view::draw_box, view::draw_cross, view::draw_dot, view::draw_line,
+    view::draw_path, view::draw_text, view::draw_x_ticks, view::draw_y_ticks;
 
 /// A study with what several parts need.
 struct ReportData {
@@ -53,7 +59,7 @@ class ParameterAxis {
 
  private:
   std::string name_;
-  view::Axis axis_;
+  Axis axis_;
   std::optional<Distribution> kind_;
   std::vector<std::string> choices_;
 };
