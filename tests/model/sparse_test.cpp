@@ -124,7 +124,7 @@ TEST_CASE("Heads and layers of such a model are pruned, and exported") {
   cut_to(decoder, {{.index = 1, .heads = {0, 3}, .channels = {}},
                    {.index = 2, .heads = {1, 2, 3}, .channels = {}}});
   const at::Tensor pruned = logits(decoder);
-  CHECK(export_pruned(root.path + "/plain", root.path + "/compact", decoder, config, "") ==
+  CHECK(export_pruned(root.path + "/plain", root.path + "/compact", decoder, config) ==
         ExportForm::kZeroFilled);
   CHECK(relative_difference(logits(load(root.path + "/plain")), pruned) < 1e-5);
   CHECK(at::equal(logits(load(root.path + "/compact")), pruned));
