@@ -37,7 +37,10 @@ Json expert_config(std::initializer_list<std::pair<const char*, Json>> changes) 
                            {"num_experts_per_tok", 4},
                            {"n_shared_experts", 1},
                            {"moe_intermediate_size", 128},
-                           {"first_k_dense_replace", 1}});
+                           {"first_k_dense_replace", 1},
+                           {"routed_scaling_factor", 2.5},
+                           {"n_group", 1},
+                           {"topk_group", 1}});
   for (const auto& [key, value] : changes) config[key] = value;
   return config;
 }

@@ -31,6 +31,7 @@ Json v3_config() {
                  {"n_shared_experts", 1},
                  {"moe_intermediate_size", 20},
                  {"first_k_dense_replace", 1},
+                 {"routed_scaling_factor", 2.5},
                  {"n_group", 3},
                  {"topk_group", 2}});
   return config;
@@ -165,6 +166,12 @@ TEST_CASE("Config keys of experts and latent attention: every problem is named a
   refused({{"qk_rope_head_dim", 5}}, "qk_rope_head_dim: must be even, got 5");
   refused({{"moe_layer_freq", 0}}, "moe_layer_freq: must be in [1");
   refused({{"n_routed_experts", 60000}}, "n_routed_experts: 60000 in each of 3 layers are more");
+  for (const char* key : {"q_lora_rank", "n_shared_experts", "first_k_dense_replace",
+                          "routed_scaling_factor", "n_group", "topk_group"}) {
+    Json without = v3_config();
+    without.erase(key);
+    CHECK_THROWS_WITH(read(without), Contains(std::string(key) + ": is missing"));
+  }
   const Json v2 = changed(v3_config(), {{"model_type", "deepseek_v2"}});
   CHECK_THROWS_WITH(read(changed(v2, {{"norm_topk_prob", true}})),
                     Contains("norm_topk_prob: true is not supported"));

@@ -70,3 +70,36 @@ TEST_CASE("Sizes that do not fit each other are refused by name") {
         "/num_key_value_heads: must divide num_attention_heads 4, got 3");
   CHECK(problems(R"({"num_attention_heads": 4, "num_key_value_heads": 4})") == "");
 }
+
+namespace {
+
+const std::string kV3 =
+    R"("model_type": "deepseek_v3", "kv_lora_rank": 32, "qk_nope_head_dim": 16,
+       "qk_rope_head_dim": 8, "v_head_dim": 16, "n_routed_experts": 8, "num_experts_per_tok": 2,
+       "n_shared_experts": 1, "moe_intermediate_size": 64, "first_k_dense_replace": 1,
+       "n_group": 1, "topk_group": 1, "routed_scaling_factor": 2.5)";
+
+}  // namespace
+
+TEST_CASE(
+    "An architecture of latent attention and experts; keys of other families have no effect") {
+  const auto options =
+      config::read_config<ArchitectureOptions>(parse_json("{" + kV3 + "}", "recipe"));
+  const Json config = architecture_config(options, 300, {}, {});
+  CHECK(config.at("n_routed_experts") == 8);
+  CHECK(config.at("routed_scaling_factor") == 2.5);
+  CHECK(config.at("head_dim") == 8);  // what is rotated, as transformers has it
+  CHECK(config.at("q_lora_rank").is_null());
+  CHECK_FALSE(config.contains("norm_topk_prob"));
+  CHECK_FALSE(architecture_config({}, 300, {}, {}).contains("n_routed_experts"));
+
+  CHECK(problems(("{" + kV3 + R"(, "head_dim": 32, "num_experts": 4})").c_str()) ==
+        "/num_experts: has no effect with model_type deepseek_v3; remove it\n"
+        "/head_dim: has no effect on latent attention, whose heads have widths of their own; "
+        "remove it");
+  CHECK(problems(R"({"model_type": "llama", "kv_lora_rank": 8})") ==
+        "/kv_lora_rank: has no effect with model_type llama; remove it");
+  const std::string lacks = problems(R"({"model_type": "deepseek_v2", "n_routed_experts": 4})");
+  CHECK(lacks.starts_with("/model_type: deepseek_v2: /qk_rope_head_dim: is missing; "));
+  CHECK(lacks.find("/num_experts_per_tok: is missing") != std::string::npos);
+}

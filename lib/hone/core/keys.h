@@ -41,6 +41,8 @@ class Keys {
 
   /// The value, or nullptr.
   const Json* find(std::string_view key);
+  /// Whether the key is there, if only as null.
+  bool has(std::string_view key) const { return object_.contains(key); }
 
   std::optional<int64_t> integer(std::string_view key, int64_t min, int64_t max);
   std::optional<double> number(std::string_view key, double min, double max);

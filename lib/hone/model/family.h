@@ -41,6 +41,9 @@ class Family {
   /// The class of transformers, config.json's "architectures".
   virtual const char* architecture() const = 0;
 
+  /// The keys of config.json that give sizes of what not all families have.
+  virtual std::vector<std::string> own_keys() const { return {}; }
+
   /// All of DecoderConfig but model_type and pruned; `source` names the file in messages.
   /// Throws: IoError listing every key that is missing, malformed or asks for what is not
   /// supported.

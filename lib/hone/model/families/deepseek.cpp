@@ -8,6 +8,8 @@ class DeepSeek final : public SparseFamily {
   std::vector<const char*> names() const override { return {"deepseek"}; }
   const char* architecture() const override { return "DeepseekForCausalLM"; }
 
+  std::vector<std::string> own_keys() const override { return expert_keys(); }
+
   void read_own(Keys& keys, DecoderConfig& config) const override {
     config.qkv_bias = config.output_bias = keys.flag("attention_bias").value_or(false);
     SparseOptions own = read_experts(keys, config);

@@ -10,6 +10,7 @@ class DeepSeekV2 final : public LatentFamily {
 
   void read_own(Keys& keys, DecoderConfig& config) const override {
     config.mlp_bias = keys.flag("mlp_bias").value_or(false);
+    require_said(keys, {"n_shared_experts"});
     SparseOptions own = read_experts(keys, config);
     own.mla = read_attention(keys, config);
     if (keys.text("scoring_func").value_or("softmax") != "softmax") {

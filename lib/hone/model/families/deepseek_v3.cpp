@@ -9,6 +9,8 @@ class DeepSeekV3 final : public LatentFamily {
   const char* architecture() const override { return "DeepseekV3ForCausalLM"; }
 
   void read_own(Keys& keys, DecoderConfig& config) const override {
+    require_said(keys, {"n_shared_experts", "first_k_dense_replace", "routed_scaling_factor",
+                        "n_group", "topk_group"});
     SparseOptions own = read_experts(keys, config);
     own.mla = read_attention(keys, config);
     if (!keys.flag("rope_interleave").value_or(true)) {

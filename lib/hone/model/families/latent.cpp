@@ -8,6 +8,13 @@
 
 namespace hone::model {
 
+std::vector<std::string> LatentFamily::own_keys() const {
+  std::vector<std::string> keys = expert_keys();
+  keys.insert(keys.end(), {"q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim",
+                           "v_head_dim", "n_group", "topk_group"});
+  return keys;
+}
+
 void LatentFamily::read_heads(Keys& keys, DecoderConfig& config) const {
   config.num_attention_heads = config.num_key_value_heads =
       keys.required_integer("num_attention_heads", 1, kMaxHeads);
@@ -27,6 +34,7 @@ nn::Mixer LatentFamily::mixer(const DecoderConfig& config, const LayerSizes& siz
 
 nn::LatentAttentionOptions LatentFamily::read_attention(Keys& keys, const DecoderConfig& config) {
   nn::LatentAttentionOptions options{.dim = config.hidden_size, .rotary = config.head_dim};
+  if (!keys.has("q_lora_rank")) keys.problem("q_lora_rank", "is missing; null for none");
   options.query_rank = keys.integer("q_lora_rank", 0, kMaxWidth).value_or(0);
   options.latent = keys.required_integer("kv_lora_rank", 1, kMaxWidth);
   options.plain = keys.required_integer("qk_nope_head_dim", 1, 1 << 14);

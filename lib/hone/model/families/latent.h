@@ -1,10 +1,16 @@
 /// Families with multi-head latent attention: DeepSeek-V2 and those after it.
 #pragma once
+#include <string>
+#include <vector>
+
 #include "hone/model/families/sparse.h"
 
 namespace hone::model {
 
 class LatentFamily : public SparseFamily {
+ public:
+  std::vector<std::string> own_keys() const override;
+
  protected:
   /// num_key_value_heads and head_dim, which mean nothing here, are not read.
   void read_heads(Keys& keys, DecoderConfig& config) const override;

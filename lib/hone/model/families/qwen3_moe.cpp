@@ -10,6 +10,10 @@ class Qwen3Moe final : public SparseFamily {
   std::vector<const char*> names() const override { return {"qwen3_moe"}; }
   const char* architecture() const override { return "Qwen3MoeForCausalLM"; }
 
+  std::vector<std::string> own_keys() const override {
+    return {"num_experts", "num_experts_per_tok", "moe_intermediate_size", "norm_topk_prob"};
+  }
+
   void read_own(Keys& keys, DecoderConfig& config) const override {
     require(keys, "num_key_value_heads");
     config.qkv_bias = config.output_bias = keys.flag("attention_bias").value_or(false);

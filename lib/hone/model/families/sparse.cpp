@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <any>
+#include <initializer_list>
 #include <string_view>
 
 #include "hone/core/error.h"
@@ -87,6 +88,12 @@ nn::FeedForward SparseFamily::feed_forward(const DecoderConfig& config, const La
   return nn::Moe(own.experts, tensor_options);
 }
 
+std::vector<std::string> SparseFamily::expert_keys() {
+  return {"n_routed_experts",      "num_experts_per_tok", "n_shared_experts",
+          "moe_intermediate_size", "norm_topk_prob",      "routed_scaling_factor",
+          "first_k_dense_replace"};
+}
+
 SparseOptions SparseFamily::read_experts(Keys& keys, const DecoderConfig& config) {
   SparseOptions own;
   own.sparse.assign(config.num_hidden_layers, false);
@@ -107,6 +114,13 @@ SparseOptions SparseFamily::read_experts(Keys& keys, const DecoderConfig& config
   for (int64_t i = first; i < config.num_hidden_layers; ++i) own.sparse[i] = i % every == 0;
   check_choice(keys, router, config);
   return own;
+}
+
+void SparseFamily::require_said(Keys& keys, std::initializer_list<const char*> wanted) {
+  if (!keys.find("n_routed_experts")) return;
+  for (const char* key : wanted) {
+    if (!keys.has(key)) keys.problem(key, "is missing, and has no default that all agree on");
+  }
 }
 
 void SparseFamily::read_groups(Keys& keys, int64_t top, nn::RouterOptions& router) {

@@ -1,6 +1,7 @@
 /// Families with experts in some of their layers.
 #pragma once
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -39,9 +40,13 @@ class SparseFamily : public CommonFamily {
   nn::FeedForward feed_forward(const DecoderConfig& config, const LayerSizes& sizes,
                                const at::TensorOptions& tensor_options) const override;
 
-  /// The keys of DeepSeek's experts but for those of the choice: sizes, which layers have them,
-  /// scale. Where n_routed_experts is absent, no layer has any.
+  /// The keys of DeepSeek's experts but for those of groups: sizes, which layers have them, scale.
+  static std::vector<std::string> expert_keys();
+  /// Reads them. Where n_routed_experts is absent, no layer has any.
   static SparseOptions read_experts(Keys& keys, const DecoderConfig& config);
+  /// A problem of each key that is not there, not even as null, though the model has experts:
+  /// transformers and DeepSeek's own code then take different values.
+  static void require_said(Keys& keys, std::initializer_list<const char*> wanted);
   /// n_group and topk_group, of which each counts its `top` best experts.
   static void read_groups(Keys& keys, int64_t top, nn::RouterOptions& router);
   /// A problem if more experts are wanted than there are, or are there than a file could have.
