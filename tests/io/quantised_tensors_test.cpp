@@ -77,7 +77,7 @@ TEST_CASE("dequantise: scales of e8m0 are powers of two, 255 NaN") {
   CHECK(out.slice(0, 4).slice(1, 8).isnan().all().item<bool>());
 }
 
-TEST_CASE("dequantise: in slices what it is whole") {
+TEST_CASE("dequantise, encoded: in slices what they are whole") {
   // More than the numbers that are worked on at once.
   const at::Tensor weight = random({700, 2000});
   const at::Tensor scales = block_scales(weight, {}, at::kFloat);
@@ -86,6 +86,8 @@ TEST_CASE("dequantise: in slices what it is whole") {
   const at::Tensor each =
       scales.repeat_interleave(128, 0).slice(0, 0, 700).repeat_interleave(128, 1).slice(1, 0, 2000);
   CHECK(at::equal(out, codes.to(at::kFloat) * each));
+  const at::Tensor part = encoded(weight.slice(0, 300), scales, {}, 300, at::kFloat8_e4m3fn);
+  CHECK(at::equal(part.view(at::kByte), codes.slice(0, 300).view(at::kByte)));
 }
 
 TEST_CASE("by_rows: whole blocks of rows, in order, all of them") {

@@ -130,6 +130,21 @@ TEST_CASE("QuantisedWeights: what was changed gets scales of its own, in the typ
   CHECK(same_bytes(out.at("a.weight"), encoded(a, scales, kFp8, 0, at::kFloat8_e4m3fn)));
 }
 
+TEST_CASE("QuantisedWeights: weights of more than one slice") {
+  Json config = kConfig;
+  config["quantization_config"].erase("weight_block_size");
+  const NamedTensors large = {{"l.weight", codes(700, 2000, at::kFloat8_e4m3fn)},
+                              {"l.weight_scale_inv", at::rand({6, 16}) + 0.5}};
+  const Opened opened(large, config);
+  const at::Tensor weight = opened.read("l.weight");
+  CHECK(at::equal(weight, dequantise(large[0].second, large[1].second, {}, at::kFloat)));
+  CHECK(same_bytes(written_like(opened, {{"l.weight", weight}}).at("l.weight"), large[0].second));
+  weight[699].mul_(3);  // in the last slice
+  const auto out = written_like(opened, {{"l.weight", weight}});
+  CHECK(same_bytes(out.at("l.weight"),
+                   encoded(weight, out.at("l.weight_scale_inv"), {}, 0, at::kFloat8_e4m3fn)));
+}
+
 TEST_CASE("QuantisedWeights: by other names and in other shapes") {
   const Opened opened;
   const at::Tensor a = opened.read("a.weight");
