@@ -47,10 +47,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const TensorInfo& codes : header.tensors) {
       const auto format = hone::io::block_format(codes, *quantisation);
       if (!format) continue;
-      const TensorInfo* scales = nullptr;
-      for (const std::string& name : hone::io::scale_names(codes.name)) {
-        if (!scales && by_name.contains(name)) scales = by_name.at(name);
-      }
+      const auto found = by_name.find(hone::io::scale_name(
+          codes.name, [&](const std::string& name) { return by_name.contains(name); }));
+      const TensorInfo* scales = found == by_name.end() ? nullptr : found->second;
       if (!hone::io::quantised_problem(codes, scales, *format)) decode(codes, *scales, *format);
     }
   } catch (const hone::Error&) {

@@ -57,6 +57,7 @@ TEST_CASE("read_quantisation: the released forms") {
   CHECK_FALSE(read_quantisation({{"expert_dtype", "fp4"}}, none));
   CHECK(none.empty());
   CHECK(without_quantisation(config) == Json::object());
+  CHECK(without_quantisation({{"expert_dtype", "fp8"}}).size() == 1);
 }
 
 TEST_CASE("read_quantisation: every problem, with its path") {
@@ -101,6 +102,9 @@ TEST_CASE("block_format: which tensors hold codes") {
 
 TEST_CASE("scale_names and shapes: 576 rows are 5 rows of blocks, the last of 64") {
   CHECK(scale_names("a.weight") == std::array<std::string, 2>{"a.weight_scale_inv", "a.scale"});
+  const auto has = [](const std::string& name) { return name.starts_with("a."); };
+  CHECK(scale_name("a.weight", has) == "a.weight_scale_inv");
+  CHECK(scale_name("b.weight", has).empty());
   CHECK(scale_shape({576, 7168}, {}) == std::vector<int64_t>{5, 56});
   const BlockFormat fp4{.fp4 = true, .rows = 1, .columns = 32};
   CHECK(weight_shape({6, 32}, fp4) == std::vector<int64_t>{6, 64});

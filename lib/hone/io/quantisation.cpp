@@ -95,6 +95,7 @@ bool is_quantised(const Json& config) {
 }
 
 Json without_quantisation(Json config) {
+  if (!is_quantised(config)) return config;
   config.erase(kConfig);
   config.erase(kExpertType);
   return config;
@@ -114,6 +115,14 @@ std::optional<BlockFormat> block_format(const TensorInfo& info, const Quantisati
 std::array<std::string, 2> scale_names(const std::string& weight) {
   const size_t stem = weight.ends_with(".weight") ? weight.size() - 7 : weight.size();
   return {weight + "_scale_inv", weight.substr(0, stem) + ".scale"};
+}
+
+std::string scale_name(const std::string& weight,
+                       const std::function<bool(const std::string& name)>& has) {
+  for (const std::string& name : scale_names(weight)) {
+    if (has(name)) return name;
+  }
+  return "";
 }
 
 std::vector<int64_t> weight_shape(const std::vector<int64_t>& codes, const BlockFormat& format) {

@@ -12,6 +12,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,7 +36,7 @@ std::optional<Quantisation> read_quantisation(const Json& config,
                                               std::vector<std::string>& problems);
 /// Whether there is one.
 bool is_quantised(const Json& config);
-/// `config` without these keys, for weights that are written as numbers.
+/// `config` without what told of quantised weights, for weights that are written as numbers.
 Json without_quantisation(Json config);
 
 /// How one weight is stored.
@@ -57,6 +58,10 @@ std::optional<BlockFormat> block_format(const TensorInfo& info, const Quantisati
 /// Names that the scales of `weight` ("X.weight") may have: "X.weight_scale_inv", which multiplies
 /// all the same, and V4's "X.scale".
 std::array<std::string, 2> scale_names(const std::string& weight);
+
+/// The first of them that there is; "" if there is none.
+std::string scale_name(const std::string& weight,
+                       const std::function<bool(const std::string& name)>& has);
 
 /// [out, in] of the weight whose codes are `codes` [out, in or in / 2].
 std::vector<int64_t> weight_shape(const std::vector<int64_t>& codes, const BlockFormat& format);

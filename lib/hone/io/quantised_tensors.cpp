@@ -120,17 +120,16 @@ NamedTensors as_numbers(const NamedTensors& tensors, const Json& config, at::Sca
     const TensorInfo codes = info_of(name, tensor);
     const auto format = block_format(codes, *quantisation);
     if (!format) continue;
-    std::optional<TensorInfo> found;
-    for (const std::string& candidate : scale_names(name)) {
-      const auto at = by_name.find(candidate);
-      if (at != by_name.end() && !found) found = info_of(candidate, at->second);
-    }
-    if (const auto problem = quantised_problem(codes, found ? &*found : nullptr, *format)) {
+    const auto found = by_name.find(
+        scale_name(name, [&](const std::string& other) { return by_name.contains(other); }));
+    const bool there = found != by_name.end();
+    const TensorInfo info = there ? info_of(found->first, found->second) : TensorInfo{};
+    if (const auto problem = quantised_problem(codes, there ? &info : nullptr, *format)) {
       problems.push_back(*problem);
       continue;
     }
-    scales.insert(found->name);
-    numbers[name] = dequantise(tensor, by_name.at(found->name), *format, dtype);
+    scales.insert(info.name);
+    numbers[name] = dequantise(tensor, found->second, *format, dtype);
   }
   if (!problems.empty()) throw IoError(source, joined(problems));
   NamedTensors result;

@@ -84,11 +84,8 @@ QuantisedWeights::QuantisedWeights(const Checkpoint& checkpoint) : checkpoint_(c
   for (const std::string& name : checkpoint.names()) {
     const auto format = block_format(checkpoint.info(name), *quantisation);
     if (!format) continue;
-    Stored stored{*format, ""};
-    for (const std::string& scales : scale_names(name)) {
-      if (stored.scales.empty() && checkpoint.has(scales)) stored.scales = scales;
-    }
-    stored_.emplace(name, std::move(stored));
+    const auto has = [&](const std::string& scales) { return checkpoint.has(scales); };
+    stored_.emplace(name, Stored{*format, scale_name(name, has)});
   }
 }
 
