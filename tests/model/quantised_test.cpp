@@ -142,6 +142,43 @@ TEST_CASE("save_decoder: as numbers, without any trace of codes") {
   }
 }
 
+TEST_CASE("load_decoder, save_decoder: FP4 with V4's names of scales, beside FP8") {
+  constexpr io::BlockFormat kFp4{.fp4 = true, .rows = 1, .columns = 32, .powers_of_two = true};
+  Json config = small_config();
+  config["hidden_size"] = 64;
+  config["intermediate_size"] = 96;
+  NamedTensors tensors;
+  for (const auto& [name, tensor] : small_decoder(config)->hf_tensors()) {
+    if (!name.ends_with("mlp.up_proj.weight")) {
+      for (const auto& each : quantised_tensors({{name, tensor}})) tensors.push_back(each);
+      continue;
+    }
+    const at::Tensor scales = io::block_scales(tensor, kFp4, at::kFloat8_e8m0fnu);
+    tensors.emplace_back(name, io::encoded(tensor, scales, kFp4, 0, at::kChar));
+    tensors.emplace_back(name.substr(0, name.size() - 6) + "scale", scales);
+  }
+  config["expert_dtype"] = "fp4";
+  const QuantisedFolder folder(config, tensors);
+  Decoder decoder = folder.load();
+  const std::string name = "model.layers.1.mlp.up_proj";
+  at::Tensor up;
+  for (const auto& [each, tensor] : decoder->hf_tensors()) {
+    if (each == name + ".weight") up = tensor.detach();
+  }
+  const auto stored = [&](const io::Checkpoint& from) {
+    return io::dequantise(from.load(name + ".weight"), from.load(name + ".scale"), kFp4,
+                          at::kFloat);
+  };
+  CHECK(at::equal(up, stored(folder.checkpoint)));
+  const io::Checkpoint same = folder.save(decoder);
+  CHECK(same.names() == folder.checkpoint.names());
+  CHECK(folder.changed(same).empty());
+  up.mul_(4);  // exact: in the scales, where a block's largest code is not 3
+  const io::Checkpoint out = folder.save(decoder);
+  CHECK(folder.changed(out) == std::set<std::string>{name + ".scale", name + ".weight"});
+  CHECK(at::equal(stored(out), up));
+}
+
 TEST_CASE("merge_lora: only what the adapter is on is quantised anew") {
   const QuantisedFolder folder;
   Decoder decoder = folder.load();
