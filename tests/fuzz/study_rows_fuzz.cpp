@@ -112,13 +112,13 @@ class Database {
 
  private:
   /// With the line's cells behind `values`: its letter is left out, the last takes what is left.
-  detail::Rows query(const std::string& sql, std::vector<detail::Value> values,
+  detail::Rows query(const std::string& sql, std::vector<detail::SqlValue> values,
                      std::string_view line, size_t cells) {
     for (size_t i = 0; i < cells; ++i) {
       line.remove_prefix(std::min(line.size(), line.find('\t')));
       line.remove_prefix(std::min<size_t>(line.size(), 1));
       const std::string_view cell = i + 1 < cells ? line.substr(0, line.find('\t')) : line;
-      values.push_back(cell.empty() ? detail::Value() : detail::Value(std::string(cell)));
+      values.push_back(cell.empty() ? detail::SqlValue() : detail::SqlValue(std::string(cell)));
     }
     try {
       return connection_->query(sql, values);

@@ -30,7 +30,7 @@ namespace {
 using hone::Json;
 using namespace hone::eval;
 
-struct Segments {
+struct ScoredTexts {
   hone::eval::Hypotheses hypotheses;
   hone::eval::References references;
 };
@@ -63,46 +63,44 @@ Json to_json(const std::vector<hone::eval::RougeScore>& scores) {
 
 /// The corpus's score, and each segment's unless only the corpus's is wanted.
 template <class Options, class Corpus, class Sentence>
-Json score(const Segments& segments, const Json& options_json, bool corpus_only,
+Json score(const ScoredTexts& texts, const Json& options_json, bool corpus_only,
            const Corpus& corpus, const Sentence& sentence) {
   const auto options = hone::config::read_config<Options>(options_json);
-  Json result{{"corpus", corpus(segments.hypotheses, segments.references, options)}};
-  for (size_t i = 0; i < segments.hypotheses.size() && !corpus_only; ++i) {
-    result["sentences"].push_back(
-        sentence(segments.hypotheses[i], segments.references[i], options));
+  Json result{{"corpus", corpus(texts.hypotheses, texts.references, options)}};
+  for (size_t i = 0; i < texts.hypotheses.size() && !corpus_only; ++i) {
+    result["sentences"].push_back(sentence(texts.hypotheses[i], texts.references[i], options));
   }
   return result;
 }
 
 template <class Each>
-Json for_each(const Segments& segments, const Each& each) {
+Json for_each(const ScoredTexts& texts, const Each& each) {
   Json list = Json::array();
-  for (const std::string& text : segments.hypotheses) list.push_back(each(text));
+  for (const std::string& text : texts.hypotheses) list.push_back(each(text));
   return {{"sentences", list}};
 }
 
-Json run(const Segments& segments, const std::string& metric, const Json& options,
+Json run(const ScoredTexts& texts, const std::string& metric, const Json& options,
          bool corpus_only) {
   const auto json = [](const auto& function) {
     return [&function](const auto&... arguments) { return to_json(function(arguments...)); };
   };
   if (metric == "bleu") {
-    return score<hone::eval::BleuOptions>(segments, options, corpus_only,
+    return score<hone::eval::BleuOptions>(texts, options, corpus_only,
                                           json(hone::eval::corpus_bleu),
                                           json(hone::eval::sentence_bleu));
   }
   if (metric == "chrf") {
-    return score<hone::eval::ChrfOptions>(segments, options, corpus_only,
+    return score<hone::eval::ChrfOptions>(texts, options, corpus_only,
                                           json(hone::eval::corpus_chrf),
                                           json(hone::eval::sentence_chrf));
   }
   if (metric == "ter") {
-    return score<hone::eval::TerOptions>(segments, options, corpus_only,
-                                         json(hone::eval::corpus_ter),
+    return score<hone::eval::TerOptions>(texts, options, corpus_only, json(hone::eval::corpus_ter),
                                          json(hone::eval::sentence_ter));
   }
   if (metric == "rouge") {
-    return score<hone::eval::RougeOptions>(segments, options, corpus_only,
+    return score<hone::eval::RougeOptions>(texts, options, corpus_only,
                                            json(hone::eval::mean_rouge), json(hone::eval::rouge));
   }
   if (metric == "answers") {
@@ -113,17 +111,17 @@ Json run(const Segments& segments, const std::string& metric, const Json& option
     const auto sentence = [](const auto&... arguments) -> Json {
       return {hone::eval::exact_match(arguments...) ? 1 : 0, hone::eval::token_f1(arguments...)};
     };
-    return score<hone::eval::AnswerOptions>(segments, options, corpus_only, corpus, sentence);
+    return score<hone::eval::AnswerOptions>(texts, options, corpus_only, corpus, sentence);
   }
   if (metric == "tokens") {
     const auto tokenize = hone::config::read_config<hone::eval::BleuOptions>(options).tokenize;
-    return for_each(segments, [&](const std::string& text) -> Json {
+    return for_each(texts, [&](const std::string& text) -> Json {
       const std::string tokens = hone::eval::detail::mt_tokenize(text, tokenize);
       return hone::unicode::py::words(tokens);
     });
   }
-  if (metric == "lower") return for_each(segments, hone::unicode::py::lower);
-  if (metric == "stem") return for_each(segments, hone::eval::detail::porter_stem);
+  if (metric == "lower") return for_each(texts, hone::unicode::py::lower);
+  if (metric == "stem") return for_each(texts, hone::eval::detail::porter_stem);
   throw hone::Error("unknown metric " + metric);
 }
 
@@ -133,11 +131,11 @@ int main(int argc, char** argv) try {
   const bool corpus_only = argc > 1 && argv[1] == std::string("corpus");
   const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
   const Json json = hone::parse_json(input, "stdin");
-  const Segments segments{json.at("hypotheses").get<hone::eval::Hypotheses>(),
+  const ScoredTexts texts{json.at("hypotheses").get<hone::eval::Hypotheses>(),
                           json.at("references").get<hone::eval::References>()};
   for (const Json& job : json.at("jobs")) {
     const std::clock_t start = std::clock();
-    Json result = run(segments, job.at("metric"), job.at("options"), corpus_only);
+    Json result = run(texts, job.at("metric"), job.at("options"), corpus_only);
     result["seconds"] = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
     std::puts(result.dump().c_str());
   }

@@ -19,7 +19,8 @@ std::string traced(const char* json, std::string_view text) {
   std::string out;
   for (size_t i = 0; i < buffer.text().size();) {
     const size_t length = sequence_length(buffer.text()[i]);
-    const Span span = buffer.original(static_cast<uint32_t>(i), static_cast<uint32_t>(i + length));
+    const ByteRange span =
+        buffer.original(static_cast<uint32_t>(i), static_cast<uint32_t>(i + length));
     out += std::string(buffer.text().substr(i, length)) + "[" + std::to_string(span.begin) + "-" +
            std::to_string(span.end) + "]";
     i += length;

@@ -38,7 +38,7 @@ TEST_CASE("the logarithms of the improvement and of the probability hold far int
     const double h = 1e-5 * std::max(1.0, std::abs(z));
     for (const auto function : {log_expected_excess, log_normal_cdf}) {
       const double difference = (function(z + h).value - function(z - h).value) / (2 * h);
-      CHECK(function(z).slope == Approx(difference).epsilon(1e-6).margin(1e-9));
+      CHECK(function(z).derivative == Approx(difference).epsilon(1e-6).margin(1e-9));
     }
   }
 }

@@ -20,7 +20,7 @@ void allow_null(Json& schema);
 Json schema_document(Json object, const std::string& title, const std::string& description);
 
 template <class T>
-Json value_schema(const T& value, const Attributes& attributes);
+Json value_schema(const T& value, const FieldAttributes& attributes);
 
 class FieldSchema {
  public:
@@ -28,7 +28,7 @@ class FieldSchema {
 
   template <class T, class... Args>
   void operator()(const char* name, const T& field, std::string_view help, const Args&... args) {
-    const Attributes attributes = gather(args...);
+    const FieldAttributes attributes = gather(args...);
     Json schema = {{"description", help}};
     schema.update(value_schema(field, attributes));
     // A nested struct with required keys cannot be left out either.
@@ -46,7 +46,7 @@ class FieldSchema {
 
 /// `value` gives the defaults.
 template <class T>
-Json value_schema(const T& value, const Attributes& attributes) {
+Json value_schema(const T& value, const FieldAttributes& attributes) {
   Json schema = Json::object();
   if constexpr (is_optional<T>) {
     schema = value_schema(value ? *value : typename T::value_type{}, attributes);

@@ -4,6 +4,9 @@
 
 namespace hone::machine {
 
+/// The exit code of a process that a signal ended, as shells tell it.
+constexpr int signal_exit_code(int signal) { return 128 + signal; }
+
 /// Thrown by StopSignal::check(): what was begun is given up. No hone::Error, since nothing is
 /// wrong.
 class Interrupted : public std::exception {

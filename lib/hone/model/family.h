@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "hone/core/json.h"
+#include "hone/io/tensors.h"
 #include "hone/model/config.h"
 #include "hone/model/pruned/layers.h"
 #include "hone/nn/branch.h"
@@ -20,7 +21,7 @@
 
 namespace hone::model {
 
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+using io::NamedTensors;
 
 /// A tensor of a checkpoint: one of the decoder's, or several laid end to end along dimension 0.
 struct CheckpointTensor {

@@ -129,7 +129,7 @@ int Chat::converse() {
     const size_t before = messages.size() - 1;
     try {
       const int signal = answer_turn(messages, kept, turn++);
-      if (signal == SIGTERM) return 128 + SIGTERM;
+      if (signal == SIGTERM) return machine::signal_exit_code(SIGTERM);
     } catch (const Error& error) {
       messages.erase(messages.begin() + static_cast<ptrdiff_t>(before), messages.end());
       streams_.err << error.what() << (before > beginning.size() ? " (/new begins anew)" : "")

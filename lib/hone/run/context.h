@@ -20,9 +20,9 @@ struct Context {
 
 /// What came of it.
 struct Report {
-  int exit_code = 0;  ///< of the app: 0 done or stopped by a part, config::kDiverged, 128 + signal
-  std::string summary;                          ///< closing lines for people
-  Json json;                                    ///< report.json
+  int exit_code = 0;    ///< of the app: 0 done or stopped by a part, kDiverged, signal_exit_code()
+  std::string summary;  ///< closing lines for people
+  Json json;            ///< report.json
   train::Ending ending = train::Ending::kDone;  ///< of a run
 };
 

@@ -8,6 +8,7 @@
 
 #include "hone/config/app_arguments.h"
 #include "hone/machine/hardware.h"
+#include "hone/machine/stop_signal.h"
 #include "hone/view/format.h"
 
 namespace hone::run {
@@ -89,7 +90,7 @@ int exit_code(const train::Outcome& outcome) {
     case train::Ending::kDiverged:
       return config::kDiverged;
     case train::Ending::kSignal:
-      return 128 + outcome.signal;
+      return machine::signal_exit_code(outcome.signal);
     case train::Ending::kDone:
     case train::Ending::kStopped:
       break;

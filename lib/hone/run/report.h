@@ -44,7 +44,7 @@ Json make_report(const FinishedRun& run);
 /// the run.
 train::Ending ending_named(const std::string& name);
 
-/// Of the app: 0 done or stopped by a part, config::kDiverged, 128 + signal.
+/// Of the app: 0 done or stopped by a part, kDiverged, signal_exit_code().
 int exit_code(const train::Outcome& outcome);
 
 /// "guard: held: perplexity of general is 1.043 times that of the base, limit 1.1" of a report with

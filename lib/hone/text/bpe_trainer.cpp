@@ -134,7 +134,7 @@ class WordCounter {
       segment_.at_text_start = stretch.span.begin == 0;
       normalizer_.apply(segment_.buffer, scratch_);
       pre_tokenizer_.apply(segment_, scratch_);
-      for (const Span piece : segment_.pieces) {
+      for (const ByteRange piece : segment_.pieces) {
         count(segment_.buffer.text().substr(piece.begin, piece.end - piece.begin));
       }
     }

@@ -9,7 +9,7 @@
 #include "hone/core/utf8.h"
 #include "hone/text/detail/added_tokens.h"
 #include "hone/text/detail/bpe_model.h"
-#include "hone/text/detail/decoder.h"
+#include "hone/text/detail/detokenizer.h"
 #include "hone/text/detail/normalizer.h"
 #include "hone/text/detail/post_processor.h"
 #include "hone/text/detail/pre_tokenizer.h"
@@ -107,8 +107,8 @@ struct IdSink {
   static constexpr bool kWantsTokens = true;
   std::vector<int64_t>& ids;
 
-  void added(int64_t id, Span, std::string_view) { ids.push_back(id); }
-  void piece(const Buffer&, size_t, Span, std::span<const PieceToken> tokens) {
+  void added(int64_t id, ByteRange, std::string_view) { ids.push_back(id); }
+  void piece(const Buffer&, size_t, ByteRange, std::span<const PieceToken> tokens) {
     for (const PieceToken& token : tokens) ids.push_back(token.id);
   }
 };
@@ -119,15 +119,16 @@ struct EncodingSink {
   const BpeModel& model;
   std::vector<TokenSpaces>* spaces;  ///< null: not wanted
 
-  void added(int64_t id, Span span, std::string_view matched) {
+  void added(int64_t id, ByteRange span, std::string_view matched) {
     encoding.ids.push_back(id);
     encoding.offsets.push_back({span.begin, span.end});
     if (spaces) spaces->push_back(count_spaces(matched));
   }
-  void piece(const Buffer& buffer, size_t base, Span piece, std::span<const PieceToken> tokens) {
+  void piece(const Buffer& buffer, size_t base, ByteRange piece,
+             std::span<const PieceToken> tokens) {
     uint32_t at = piece.begin;
     for (const PieceToken& token : tokens) {
-      const Span span = buffer.original(at, at + token.length);
+      const ByteRange span = buffer.original(at, at + token.length);
       encoding.ids.push_back(token.id);
       encoding.offsets.push_back(
           {static_cast<int64_t>(base + span.begin), static_cast<int64_t>(base + span.end)});
@@ -141,9 +142,11 @@ struct PieceSink {
   static constexpr bool kWantsTokens = false;
   std::vector<Offset>& pieces;
 
-  void added(int64_t, Span span, std::string_view) { pieces.push_back({span.begin, span.end}); }
-  void piece(const Buffer& buffer, size_t base, Span piece, std::span<const PieceToken>) {
-    const Span span = buffer.original(piece.begin, piece.end);
+  void added(int64_t, ByteRange span, std::string_view) {
+    pieces.push_back({span.begin, span.end});
+  }
+  void piece(const Buffer& buffer, size_t base, ByteRange piece, std::span<const PieceToken>) {
+    const ByteRange span = buffer.original(piece.begin, piece.end);
     pieces.push_back(
         {static_cast<int64_t>(base + span.begin), static_cast<int64_t>(base + span.end)});
   }
@@ -159,7 +162,7 @@ struct Tokenizer::State {
   PreTokenizer pre_tokenizer;
   BpeModel model;
   PostProcessor post_processor;
-  Decoder decoder;
+  Detokenizer detokenizer;
   mutable ScratchPool pool;
 
   State(Json content, std::string name);
@@ -197,7 +200,7 @@ Tokenizer::State::State(Json content, std::string name)
   added.build(normalizer, match);
   post_processor = PostProcessor::parse(part("post_processor"), source,
                                         [this](int64_t id) { return token(id).data() != nullptr; });
-  decoder = Decoder::parse(part("decoder"), source);
+  detokenizer = Detokenizer::parse(part("decoder"), source);
   keys.done();
 }
 
@@ -209,7 +212,7 @@ void Tokenizer::State::run_segment(size_t base, Scratch& scratch, Sink& sink) co
   segment.at_text_start = base == 0;
   pre_tokenizer.apply(segment, scratch.match);
   const std::string_view text = segment.buffer.text();
-  for (const Span piece : segment.pieces) {
+  for (const ByteRange piece : segment.pieces) {
     std::span<const PieceToken> tokens;
     if constexpr (Sink::kWantsTokens) {
       tokens = model.encode(text.substr(piece.begin, piece.end - piece.begin), scratch.bpe);
@@ -241,7 +244,7 @@ void Tokenizer::State::run(std::string_view text, Scratch& scratch, Sink sink) c
     added.split(normalized.text(), true, scratch.cooked);
     for (const Stretch& cooked : scratch.cooked) {
       if (cooked.id >= 0) {
-        const Span span = normalized.original(cooked.span.begin, cooked.span.end);
+        const ByteRange span = normalized.original(cooked.span.begin, cooked.span.end);
         sink.added(
             cooked.id, {raw.span.begin + span.begin, raw.span.begin + span.end},
             normalized.text().substr(cooked.span.begin, cooked.span.end - cooked.span.begin));
@@ -311,7 +314,7 @@ std::string Tokenizer::decode(const std::vector<int64_t>& ids, bool skip_special
     tokens.emplace_back(token);
   }
   const auto scratch = state_->pool.lend();
-  return state_->decoder.decode(std::move(tokens), (*scratch).match);
+  return state_->detokenizer.decode(std::move(tokens), (*scratch).match);
 }
 
 int64_t Tokenizer::vocab_size() const {

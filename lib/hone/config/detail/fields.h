@@ -41,7 +41,7 @@ template <class T>
 inline constexpr bool is_map<std::map<std::string, T>> = true;
 
 /// The attributes of one field, gathered from the trailing arguments of the visitor's call.
-struct Attributes {
+struct FieldAttributes {
   std::optional<Range> range;
   bool required = false;
 
@@ -50,8 +50,8 @@ struct Attributes {
 };
 
 template <class... Args>
-Attributes gather(const Args&... args) {
-  Attributes attributes;
+FieldAttributes gather(const Args&... args) {
+  FieldAttributes attributes;
   (attributes.add(args), ...);
   return attributes;
 }

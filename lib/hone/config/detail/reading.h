@@ -99,7 +99,7 @@ void read_struct(Reading& reading, const Json& object, const std::string& path, 
 /// still sees how many there are.
 template <class T>
 void read_value(Reading& reading, const Json& json, const std::string& path,
-                const Attributes& attributes, T& value) {
+                const FieldAttributes& attributes, T& value) {
   const auto take = [&value](auto read) {
     if (read) value = *std::move(read);
   };
@@ -153,7 +153,7 @@ class FieldReader {
   template <class T, class... Args>
   void operator()(const char* name, T& field, std::string_view help, const Args&... args) {
     known_.emplace_back(name);
-    const Attributes attributes = gather(args...);
+    const FieldAttributes attributes = gather(args...);
     const std::string path = path_ + "/" + pointer_step(name);
     if (const auto found = object_.find(name); found != object_.end()) {
       read_value(reading_, *found, path, attributes, field);

@@ -15,6 +15,7 @@
 #include "hone/core/log.h"
 #include "hone/io/atomic.h"
 #include "hone/io/run_folder.h"
+#include "hone/machine/stop_signal.h"
 #include "hone/paths/static/trial.h"
 #include "hone/paths/static/trial_config.h"
 #include "hone/tune/importance.h"
@@ -258,7 +259,7 @@ int run_final_seeds(const StaticConfig& config, const run::Config& best, const s
       std::filesystem::remove_all(out);
       std::filesystem::create_directories(folder + "/final");
       const TrialResult result = runner.run(run, out, [](int64_t, double) { return false; });
-      if (result.signal != 0) return 128 + result.signal;
+      if (result.signal != 0) return machine::signal_exit_code(result.signal);
       runs.push_back(
           {{"recipe", name}, {"seed", run.seed}, {"config", hash}, {"values", result.values}});
       io::replace_file_atomically(results, runs.dump(2) + "\n");

@@ -33,7 +33,8 @@ Json write_static_report(const StaticConfig& config, const tune::Study& study,
 std::optional<run::Config> read_best(const std::string& folder);
 
 /// Runs `best` and the base by config.final.seeds seeds each, in turn, into final/; the results go
-/// to final.json after each run, and runs that it has are not repeated. Returns 0 or 128 + signal.
+/// to final.json after each run, and runs that it has are not repeated. Returns 0 or
+/// signal_exit_code().
 int run_final_seeds(const StaticConfig& config, const run::Config& best, const std::string& folder,
                     run::Cache& cache);
 

@@ -220,8 +220,10 @@ std::string last_words(const std::string& log_file, pid_t child) {
   return words;
 }
 
-/// The exit code of a process that ended: its own, or 128 + signal.
-int code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+/// The exit code of a process that ended: its own, or signal_exit_code().
+int code_of(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : machine::signal_exit_code(WTERMSIG(status));
+}
 
 /// Waits for one process, forwarding a signal that this one got. Returns its exit code.
 int wait_for(pid_t child) {
@@ -464,7 +466,7 @@ run::Report Supervisor::run() {
   const int signal = machine::StopSignal::received();
   if (signal == 0) report.exit_code = run_finals(report.json);
   if (signal == 0 && config_.final.seeds > 0) report.json = write();
-  if (signal != 0) report.exit_code = 128 + signal;
+  if (signal != 0) report.exit_code = machine::signal_exit_code(signal);
   report.summary = static_summary(report.json, folder_.path());
   return report;
 }

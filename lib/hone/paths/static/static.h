@@ -17,8 +17,8 @@ namespace hone::paths {
 ///
 /// Forks: the process must have no threads of LibTorch's (none are started here). A worker that
 /// dies loses its trial only, which is enqueued again; its place is taken by a new one. The exit
-/// code is 0, 128 + signal, or that of the process of the final runs. Throws: ConfigError, also
-/// where the study was begun with another recipe; IoError; Error.
+/// code is 0, signal_exit_code(), or that of the process of the final runs. Throws: ConfigError,
+/// also where the study was begun with another recipe; IoError; Error.
 run::Report run_static(const StaticConfig& config, const run::Context& context);
 
 /// What the search would do, as text for people; trains a few steps to measure time, writes

@@ -102,12 +102,13 @@ class Worker {
 
   int run() {
     while (context_.deadline == 0 || now() < context_.deadline) {
-      if (const int signal = machine::StopSignal::received()) return 128 + signal;
+      if (const int signal = machine::StopSignal::received())
+        return machine::signal_exit_code(signal);
       calibrate();
       try {
         std::optional<tune::Trial> trial = search_.ask();
         if (!trial) break;
-        if (const int signal = run_trial(*trial)) return 128 + signal;
+        if (const int signal = run_trial(*trial)) return machine::signal_exit_code(signal);
       } catch (const tune::TrialFinished& error) {
         log_warning(error.what());  // it was enqueued again when this worker was taken for dead
       }

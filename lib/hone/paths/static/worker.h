@@ -26,7 +26,7 @@ struct WorkerContext {
 };
 
 /// Runs trials until none waits, the deadline passes, or a signal comes. Returns the process's exit
-/// code: 0, or 128 + signal after giving the interrupted trial back to the study.
+/// code: 0, or signal_exit_code() after giving the interrupted trial back to the study.
 /// A trial whose run fails is FAIL with the reason in tune::kError; three in a row end the worker.
 /// Throws: Error after that; what the storage throws.
 int run_worker(const StaticConfig& config, const WorkerContext& context, run::Cache& cache);

@@ -22,7 +22,7 @@ struct AddedToken {
 /// A stretch of a text: an added token (id >= 0) or what lies between (id -1).
 struct Stretch {
   int64_t id;
-  Span span;
+  ByteRange span;
 };
 
 /// Finds the longest of a set of strings at a place in a text.

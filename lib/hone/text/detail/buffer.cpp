@@ -13,7 +13,7 @@ constexpr size_t kMaxGrowth = 64;
 
 }  // namespace
 
-Span Buffer::span_of(size_t i) const {
+ByteRange Buffer::span_of(size_t i) const {
   if (!identity_) return spans_[i];
   size_t begin = i;
   while (begin > 0 && is_continuation(text_[begin])) --begin;
@@ -21,7 +21,7 @@ Span Buffer::span_of(size_t i) const {
           static_cast<uint32_t>(begin + sequence_length(text_[begin]))};
 }
 
-Span Buffer::original(uint32_t begin, uint32_t end) const {
+ByteRange Buffer::original(uint32_t begin, uint32_t end) const {
   return {span_of(begin).begin, span_of(end - 1).end};
 }
 
@@ -45,7 +45,7 @@ void Buffer::insert(std::string_view text, size_t at) {
     throw Error("tokenizer: normalizer and pre-tokenizer make more than 64 times the text of " +
                 std::to_string(original_.size()) + " bytes");
   }
-  const Span span = at < text_.size() ? span_of(at) : Span{0, 0};
+  const ByteRange span = at < text_.size() ? span_of(at) : ByteRange{0, 0};
   next_text_.append(text);
   next_spans_.insert(next_spans_.end(), text.size(), span);
 }
@@ -65,7 +65,7 @@ void Buffer::apply(const std::vector<Change>& changes, size_t removed) {
   };
   for (; removed > 0; --removed) skip();
   for (const Change& change : changes) {
-    Span span{0, 0};
+    ByteRange span{0, 0};
     if (change.change > 0) {
       if (old > 0) span = span_of(old - 1);
     } else if (old < text_.size()) {
@@ -80,10 +80,10 @@ void Buffer::apply(const std::vector<Change>& changes, size_t removed) {
   finish();
 }
 
-void Buffer::replace(const std::vector<Span>& spans, std::string_view replacement) {
+void Buffer::replace(const std::vector<ByteRange>& spans, std::string_view replacement) {
   start();
   size_t done = 0;
-  for (const Span& span : spans) {
+  for (const ByteRange& span : spans) {
     copy(done, span.begin);
     // Before the first character there is nothing to align to.
     insert(replacement, span.end > 0 ? span.end - 1 : text_.size());

@@ -9,7 +9,7 @@
 namespace hone::text::detail {
 
 /// Bytes [begin, end) of a buffer or of the original text.
-struct Span {
+struct ByteRange {
   uint32_t begin, end;
 };
 
@@ -22,7 +22,7 @@ struct Change {
 };
 
 /// The text of one segment. While nothing has rewritten it, it views the original and each byte
-/// stands for its own character; afterwards it owns text and one original Span per byte.
+/// stands for its own character; afterwards it owns text and one original ByteRange per byte.
 class Buffer {
  public:
   /// Views `text`, valid UTF-8, which must outlive the buffer.
@@ -35,12 +35,12 @@ class Buffer {
   bool identity() const { return identity_; }
 
   /// The original bytes, whole characters, that bytes [begin, end) came from. begin < end.
-  Span original(uint32_t begin, uint32_t end) const;
+  ByteRange original(uint32_t begin, uint32_t end) const;
 
   /// Rewrites the whole text; `removed` characters at its start go first.
   void apply(const std::vector<Change>& changes, size_t removed);
   /// Replaces [span) by `replacement`, all aligned to the last byte replaced. Spans ascend.
-  void replace(const std::vector<Span>& spans, std::string_view replacement);
+  void replace(const std::vector<ByteRange>& spans, std::string_view replacement);
   /// Becomes bytes [begin, end) of `whole`; returns where in the original its byte 0 lies.
   size_t take(const Buffer& whole, size_t begin, size_t end);
   /// Keeps only [begin, end).
@@ -57,14 +57,14 @@ class Buffer {
   size_t written() const { return next_text_.size(); }
 
  private:
-  Span span_of(size_t i) const;
+  ByteRange span_of(size_t i) const;
 
   std::string_view original_;
   std::string_view text_;
   std::string owned_;
-  std::vector<Span> spans_;
+  std::vector<ByteRange> spans_;
   std::string next_text_;
-  std::vector<Span> next_spans_;
+  std::vector<ByteRange> next_spans_;
   bool identity_ = true;
 };
 

@@ -61,7 +61,7 @@ class Replace : public NormalizerStep {
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
 
   void apply(Buffer& buffer, MatchScratch& scratch) const override {
-    const std::vector<Span> spans = find_spans(pattern_, buffer.text(), scratch);
+    const std::vector<ByteRange> spans = find_spans(pattern_, buffer.text(), scratch);
     if (!spans.empty()) buffer.replace(spans, content_);
   }
 
@@ -167,8 +167,9 @@ Regex parse_pattern(const Json& json, const std::string& source, const std::stri
   return literal ? Regex::literal(*literal) : Regex::compile(*regex, source, where);
 }
 
-std::vector<Span> find_spans(const Regex& pattern, std::string_view text, MatchScratch& scratch) {
-  std::vector<Span> spans;
+std::vector<ByteRange> find_spans(const Regex& pattern, std::string_view text,
+                                  MatchScratch& scratch) {
+  std::vector<ByteRange> spans;
   pattern.split(text, scratch, [&spans](size_t begin, size_t end, bool is_match) {
     if (is_match) spans.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(end)});
   });

@@ -36,6 +36,7 @@ class Normalizer {
 Regex parse_pattern(const Json& json, const std::string& source, const std::string& where);
 
 /// The spans of `pattern` in `text`.
-std::vector<Span> find_spans(const Regex& pattern, std::string_view text, MatchScratch& scratch);
+std::vector<ByteRange> find_spans(const Regex& pattern, std::string_view text,
+                                  MatchScratch& scratch);
 
 }  // namespace hone::text::detail

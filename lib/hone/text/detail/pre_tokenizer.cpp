@@ -15,14 +15,14 @@ constexpr size_t kMaxSteps = 64;
 
 enum class Behavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
-Span span(size_t begin, size_t end) {
+ByteRange span(size_t begin, size_t end) {
   return {static_cast<uint32_t>(begin), static_cast<uint32_t>(end)};
 }
 
 /// Collects the parts that a delimiter cuts a piece into and joins them as the behaviour says.
 class Cutter {
  public:
-  Cutter(Behavior behavior, std::vector<Span>& out) : behavior_(behavior), out_(out) {}
+  Cutter(Behavior behavior, std::vector<ByteRange>& out) : behavior_(behavior), out_(out) {}
 
   /// Starts a piece whose byte 0 is byte `base` of the buffer.
   void start(uint32_t base) {
@@ -33,7 +33,7 @@ class Cutter {
   }
 
   void part(size_t begin, size_t end, bool is_match) {
-    const Span next{base_ + static_cast<uint32_t>(begin), base_ + static_cast<uint32_t>(end)};
+    const ByteRange next{base_ + static_cast<uint32_t>(begin), base_ + static_cast<uint32_t>(end)};
     const bool any = out_.size() > first_;
     switch (behavior_) {
       case Behavior::kIsolated:
@@ -70,24 +70,24 @@ class Cutter {
   /// Ends the piece: drops empty parts, which empty matches leave.
   void finish() {
     const auto begin = out_.begin() + static_cast<ptrdiff_t>(first_);
-    out_.erase(std::remove_if(begin, out_.end(), [](Span s) { return s.begin == s.end; }),
+    out_.erase(std::remove_if(begin, out_.end(), [](ByteRange s) { return s.begin == s.end; }),
                out_.end());
   }
 
  private:
-  void push(Span next) {
+  void push(ByteRange next) {
     if (next.begin != next.end) out_.push_back(next);
   }
 
   Behavior behavior_;
-  std::vector<Span>& out_;
+  std::vector<ByteRange>& out_;
   size_t first_ = 0;
   uint32_t base_ = 0;
   bool previous_match_ = false;
   bool open_match_ = false;
 };
 
-std::string_view text_of(const Segment& segment, Span piece) {
+std::string_view text_of(const Segment& segment, ByteRange piece) {
   return segment.buffer.text().substr(piece.begin, piece.end - piece.begin);
 }
 
@@ -99,7 +99,7 @@ class Split : public PreTokenizerStep {
   void apply(Segment& segment, MatchScratch& scratch) const override {
     segment.spare.clear();
     Cutter cutter(behavior_, segment.spare);
-    for (const Span piece : segment.pieces) {
+    for (const ByteRange piece : segment.pieces) {
       cutter.start(piece.begin);
       pattern_.split(text_of(segment, piece), scratch,
                      [&](size_t begin, size_t end, bool is_match) {
@@ -125,7 +125,7 @@ class ClassSplit : public PreTokenizerStep {
     const uint8_t* classes = unicode::char_classes();
     segment.spare.clear();
     Cutter cutter(behavior_, segment.spare);
-    for (const Span piece : segment.pieces) {
+    for (const ByteRange piece : segment.pieces) {
       const std::string_view text = text_of(segment, piece);
       cutter.start(piece.begin);
       size_t gap = 0;
@@ -158,7 +158,7 @@ class PiecePrefix : public PreTokenizerStep {
   void apply(Segment& segment, MatchScratch&) const override {
     segment.spare.clear();
     segment.buffer.start();
-    for (const Span piece : segment.pieces) {
+    for (const ByteRange piece : segment.pieces) {
       const size_t begin = segment.buffer.written();
       if (wants_prefix(segment, piece)) segment.buffer.insert(prefix_, piece.begin);
       segment.buffer.copy(piece.begin, piece.end);
@@ -169,7 +169,7 @@ class PiecePrefix : public PreTokenizerStep {
   }
 
  private:
-  bool wants_prefix(const Segment& segment, Span piece) const {
+  bool wants_prefix(const Segment& segment, ByteRange piece) const {
     if (text_of(segment, piece).substr(0, prefix_.size()) == prefix_) return false;
     if (!only_at_start_) return true;
     return segment.at_text_start && segment.buffer.original(piece.begin, piece.end).begin == 0;
@@ -188,7 +188,7 @@ class ReplaceSpaces : public PreTokenizerStep {
     const std::string_view text = segment.buffer.text();
     segment.spare.clear();
     segment.buffer.start();
-    for (const Span piece : segment.pieces) {
+    for (const ByteRange piece : segment.pieces) {
       const size_t begin = segment.buffer.written();
       size_t done = piece.begin;
       for (size_t i = piece.begin; i < piece.end; ++i) {
@@ -215,7 +215,7 @@ class MapBytes : public PreTokenizerStep {
     const std::string_view text = segment.buffer.text();
     segment.spare.clear();
     segment.buffer.start();
-    for (const Span piece : segment.pieces) {
+    for (const ByteRange piece : segment.pieces) {
       const size_t begin = segment.buffer.written();
       for (size_t i = piece.begin; i < piece.end; ++i) {
         segment.buffer.insert(to_utf8(byte_to_char(static_cast<uint8_t>(text[i]))), i);

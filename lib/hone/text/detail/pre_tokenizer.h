@@ -15,10 +15,10 @@ namespace hone::text::detail {
 /// A segment of the text between added tokens, on its way through the steps.
 struct Segment {
   Buffer buffer;
-  std::vector<Span> pieces;    ///< of the buffer, ascending; none is empty
-  std::vector<Span> spare;     ///< what the next step writes into
-  std::vector<Span> spans;     ///< working memory of Split
-  bool at_text_start = false;  ///< whether original byte 0 is the text's byte 0
+  std::vector<ByteRange> pieces;  ///< of the buffer, ascending; none is empty
+  std::vector<ByteRange> spare;   ///< what the next step writes into
+  std::vector<ByteRange> spans;   ///< working memory of Split
+  bool at_text_start = false;     ///< whether original byte 0 is the text's byte 0
 };
 
 /// One step; cuts pieces further, and may rewrite the buffer.

@@ -7,10 +7,10 @@
 
 namespace hone::train {
 
-/// The adjuster of one controller at one moment.
-class ControllerBoard::Desk : public KnobSetter {
+/// What sets knobs for one controller at one moment, and logs it.
+class ControllerBoard::LoggingSetter : public KnobSetter {
  public:
-  Desk(ControllerBoard& board, std::string controller, Moment moment, int64_t step)
+  LoggingSetter(ControllerBoard& board, std::string controller, Moment moment, int64_t step)
       : board_(board), controller_(std::move(controller)), moment_(moment), step_(step) {}
 
   Json get(const std::string& knob) const override { return board_.knobs_.get(knob); }
@@ -60,20 +60,20 @@ void ControllerBoard::begin(int64_t first_step) {
 void ControllerBoard::run(Moment moment, int64_t step) {
   if (options_.replay) return replay(moment, step);
   for (const auto& controller : controllers_) {
-    Desk desk(*this, controller->name(), moment, step);
+    LoggingSetter setter(*this, controller->name(), moment, step);
     try {
       switch (moment) {
         case Moment::kStart:
-          controller->at_start(desk);
+          controller->at_start(setter);
           break;
         case Moment::kStep:
-          controller->after_step(step - first_step_, signals_, desk);
+          controller->after_step(step - first_step_, signals_, setter);
           break;
         case Moment::kEvaluation:
-          controller->after_evaluation(step - first_step_, signals_, desk);
+          controller->after_evaluation(step - first_step_, signals_, setter);
           break;
         case Moment::kEnd:
-          controller->at_end(step - first_step_, desk);
+          controller->at_end(step - first_step_, setter);
           break;
       }
     } catch (const IoError&) {

@@ -55,7 +55,7 @@ class ControllerBoard {
   void rewind(int64_t step);
 
  private:
-  class Desk;
+  class LoggingSetter;
 
   void apply(Decision decision);
   void replay(Moment moment, int64_t step);

@@ -253,11 +253,11 @@ std::string front_figure(const ReportData& data, size_t x_objective, size_t y_ob
 }
 
 std::string timeline_figure(const ReportData& data) {
-  struct Span {
+  struct Bar {
     TrialPtr trial;
     double begin, end;
   };
-  std::vector<Span> spans;
+  std::vector<Bar> bars;
   Time last = std::numeric_limits<Time>::min();
   for (const TrialPtr& trial : data.study.trials) {
     if (trial->start)
@@ -267,28 +267,28 @@ std::string timeline_figure(const ReportData& data) {
   for (const TrialPtr& trial : data.study.trials) {
     if (!trial->start || !ran(*trial)) continue;
     const Time end = trial->complete.value_or(last);
-    spans.push_back({trial, static_cast<double>(*trial->start) / 1e6,
-                     static_cast<double>(std::max(end, *trial->start)) / 1e6});
-    times.add(spans.back().begin);
-    times.add(spans.back().end);
+    bars.push_back({trial, static_cast<double>(*trial->start) / 1e6,
+                    static_cast<double>(std::max(end, *trial->start)) / 1e6});
+    times.add(bars.back().begin);
+    times.add(bars.back().end);
   }
-  if (spans.empty()) return "";
-  std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) {
+  if (bars.empty()) return "";
+  std::sort(bars.begin(), bars.end(), [](const Bar& a, const Bar& b) {
     return a.begin < b.begin || (a.begin == b.begin && a.trial->number < b.trial->number);
   });
   // A lane for each worker; trials that name none take the first lane that is free.
   std::vector<std::string> names;
   std::vector<double> free_from;
-  std::vector<std::pair<size_t, const Span*>> placed_spans;
+  std::vector<std::pair<size_t, const Bar*>> placed;
   size_t dropped = 0;
-  for (const Span& span : spans) {
-    const auto worker = span.trial->user_attrs.find(kWorker);
-    const std::string name = worker != span.trial->user_attrs.end() && worker->second.is_string()
+  for (const Bar& bar : bars) {
+    const auto worker = bar.trial->user_attrs.find(kWorker);
+    const std::string name = worker != bar.trial->user_attrs.end() && worker->second.is_string()
                                  ? worker->second.get<std::string>()
                                  : "";
     size_t lane = 0;
     while (lane < names.size() &&
-           (names[lane] != name || (name.empty() && free_from[lane] > span.begin))) {
+           (names[lane] != name || (name.empty() && free_from[lane] > bar.begin))) {
       ++lane;
     }
     if (lane == kMostLanes) {
@@ -299,8 +299,8 @@ std::string timeline_figure(const ReportData& data) {
       names.push_back(name);
       free_from.push_back(0);
     }
-    free_from[lane] = std::max(free_from[lane], span.end);
-    placed_spans.emplace_back(lane, &span);
+    free_from[lane] = std::max(free_from[lane], bar.end);
+    placed.emplace_back(lane, &bar);
   }
   constexpr double kLane = 22;
   Frame frame{.width = 1240, .left = 150};
@@ -318,22 +318,22 @@ std::string timeline_figure(const ReportData& data) {
     svg += draw_text(frame.left - 8, frame.top + kLane * (static_cast<double>(lane) + 0.5) + 4,
                      names[lane], "end", "", 20);
   }
-  const auto drawn = spread(placed_spans.size(), 3000);
+  const auto drawn = spread(placed.size(), 3000);
   for (const size_t i : drawn) {
-    const auto& [lane, span] = placed_spans[i];
-    const double from = x.place_within((span->begin - times.low) / unit);
-    const double to = x.place_within((span->end - times.low) / unit);
-    const TrialState state = span->trial->state;
+    const auto& [lane, bar] = placed[i];
+    const double from = x.place_within((bar->begin - times.low) / unit);
+    const double to = x.place_within((bar->end - times.low) / unit);
+    const TrialState state = bar->trial->state;
     const char* fill = state == TrialState::kComplete ? "fill:var(--s0)"
                        : state == TrialState::kPruned ? "fill:var(--s7)"
                        : state == TrialState::kFail   ? "fill:var(--bad)"
                                                       : "fill:var(--s2)";
     const std::string title =
-        trial_title(*span->trial, data) + ", " + view::format_duration(span->end - span->begin);
+        trial_title(*bar->trial, data) + ", " + view::format_duration(bar->end - bar->begin);
     svg += draw_box(from, frame.top + kLane * static_cast<double>(lane) + 3,
                     std::max(1.5, to - from), kLane - 6, {"span", fill, title});
   }
-  std::string note = sampled_note(drawn.size(), placed_spans.size());
+  std::string note = sampled_note(drawn.size(), placed.size());
   if (dropped > 0)
     note = joined_notes(note, fmt::format("{} trials in further lanes left out", dropped));
   const std::string legend = legend_item("background:var(--s0)", "complete") +

@@ -31,16 +31,16 @@ struct Term {
 
 Term log_improvement(double mean, double deviation, double threshold) {
   const double z = (mean - threshold) / deviation;
-  const Slope excess = log_expected_excess(z);
-  // E[max(0, z + e)] = z Phi(z) + density(z), so that density over it is 1 - z slope.
-  return {excess.value + std::log(deviation), excess.slope / deviation,
-          (1 - z * excess.slope) / deviation};
+  const Dual excess = log_expected_excess(z);
+  // E[max(0, z + e)] = z Phi(z) + density(z), so that density over it is 1 - z derivative.
+  return {excess.value + std::log(deviation), excess.derivative / deviation,
+          (1 - z * excess.derivative) / deviation};
 }
 
 Term log_probability(double mean, double deviation, double threshold) {
   const double z = (mean - threshold) / deviation;
-  const Slope cdf = log_normal_cdf(z);
-  return {cdf.value, cdf.slope / deviation, -cdf.slope * z / deviation};
+  const Dual cdf = log_normal_cdf(z);
+  return {cdf.value, cdf.derivative / deviation, -cdf.derivative * z / deviation};
 }
 
 using TermFunction = Term (*)(double, double, double);
@@ -68,7 +68,7 @@ void add(const Target& target, TermFunction term, const Eigen::MatrixXd& points,
 
 }  // namespace
 
-Slope log_normal_cdf(double z) {
+Dual log_normal_cdf(double z) {
   if (z < kTail) {
     const double series = tail_series(z, -1);
     return {log_density(z) - std::log(-z) + std::log(series), -z / series};
@@ -78,7 +78,7 @@ Slope log_normal_cdf(double z) {
   return {value, std::exp(log_density(z) - value)};
 }
 
-Slope log_expected_excess(double z) {
+Dual log_expected_excess(double z) {
   if (z < kTail) {
     const double series = tail_series(z, 1);
     return {log_density(z) - 2 * std::log(-z) + std::log(series), (z * z / series - 1) / -z};

@@ -8,18 +8,18 @@
 
 namespace hone::tune::detail {
 
-/// A function and its derivative.
-struct Slope {
-  double value, slope;
+/// A function's value and its derivative at the same place: a dual number.
+struct Dual {
+  double value, derivative;
 };
 
 /// log of the standard normal distribution's Phi(z), for any z.
-Slope log_normal_cdf(double z);
+Dual log_normal_cdf(double z);
 
-/// log E[max(0, z + e)], e ~ N(0, 1), for any z; its slope is Phi(z) over the expectation.
+/// log E[max(0, z + e)], e ~ N(0, 1), for any z; its derivative is Phi(z) over the expectation.
 /// Below z = -25, where the expectation's two terms cancel, by its asymptotic series.
 /// Source: Ament et al., "Unexpected Improvements to Expected Improvement", 2023, equation 9.
-Slope log_expected_excess(double z);
+Dual log_expected_excess(double z);
 
 /// Larger is better. Points lie on a UnitCube's axes.
 class Acquisition {

@@ -18,7 +18,7 @@ constexpr double kStabilising = 1e-12;  // on variances
 constexpr double kSmallest = 1e-12;     // improvement, for its logarithm
 constexpr double kSoftness = 1e-2;      // of a constraint's edge, in standard deviations
 
-Slope log_sigmoid(double z) {
+Dual log_sigmoid(double z) {
   const double value = z < 0 ? z - std::log1p(std::exp(z)) : -std::log1p(std::exp(-z));
   return {value, std::exp(z < 0 ? -std::log1p(std::exp(z)) : -z - std::log1p(std::exp(-z)))};
 }
@@ -28,8 +28,8 @@ double normal_quantile(double p) {
   if (p > 0.5) return -normal_quantile(1 - p);
   double z = 0;
   for (int i = 0; i < 60; ++i) {
-    const Slope at = log_normal_cdf(z);
-    const double step = (std::log(p) - at.value) / at.slope;
+    const Dual at = log_normal_cdf(z);
+    const double step = (std::log(p) - at.value) / at.derivative;
     z += step;
     if (std::abs(step) < 1e-14 * std::max(1.0, std::abs(z))) break;
   }
@@ -133,9 +133,10 @@ double SampledAcquisition::value(const VectorXd& point, VectorXd* gradient) cons
     }
     for (size_t c = 0; c < constraints_.size(); ++c) {
       const size_t i = objectives_.size() + c;
-      const Slope at = log_sigmoid((drawn[i][s] - thresholds_[c]) / kSoftness);
+      const Dual at = log_sigmoid((drawn[i][s] - thresholds_[c]) / kSoftness);
       sum += at.value;
-      if (gradient != nullptr) gradients.row(s) += at.slope / kSoftness * derivatives[i].row(s);
+      if (gradient != nullptr)
+        gradients.row(s) += at.derivative / kSoftness * derivatives[i].row(s);
     }
     if (floor_.size() > 0 && floor_[s] >= sum) {
       sum = floor_[s];

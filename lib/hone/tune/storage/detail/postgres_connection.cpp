@@ -58,7 +58,7 @@ std::string shown(const std::string& url) {
   return text;
 }
 
-Value cell(const PGresult* result, int row, int column) {
+SqlValue cell(const PGresult* result, int row, int column) {
   constexpr Oid kInt8 = 20, kInt2 = 21, kInt4 = 23, kFloat4 = 700, kFloat8 = 701;
   if (PQgetisnull(result, row, column)) return {};
   const std::string_view text(PQgetvalue(result, row, column),
@@ -210,7 +210,7 @@ const std::string& PostgresConnection::prepared(const std::string& sql) {
   return statements_[sql] = name;
 }
 
-Rows PostgresConnection::query(const std::string& sql, const std::vector<Value>& parameters) {
+Rows PostgresConnection::query(const std::string& sql, const std::vector<SqlValue>& parameters) {
   const std::string& statement = prepared(sql);
   std::vector<std::string> texts(parameters.size());
   std::vector<const char*> values(parameters.size(), nullptr);
@@ -260,7 +260,7 @@ void PostgresConnection::commit(const Deadline& deadline) {
       const Rows rows = query(
           "SELECT CASE WHEN $1::bigint >= txid_snapshot_xmax(txid_current_snapshot()) "
           "THEN 'aborted' ELSE txid_status($1::bigint) END",
-          {Value(std::stoll(transaction_))});
+          {SqlValue(std::stoll(transaction_))});
       const std::string status = rows.null(0, 0) ? "" : rows.text(0, 0);
       if (status == "committed") return;
       if (status == "aborted") throw Transient("lost the connection at the commit");
@@ -289,7 +289,7 @@ void PostgresConnection::lock_schema() {
   query("SELECT pg_advisory_xact_lock($1)", {kHone});
 }
 
-Value PostgresConnection::ids(const std::vector<int64_t>& ids) const {
+SqlValue PostgresConnection::ids(const std::vector<int64_t>& ids) const {
   return fmt::format("{{{}}}", fmt::join(ids, ","));
 }
 

@@ -19,7 +19,7 @@ class PostgresConnection : public Connection {
   ~PostgresConnection() override;
   PostgresConnection(const PostgresConnection&) = delete;
 
-  Rows query(const std::string& sql, const std::vector<Value>& parameters) override;
+  Rows query(const std::string& sql, const std::vector<SqlValue>& parameters) override;
   void execute(const std::string& sql) override;
   void begin_read() override { execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); }
   void begin_write() override;
@@ -33,7 +33,7 @@ class PostgresConnection : public Connection {
   std::string is_among(const std::string& column, const std::string& parameter) const override {
     return column + " = ANY (" + parameter + ")";
   }
-  Value ids(const std::vector<int64_t>& ids) const override;
+  SqlValue ids(const std::vector<int64_t>& ids) const override;
   /// Times without a zone are in the session's zone, which is left as the server has it: so does
   /// Optuna.
   std::string seconds_since(const std::string& column) const override {

@@ -21,7 +21,7 @@ Direction direction_at(const Rows& rows, size_t row, size_t column);
 
 /// A number as the pair of cells (value, type); NaN has a type in intermediate values only.
 struct Number {
-  Value value;
+  SqlValue value;
   std::string type;
 };
 Number number_cells(double value);

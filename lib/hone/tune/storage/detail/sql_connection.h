@@ -15,7 +15,7 @@
 namespace hone::tune::detail {
 
 /// What a statement takes and gives: NULL, integer, real or text.
-using Value = std::variant<std::monostate, int64_t, double, std::string>;
+using SqlValue = std::variant<std::monostate, int64_t, double, std::string>;
 
 /// The rows of a result. Readers throw IoError, naming database, place and content, where a cell
 /// holds something else than the schema says: SQLite checks no types.
@@ -26,7 +26,7 @@ class Rows {
 
   size_t size() const { return columns_.empty() ? 0 : cells_.size() / columns_.size(); }
   bool empty() const { return cells_.empty(); }
-  void add(Value cell) { cells_.push_back(std::move(cell)); }
+  void add(SqlValue cell) { cells_.push_back(std::move(cell)); }
 
   bool null(size_t row, size_t column) const {
     return std::holds_alternative<std::monostate>(at(row, column));
@@ -39,13 +39,13 @@ class Rows {
   [[noreturn]] void broken(size_t row, size_t column, const std::string& why) const;
 
  private:
-  const Value& at(size_t row, size_t column) const {
+  const SqlValue& at(size_t row, size_t column) const {
     return cells_[row * columns_.size() + column];
   }
 
   std::string database_;
   std::vector<std::string> columns_;
-  std::vector<Value> cells_;
+  std::vector<SqlValue> cells_;
 };
 
 /// The transaction did not happen, through no fault of its own: a lock, a deadlock, a lost
@@ -83,7 +83,7 @@ class Connection {
   /// The database, for messages; without a password.
   const std::string& name() const { return name_; }
 
-  virtual Rows query(const std::string& sql, const std::vector<Value>& parameters = {}) = 0;
+  virtual Rows query(const std::string& sql, const std::vector<SqlValue>& parameters = {}) = 0;
   /// Statements without parameters and results.
   virtual void execute(const std::string& sql) = 0;
 
@@ -106,7 +106,7 @@ class Connection {
   virtual std::string skip_locked() const = 0;
   /// The condition that `column` is one of the ids in the parameter, which ids() makes.
   virtual std::string is_among(const std::string& column, const std::string& parameter) const = 0;
-  virtual Value ids(const std::vector<int64_t>& ids) const = 0;
+  virtual SqlValue ids(const std::vector<int64_t>& ids) const = 0;
   /// Seconds since the time in `column`, by the database's clock.
   virtual std::string seconds_since(const std::string& column) const = 0;
   /// A query for the pairs (table, column) of the database.

@@ -112,7 +112,7 @@ Study SqlStorage::create_study(const std::string& name, const std::vector<Direct
 }
 
 std::vector<Study> SqlStorage::read_studies(const std::string& condition,
-                                            const std::vector<Value>& parameters) {
+                                            const std::vector<SqlValue>& parameters) {
   std::vector<Study> studies;
   Rows rows = connection_->query(
       "SELECT study_id, study_name FROM studies WHERE " + condition + " ORDER BY study_id",
@@ -161,7 +161,7 @@ std::vector<Study> SqlStorage::studies() {
 void SqlStorage::delete_study(int64_t study_id) {
   write([&] {
     lock_study(study_id);
-    const std::vector<Value> id = {study_id};
+    const std::vector<SqlValue> id = {study_id};
     // Keeps writers of its trials out.
     connection_->query(
         "SELECT trial_id FROM trials WHERE study_id = $1" + connection_->for_update(), id);
@@ -322,7 +322,9 @@ Trial SqlStorage::insert_trial(int64_t study_id, Trial trial) {
   check_compatible(study_id, trial.params);
   if (!trial.start && trial.state != TrialState::kWaiting) trial.start = now();
   if (!trial.complete && finished(trial.state)) trial.complete = now();
-  const auto time = [](const std::optional<Time>& t) { return t ? Value(time_text(*t)) : Value(); };
+  const auto time = [](const std::optional<Time>& t) {
+    return t ? SqlValue(time_text(*t)) : SqlValue();
+  };
   // While the study is locked, all its trials have smaller ids than this one will have.
   const Rows rows = connection_->query(
       "INSERT INTO trials (study_id, number, state, datetime_start, datetime_complete) VALUES "

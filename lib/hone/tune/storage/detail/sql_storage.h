@@ -77,7 +77,7 @@ class SqlStorage : public Storage {
   void beat(int64_t trial_id);
 
   std::vector<Study> read_studies(const std::string& condition,
-                                  const std::vector<Value>& parameters);
+                                  const std::vector<SqlValue>& parameters);
   Trial read_trial(int64_t trial_id);
   std::optional<std::vector<Trial>> read_changed(int64_t study_id, const Cache& cache);
 

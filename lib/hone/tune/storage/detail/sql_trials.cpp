@@ -12,7 +12,7 @@ namespace {
 
 /// Calls `take(trial, row)` for the rows of `columns` in `table` that belong to the trials.
 template <class Take>
-void each_row(Connection& connection, std::vector<Trial>& trials, const Value& ids,
+void each_row(Connection& connection, std::vector<Trial>& trials, const SqlValue& ids,
               const std::string& table, const std::string& columns, const std::string& order,
               Take take) {
   const Rows rows =
@@ -29,7 +29,7 @@ void each_row(Connection& connection, std::vector<Trial>& trials, const Value& i
 }  // namespace
 
 std::vector<Trial> read_trial_rows(Connection& connection, const std::string& condition,
-                                   const std::vector<Value>& parameters) {
+                                   const std::vector<SqlValue>& parameters) {
   const Rows rows = connection.query(
       "SELECT trial_id, number, state, datetime_start, datetime_complete FROM trials WHERE " +
           condition + " ORDER BY trial_id",
@@ -49,7 +49,7 @@ void read_details(Connection& connection, std::vector<Trial>& trials) {
   if (trials.empty()) return;
   std::vector<int64_t> all;
   for (const Trial& trial : trials) all.push_back(trial.id);
-  const Value ids = connection.ids(all);
+  const SqlValue ids = connection.ids(all);
   each_row(connection, trials, ids, "trial_params", "param_name, param_value, distribution_json",
            "param_id", [](Trial& trial, const Rows& rows, size_t row) {
              Param param{rows.text(row, 1), rows.real(row, 2), distribution_at(rows, row, 3)};

@@ -11,7 +11,7 @@ namespace hone::tune::detail {
 /// Of the table trials alone: the rest of the trial is empty. `condition` takes `parameters`.
 /// Ascending by id.
 std::vector<Trial> read_trial_rows(Connection& connection, const std::string& condition,
-                                   const std::vector<Value>& parameters);
+                                   const std::vector<SqlValue>& parameters);
 
 /// Reads the other tables' rows of `trials`, which are ascending by id.
 void read_details(Connection& connection, std::vector<Trial>& trials);

@@ -98,7 +98,7 @@ sqlite3_stmt* SqliteConnection::prepared(const std::string& sql) {
   return statement;
 }
 
-Rows SqliteConnection::query(const std::string& sql, const std::vector<Value>& parameters) {
+Rows SqliteConnection::query(const std::string& sql, const std::vector<SqlValue>& parameters) {
   sqlite3_stmt* statement = prepared(sql);
   struct Reset {
     sqlite3_stmt* statement;
@@ -162,7 +162,7 @@ void SqliteConnection::rollback() noexcept {
   }
 }
 
-Value SqliteConnection::ids(const std::vector<int64_t>& ids) const {
+SqlValue SqliteConnection::ids(const std::vector<int64_t>& ids) const {
   return fmt::format("[{}]", fmt::join(ids, ","));
 }
 

@@ -19,7 +19,7 @@ class SqliteConnection : public Connection {
   ~SqliteConnection() override;
   SqliteConnection(const SqliteConnection&) = delete;
 
-  Rows query(const std::string& sql, const std::vector<Value>& parameters) override;
+  Rows query(const std::string& sql, const std::vector<SqlValue>& parameters) override;
   void execute(const std::string& sql) override;
   void begin_read() override { query("BEGIN", {}); }
   void begin_write() override { query("BEGIN IMMEDIATE", {}); }
@@ -33,7 +33,7 @@ class SqliteConnection : public Connection {
   std::string is_among(const std::string& column, const std::string& parameter) const override {
     return column + " IN (SELECT value FROM json_each(" + parameter + "))";
   }
-  Value ids(const std::vector<int64_t>& ids) const override;
+  SqlValue ids(const std::vector<int64_t>& ids) const override;
   std::string seconds_since(const std::string& column) const override {
     return "(julianday(CURRENT_TIMESTAMP) - julianday(" + column + ")) * 86400.0";
   }

@@ -1,4 +1,4 @@
-#include "hone/text/detail/decoder.h"
+#include "hone/text/detail/detokenizer.h"
 
 #include <algorithm>
 
@@ -21,7 +21,7 @@ size_t total_bytes(const std::vector<std::string>& tokens) {
   return total;
 }
 
-class ByteLevelDecoder : public DecoderStep {
+class ByteLevelStep : public DetokenizerStep {
  public:
   void apply(std::vector<std::string>& tokens, MatchScratch&) const override {
     std::string bytes;
@@ -41,9 +41,9 @@ class ByteLevelDecoder : public DecoderStep {
   }
 };
 
-class MetaspaceDecoder : public DecoderStep {
+class MetaspaceStep : public DetokenizerStep {
  public:
-  MetaspaceDecoder(std::string replacement, bool drops_first)
+  MetaspaceStep(std::string replacement, bool drops_first)
       : replacement_(std::move(replacement)), drops_first_(drops_first) {}
 
   void apply(std::vector<std::string>& tokens, MatchScratch&) const override {
@@ -66,9 +66,9 @@ class MetaspaceDecoder : public DecoderStep {
   bool drops_first_;
 };
 
-class ReplaceDecoder : public DecoderStep {
+class ReplaceStep : public DetokenizerStep {
  public:
-  ReplaceDecoder(Regex pattern, std::string content)
+  ReplaceStep(Regex pattern, std::string content)
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
 
   void apply(std::vector<std::string>& tokens, MatchScratch& scratch) const override {
@@ -97,7 +97,7 @@ class ReplaceDecoder : public DecoderStep {
 };
 
 /// Joins runs of tokens <0xNN> to the characters whose bytes they are.
-class ByteFallback : public DecoderStep {
+class ByteFallback : public DetokenizerStep {
  public:
   void apply(std::vector<std::string>& tokens, MatchScratch&) const override {
     std::vector<std::string> out;
@@ -140,7 +140,7 @@ class ByteFallback : public DecoderStep {
   }
 };
 
-class Fuse : public DecoderStep {
+class Fuse : public DetokenizerStep {
  public:
   void apply(std::vector<std::string>& tokens, MatchScratch&) const override {
     std::string all;
@@ -150,9 +150,9 @@ class Fuse : public DecoderStep {
 };
 
 /// Takes up to `start` and `stop` times one character off a token's ends.
-class StripDecoder : public DecoderStep {
+class StripStep : public DetokenizerStep {
  public:
-  StripDecoder(std::string content, int64_t start, int64_t stop)
+  StripStep(std::string content, int64_t start, int64_t stop)
       : content_(std::move(content)), start_(start), stop_(stop) {}
 
   void apply(std::vector<std::string>& tokens, MatchScratch&) const override {
@@ -176,7 +176,7 @@ class StripDecoder : public DecoderStep {
 };
 
 void parse_into(const Json& json, const std::string& source, const std::string& where,
-                std::vector<std::shared_ptr<const DecoderStep>>& steps) {
+                std::vector<std::shared_ptr<const DetokenizerStep>>& steps) {
   Keys keys(json, source, where);
   const std::string type = keys.text("type").value_or("");
   if (steps.size() >= kMaxSteps) keys.problem("more than 64 steps");
@@ -189,15 +189,15 @@ void parse_into(const Json& json, const std::string& source, const std::string& 
     for (const char* key : {"add_prefix_space", "trim_offsets", "use_regex"}) {
       keys.flag(key).value_or(true);  // of the pre-tokenizer of the same name
     }
-    steps.push_back(std::make_shared<ByteLevelDecoder>());
+    steps.push_back(std::make_shared<ByteLevelStep>());
   } else if (type == "Metaspace") {
     const Metaspace metaspace = parse_metaspace(keys);
-    steps.push_back(std::make_shared<MetaspaceDecoder>(metaspace.replacement,
-                                                       metaspace.scheme != PrependScheme::kNever));
+    steps.push_back(std::make_shared<MetaspaceStep>(metaspace.replacement,
+                                                    metaspace.scheme != PrependScheme::kNever));
   } else if (type == "Replace") {
     Regex pattern = parse_pattern(keys.required_object("pattern"), source, where + "/pattern");
     steps.push_back(
-        std::make_shared<ReplaceDecoder>(std::move(pattern), keys.required_text("content")));
+        std::make_shared<ReplaceStep>(std::move(pattern), keys.required_text("content")));
   } else if (type == "ByteFallback") {
     steps.push_back(std::make_shared<ByteFallback>());
   } else if (type == "Fuse") {
@@ -205,8 +205,8 @@ void parse_into(const Json& json, const std::string& source, const std::string& 
   } else if (type == "Strip") {
     const std::string content = to_utf8(keys.required_character("content"));
     const int64_t start = keys.required_integer("start", 0, INT32_MAX);
-    steps.push_back(std::make_shared<StripDecoder>(content, start,
-                                                   keys.required_integer("stop", 0, INT32_MAX)));
+    steps.push_back(
+        std::make_shared<StripStep>(content, start, keys.required_integer("stop", 0, INT32_MAX)));
   } else {
     keys.problem("unknown decoder \"" + type + "\"");
   }
@@ -215,14 +215,14 @@ void parse_into(const Json& json, const std::string& source, const std::string& 
 
 }  // namespace
 
-Decoder Decoder::parse(const Json& json, const std::string& source) {
-  Decoder decoder;
-  decoder.joins_by_space_ = json.is_null();
-  if (!json.is_null()) parse_into(json, source, "/decoder", decoder.steps_);
-  return decoder;
+Detokenizer Detokenizer::parse(const Json& json, const std::string& source) {
+  Detokenizer detokenizer;
+  detokenizer.joins_by_space_ = json.is_null();
+  if (!json.is_null()) parse_into(json, source, "/decoder", detokenizer.steps_);
+  return detokenizer;
 }
 
-std::string Decoder::decode(std::vector<std::string> tokens, MatchScratch& scratch) const {
+std::string Detokenizer::decode(std::vector<std::string> tokens, MatchScratch& scratch) const {
   for (const auto& step : steps_) step->apply(tokens, scratch);
   std::string text;
   for (size_t i = 0; i < tokens.size(); ++i) {

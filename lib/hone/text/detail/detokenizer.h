@@ -9,22 +9,22 @@
 
 namespace hone::text::detail {
 
-class DecoderStep {
+class DetokenizerStep {
  public:
-  virtual ~DecoderStep() = default;
+  virtual ~DetokenizerStep() = default;
   virtual void apply(std::vector<std::string>& tokens, MatchScratch& scratch) const = 0;
 };
 
-class Decoder {
+class Detokenizer {
  public:
   /// `json` may be null: tokens are joined by spaces. Throws: IoError.
-  static Decoder parse(const Json& json, const std::string& source);
+  static Detokenizer parse(const Json& json, const std::string& source);
 
   /// The text of tokens, valid UTF-8. Throws: Error when steps blow the tokens up without measure.
   std::string decode(std::vector<std::string> tokens, MatchScratch& scratch) const;
 
  private:
-  std::vector<std::shared_ptr<const DecoderStep>> steps_;
+  std::vector<std::shared_ptr<const DetokenizerStep>> steps_;
   bool joins_by_space_ = false;
 };
 
