@@ -143,7 +143,8 @@ TEST_CASE("load_adapter: options that are not supported are named at once") {
   CHECK_THROWS_WITH(load({{"target_modules", {1}}}), Contains("expected a list of names"));
   CHECK_THROWS_WITH(load({{"rank_pattern", {{"q_proj", 0}}}}), Contains("rank_pattern/q_proj"));
   CHECK_THROWS_WITH(load({{"trainable_token_indices", {{"wte", {1}}}}}), Contains("wte"));
-  CHECK_THROWS_WITH(load({{"trainable_token_indices", {"a"}}}), Contains("expected integers"));
+  CHECK_THROWS_WITH(load({{"trainable_token_indices", {"a"}}}),
+                    Contains("trainable_token_indices/0: expected integer, got \"a\""));
 }
 
 TEST_CASE("load_adapter: tensors that are missing, unexpected or misshapen are named at once") {

@@ -50,6 +50,22 @@ TEST_CASE("a folder without a length limit loads as transformers writes it") {
   CHECK(loaded.tokenizer.encode_ids("ab", true) == Ids{3});
 }
 
+TEST_CASE("what tokenizer_config.json should not hold is named") {
+  const auto refused = [](const char* config, const char* problem) {
+    const Folder folder(config);
+    CHECK_THROWS_WITH(TokenizerFolder::load(folder.path()),
+                      Catch::Contains("tokenizer_config.json: ") && Catch::EndsWith(problem));
+  };
+  refused("[]", "expected object, got a list");
+  refused(R"({"eos_token": 3})", "/eos_token: expected string, got 3");
+  refused(R"({"eos_token": {"id": 3}})", "/eos_token/content: is missing");
+  refused(R"({"tokenizer_class": "LlamaTokenizer", "add_bos_token": 1})",
+          "/add_bos_token: expected true or false, got 1");
+  refused(R"({"tokenizer_class": "LlamaTokenizer"})",
+          "bos_token is missing or not in the vocabulary");
+  refused(R"({"chat_template": 3})", "a list with a template named \"default\"");
+}
+
 TEST_CASE("an integer of tokenizer.json beyond 64 bits is refused where it is read") {
   const Folder folder;
   Json json = small_json();

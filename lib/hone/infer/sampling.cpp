@@ -7,8 +7,8 @@
 #include <functional>
 #include <limits>
 
-#include "hone/core/error.h"
 #include "hone/core/json.h"
+#include "hone/core/keys.h"
 
 namespace hone::infer {
 namespace {
@@ -37,14 +37,6 @@ std::vector<float> softmax(std::span<const float> logits) {
   for (size_t i = 0; i < p.size(); ++i) sum += p[i] = std::exp(logits[i] - top);
   for (float& x : p) x = static_cast<float>(x / sum);
   return p;
-}
-
-/// Null if the file or the key is missing.
-Json eos_entry(const std::string& path) {
-  if (!std::filesystem::exists(path)) return nullptr;
-  const Json json = read_json_file(path, {.max_bytes = size_t{16} << 20});
-  if (!json.is_object()) throw IoError(path, "expected an object");
-  return json.value("eos_token_id", Json());
 }
 
 }  // namespace
@@ -148,20 +140,16 @@ int64_t sampled_token(std::span<const float> logits, Random& random) {
 }
 
 std::vector<int64_t> eos_ids(const std::string& folder) {
+  const char* const key = "eos_token_id";
   for (const char* name : {"generation_config.json", "config.json"}) {
     const std::string path = folder + "/" + name;
-    Json entry = eos_entry(path);
-    if (entry.is_null()) continue;
-    if (!entry.is_array()) entry = Json::array({entry});
-    std::vector<int64_t> ids;
-    for (const Json& id : entry) {
-      if (!id.is_number_integer() || id.get<int64_t>() < 0) {
-        throw IoError(path,
-                      "eos_token_id: expected a token id or a list of them, got " + entry.dump());
-      }
-      ids.push_back(id.get<int64_t>());
-    }
-    return ids;
+    if (!std::filesystem::exists(path)) continue;
+    const Json json = read_json_file(path, {.max_bytes = size_t{16} << 20});
+    Keys keys(json, path, "");
+    const Json* ids = keys.find(key);
+    if (!ids) continue;
+    if (ids->is_array()) return keys.integers(key, 0, INT32_MAX);
+    return {keys.required_integer(key, 0, INT32_MAX)};
   }
   return {};
 }

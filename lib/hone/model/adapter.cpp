@@ -53,37 +53,30 @@ void add_adapter(Decoder& decoder, const nn::LoraOptions& options, uint64_t seed
 
 /// The rows of the configuration's trainable_token_indices: a list of the embedding's, or lists by
 /// module name.
-TokenRows token_rows(const Json& config, const Decoder& decoder,
-                     std::vector<std::string>& problems) {
+TokenRows read_token_rows(const Json& config, const Decoder& decoder,
+                          std::vector<std::string>& problems) {
+  const char* const key = "trainable_token_indices";
   TokenRows rows;
-  const auto found = config.find("trainable_token_indices");
-  if (found == config.end() || found->is_null()) return rows;
-  const std::string key = "trainable_token_indices";
-  const auto read = [&](const Json& list, std::vector<int64_t>& into) {
-    if (!list.is_array()) return problems.push_back(key + ": expected a list of integers");
-    for (const Json& value : list) {
-      if (!value.is_number_integer()) {
-        return problems.push_back(key + ": expected integers, got " + value.dump());
-      }
-      into.push_back(value.get<int64_t>());
-    }
-  };
-  if (!found->is_object()) {
-    read(*found, rows.embedding);
+  Keys keys(config, "", problems);
+  const Json* value = keys.find(key);
+  if (!value) return rows;
+  if (!value->is_object()) {
+    rows.embedding = keys.integers(key, 0, INT64_MAX);
     return rows;
   }
-  for (const auto& [name, list] : found->items()) {
+  Keys modules = keys.below(*value, key);
+  for (const auto& [name, list] : value->items()) {
     if (name == "embed_tokens" || name == "model.embed_tokens") {
-      read(list, rows.embedding);
+      rows.embedding = modules.integers(name, 0, INT64_MAX);
     } else if (name == "lm_head") {
-      read(list, rows.head);
+      rows.head = modules.integers(name, 0, INT64_MAX);
     } else {
-      problems.push_back(key + ": " + name + " is no embedding of the model");
+      modules.problem(name, "is no embedding of the model");
     }
   }
   if (!decoder->lm_head) {
     if (!rows.head.empty() && rows.head != rows.embedding) {
-      problems.push_back(key + ": embedding and head are tied and must have the same rows");
+      keys.problem(key, "embedding and head are tied and must have the same rows");
     }
     rows.head.clear();
   }
@@ -194,7 +187,7 @@ bool replaces_embeddings(const io::AdapterFiles& files) {
 void load_adapter(Decoder& decoder, const io::AdapterFiles& files) {
   std::vector<std::string> problems;
   const nn::LoraOptions options = detail::lora_options(files.config, problems);
-  const TokenRows rows = token_rows(files.config, decoder, problems);
+  const TokenRows rows = read_token_rows(files.config, decoder, problems);
   if (!problems.empty()) throw Error("adapter_config.json: " + joined(problems));
   add_adapter(decoder, options, /*seed=*/0, rows);
   fill(decoder, files, problems);

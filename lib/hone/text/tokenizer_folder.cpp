@@ -1,10 +1,12 @@
 #include "hone/text/tokenizer_folder.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 
-#include "hone/core/error.h"
 #include "hone/core/file.h"
+#include "hone/core/keys.h"
 
 namespace hone::text {
 namespace {
@@ -13,48 +15,23 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMaxSideFile = size_t{16} << 20;
 
-struct SideFile {
-  std::string path;
-  Json json;  ///< null if there is no such file
+/// The object that a file holds, empty if there is no such file.
+Json read_side_file(const std::string& path) {
+  return fs::exists(path) ? read_json_file(path, {.max_bytes = kMaxSideFile}) : Json::object();
+}
 
-  SideFile(const std::string& folder, const char* name) : path(folder + "/" + name) {
-    if (!fs::exists(path)) return;
-    json = read_json_file(path, {.max_bytes = kMaxSideFile});
-    if (!json.is_object()) throw IoError(path, "expected an object");
-  }
+/// A token given as "text" or {"content": "text", ...}; "" if absent.
+std::string token_of(Keys& keys, const char* key) {
+  const Json* value = keys.find(key);
+  if (value && value->is_object()) return keys.below(*value, key).required_text("content");
+  return keys.text(key).value_or("");
+}
 
-  /// Null if absent.
-  const Json* find(const char* key) const {
-    if (json.is_null()) return nullptr;
-    const auto found = json.find(key);
-    return found == json.end() || found->is_null() ? nullptr : &*found;
-  }
-
-  bool boolean(const char* key, bool fallback) const {
-    const Json* value = find(key);
-    if (!value) return fallback;
-    if (!value->is_boolean()) throw IoError(path, std::string(key) + ": expected true or false");
-    return value->get<bool>();
-  }
-
-  /// A token given as "text" or {"content": "text", ...}; "" if absent.
-  std::string token(const char* key) const {
-    const Json* value = find(key);
-    if (!value) return "";
-    if (value->is_object() && value->contains("content")) value = &(*value)["content"];
-    if (!value->is_string()) {
-      throw IoError(path, std::string(key) + ": expected a token or an object with its content");
-    }
-    return value->get<std::string>();
-  }
-};
-
-bool is_llama_class(const SideFile& config) {
-  const Json* name = config.find("tokenizer_class");
-  if (!name || !name->is_string()) return false;
+bool is_llama_class(Keys& config) {
   static const std::vector<std::string> kNames = {"LlamaTokenizer", "LlamaTokenizerFast",
                                                   "CodeLlamaTokenizer", "CodeLlamaTokenizerFast"};
-  return std::find(kNames.begin(), kNames.end(), name->get<std::string>()) != kNames.end();
+  const std::string name = config.text("tokenizer_class").value_or("");
+  return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
 /// Ids that encode(text, true) puts before and behind a text's own.
@@ -99,14 +76,15 @@ Json llama_template(const TokenizerFolder& folder, bool add_bos, bool add_eos) {
 }
 
 /// What transformers 4 does to classes that derive from LlamaTokenizer.
-void apply_llama_flags(TokenizerFolder& folder, const SideFile& config) {
-  const bool add_bos = config.boolean("add_bos_token", true);
-  const bool add_eos = config.boolean("add_eos_token", false);
+void apply_llama_flags(TokenizerFolder& folder, Keys& config) {
+  const bool add_bos = config.flag("add_bos_token").value_or(true);
+  const bool add_eos = config.flag("add_eos_token").value_or(false);
   const auto check = [&](bool add, const char* which, const std::optional<int64_t>& id) {
     if (add && !id) {
-      throw IoError(config.path, std::string("add_") + which +
-                                     "_token is true (the default of bos), but " + which +
-                                     "_token is missing or not in the vocabulary");
+      config.problem(fmt::format("add_{}_token", which),
+                     fmt::format("is true (the default of bos), but {}_token is missing or not in "
+                                 "the vocabulary",
+                                 which));
     }
   };
   check(add_bos, "bos", folder.bos_id);
@@ -122,7 +100,7 @@ void apply_llama_flags(TokenizerFolder& folder, const SideFile& config) {
 }
 
 /// tokenizer_config's chat_template: a string, or a list of named ones of which "default" counts.
-std::optional<std::string> named_template(const SideFile& config) {
+std::optional<std::string> named_template(Keys& config) {
   const Json* value = config.find("chat_template");
   if (!value) return std::nullopt;
   if (value->is_string()) return value->get<std::string>();
@@ -134,15 +112,17 @@ std::optional<std::string> named_template(const SideFile& config) {
       }
     }
   }
-  throw IoError(config.path,
-                "chat_template: expected a string or a list with a template named \"default\"");
+  config.problem("chat_template", "expected a string or a list with a template named \"default\"");
+  return std::nullopt;
 }
 
 }  // namespace
 
 TokenizerFolder TokenizerFolder::load(const std::string& folder) {
-  const SideFile config(folder, "tokenizer_config.json");
-  const SideFile map(folder, "special_tokens_map.json");
+  const std::string config_path = folder + "/tokenizer_config.json";
+  const std::string map_path = folder + "/special_tokens_map.json";
+  const Json config_json = read_side_file(config_path), map_json = read_side_file(map_path);
+  Keys config(config_json, config_path, ""), map(map_json, map_path, "");
   TokenizerFolder result{Tokenizer::from_file(folder + "/tokenizer.json"),
                          {},
                          {},
@@ -155,7 +135,7 @@ TokenizerFolder TokenizerFolder::load(const std::string& folder) {
                          {},
                          {}};
   const auto token = [&](const char* key, std::string& text, std::optional<int64_t>& id) {
-    text = config.find(key) ? config.token(key) : map.token(key);
+    text = token_of(config.find(key) ? config : map, key);
     if (!text.empty()) id = result.tokenizer.token_to_id(text);
   };
   token("bos_token", result.bos_token, result.bos_id);
@@ -171,7 +151,7 @@ TokenizerFolder TokenizerFolder::load(const std::string& folder) {
     result.chat_template = read_file(jinja, kMaxSideFile);
     result.chat_template_source = jinja;
   } else if ((result.chat_template = named_template(config))) {
-    result.chat_template_source = config.path;
+    result.chat_template_source = config_path;
   }
   return result;
 }
