@@ -58,5 +58,10 @@ TEST_CASE("hash_file is hash_bytes of a file of several pieces") {
   CHECK(hash_file(folder.path + "/f") == hash_bytes(bytes));
 }
 
+TEST_CASE("sizes are in MiB, and in GiB where those are many") {
+  CHECK(format_bytes(12 << 20) == "12 MiB");
+  CHECK(format_bytes(int64_t{3} << 29) == "1.5 GiB");
+}
+
 }  // namespace
 }  // namespace hone

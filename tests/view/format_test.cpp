@@ -22,8 +22,3 @@ TEST_CASE("durations have two units at most, and carry where they are rounded") 
   CHECK(view::format_duration(273600) == "3 d 04 h");
   CHECK(view::format_duration(NAN) == "–");
 }
-
-TEST_CASE("sizes are in MiB, and in GiB where those are many") {
-  CHECK(view::format_bytes(12 << 20) == "12 MiB");
-  CHECK(view::format_bytes(int64_t{3} << 29) == "1.5 GiB");
-}

@@ -1,6 +1,7 @@
 #include "hone/core/file.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -97,6 +98,12 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 
 MappedFile::~MappedFile() {
   if (data_) ::munmap(const_cast<char*>(data_), size_);
+}
+
+std::string format_bytes(int64_t bytes) {
+  const double mebibytes = static_cast<double>(bytes) / (1 << 20);
+  if (mebibytes >= 1024) return fmt::format("{:.1f} GiB", mebibytes / 1024);
+  return fmt::format("{:.0f} MiB", mebibytes);
 }
 
 }  // namespace hone

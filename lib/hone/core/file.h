@@ -1,6 +1,7 @@
 /// Reading files.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -31,5 +32,8 @@ class MappedFile {
   const char* data_ = nullptr;
   size_t size_ = 0;
 };
+
+/// A size as people read it: "1.5 GiB", "12 MiB".
+std::string format_bytes(int64_t bytes);
 
 }  // namespace hone

@@ -1,10 +1,10 @@
 #include "hone/io/atomic.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "hone/core/error.h"
+#include "hone/core/file.h"
 #include "hone/core/hash.h"
 #include "hone/core/log.h"
 #include "hone/core/version.h"
@@ -110,11 +111,11 @@ bool is_ours(const std::string& path) {
 void check_free_space(const std::string& folder, int64_t bytes) {
   struct statvfs status;
   if (::statvfs(folder.c_str(), &status) != 0) throw_errno(folder, "cannot ask for free space");
-  const double free = static_cast<double>(status.f_bavail) * static_cast<double>(status.f_frsize);
-  const double needed = 1.1 * static_cast<double>(bytes);
+  const auto free = static_cast<int64_t>(status.f_bavail * status.f_frsize);
+  const int64_t needed = bytes + std::min(bytes / 10, INT64_MAX - bytes);
   if (free >= needed) return;
-  const auto mib = [](double value) { return fmt::format("{:.0f} MiB", value / (1 << 20)); };
-  throw IoError(folder, "the disk has " + mib(free) + " free, " + mib(needed) + " are needed");
+  throw IoError(folder, "the disk has " + format_bytes(free) + " free, " + format_bytes(needed) +
+                            " are needed");
 }
 
 void replace_file_atomically(const std::string& path, std::string_view bytes) {

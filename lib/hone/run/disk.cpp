@@ -7,7 +7,7 @@
 #include <system_error>
 
 #include "hone/core/error.h"
-#include "hone/view/format.h"
+#include "hone/core/file.h"
 
 namespace hone::run {
 namespace {
@@ -44,11 +44,10 @@ DiskNeed disk_need(const Config& config, const DiskSizes& sizes, int64_t there) 
   DiskNeed need{.checkpoints = std::max<int64_t>(0, checkpoints_at_once(config) - there)};
   need.bytes = need.checkpoints * sizes.checkpoint() + sizes.model;
   if (need.checkpoints > 0) {
-    need.text =
-        fmt::format("{} checkpoint{} of {} and ", need.checkpoints,
-                    need.checkpoints == 1 ? "" : "s", view::format_bytes(sizes.checkpoint()));
+    need.text = fmt::format("{} checkpoint{} of {} and ", need.checkpoints,
+                            need.checkpoints == 1 ? "" : "s", format_bytes(sizes.checkpoint()));
   }
-  need.text += fmt::format("the model of {}", view::format_bytes(sizes.model));
+  need.text += fmt::format("the model of {}", format_bytes(sizes.model));
   return need;
 }
 
@@ -72,8 +71,7 @@ void check_disk(const std::string& folder, const DiskNeed& need) {
       fmt::format("the run needs {} bytes ({}) for {}; the disk has {} bytes ({}) free: make room, "
                   "choose another --out, or keep fewer checkpoints (train.keep_checkpoints, "
                   "train.save_every)",
-                  need.bytes, view::format_bytes(need.bytes), need.text, free,
-                  view::format_bytes(free)));
+                  need.bytes, format_bytes(need.bytes), need.text, free, format_bytes(free)));
 }
 
 }  // namespace hone::run

@@ -41,7 +41,7 @@ std::string render_scalar(const std::string& key, const Json& value) {
   if (value.is_null()) return "–";
   if (!value.is_number()) return value.dump();
   const auto number = value.get<double>();
-  if (key.ends_with("bytes")) return view::format_bytes(std::llround(number));
+  if (key.ends_with("bytes")) return format_bytes(std::llround(number));
   if (key == "seconds" || key.ends_with("_seconds")) return view::format_duration(number);
   return view::format_number(number);
 }

@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "hone/core/file.h"
 #include "hone/core/random.h"
 #include "hone/data/dump.h"
 #include "hone/kernels/sequences.h"
@@ -18,7 +19,6 @@
 #include "hone/run/saving.h"
 #include "hone/run/tokenizer.h"
 #include "hone/run/vocabulary.h"
-#include "hone/view/format.h"
 
 namespace hone::run {
 namespace {
@@ -146,9 +146,9 @@ void add_disk(const Config& config, const DiskSizes& sizes, const std::string& f
   plan.disk_bytes = need.bytes;
   const bool fits = need.bytes <= free;
   plan.fits = plan.fits && fits;
-  plan.text += fmt::format("{:<24}{:>12}  {}\n", "disk", view::format_bytes(need.bytes), need.text);
-  plan.text += fmt::format("the disk of {} has {} free: the run {}\n", folder,
-                           view::format_bytes(free), fits ? "fits" : "does not fit");
+  plan.text += fmt::format("{:<24}{:>12}  {}\n", "disk", format_bytes(need.bytes), need.text);
+  plan.text += fmt::format("the disk of {} has {} free: the run {}\n", folder, format_bytes(free),
+                           fits ? "fits" : "does not fit");
 }
 
 }  // namespace
@@ -217,7 +217,7 @@ Plan predict_run(const ReadRun& run) {
     plan.text += fmt::format("{:<24}{}\n", "the model is saved as", describe_save(config));
   }
   const auto add_row = [&plan](const std::string& name, int64_t bytes) {
-    plan.text += fmt::format("{:<24}{:>12}\n", name, view::format_bytes(bytes));
+    plan.text += fmt::format("{:<24}{:>12}\n", name, format_bytes(bytes));
   };
   for (const auto& [name, bytes] : plan.memory.items()) add_row(name, bytes);
   // A snapshot is the trained parameters and the optimiser's state of them.
@@ -240,9 +240,8 @@ Plan predict_run(const ReadRun& run) {
   plan.device_bytes = machine::device_memory_bytes(device.device);
   plan.fits = plan.process_bytes <= plan.device_bytes;
   add_row("process", plan.process_bytes);
-  plan.text +=
-      fmt::format("this {} has {}: the run {}\n", plan.on_gpu ? "GPU" : "machine",
-                  view::format_bytes(plan.device_bytes), plan.fits ? "fits" : "does not fit");
+  plan.text += fmt::format("this {} has {}: the run {}\n", plan.on_gpu ? "GPU" : "machine",
+                           format_bytes(plan.device_bytes), plan.fits ? "fits" : "does not fit");
   plan.text += machine::thread_count(config.threads).text() + "\n" + run.compute.text() + "\n";
   return plan;
 }

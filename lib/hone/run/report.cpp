@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "hone/config/app_arguments.h"
+#include "hone/core/file.h"
 #include "hone/machine/hardware.h"
 #include "hone/machine/stop_signal.h"
-#include "hone/view/format.h"
 
 namespace hone::run {
 namespace {
@@ -142,7 +142,7 @@ std::string guard_verdict(const Json& report) {
 
 std::string summary_text(const Config& config, const train::Outcome& outcome, const Json& report,
                          const std::string& folder) {
-  const std::string memory = view::format_bytes(machine::peak_resident_bytes());
+  const std::string memory = format_bytes(machine::peak_resident_bytes());
   const bool signal = outcome.ending == train::Ending::kSignal;
   if (config.train.only_evaluates() && !signal) {
     return fmt::format("scored; peak memory {}; see {}", memory, folder);

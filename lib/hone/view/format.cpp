@@ -27,10 +27,4 @@ std::string format_duration(double seconds) {
   return fmt::format("{} d {:02} h", whole / 86400, whole / 3600 % 24);
 }
 
-std::string format_bytes(int64_t bytes) {
-  const double mebibytes = static_cast<double>(bytes) / (1 << 20);
-  if (mebibytes >= 1024) return fmt::format("{:.1f} GiB", mebibytes / 1024);
-  return fmt::format("{:.0f} MiB", mebibytes);
-}
-
 }  // namespace hone::view

@@ -1,6 +1,5 @@
-/// Numbers, durations and sizes as people read them.
+/// Numbers and durations as people read them.
 #pragma once
-#include <cstdint>
 #include <string>
 
 namespace hone::view {
@@ -10,8 +9,5 @@ std::string format_number(double value);
 
 /// "3.2 s", "1 min 05 s", "2 h 07 min", "3 d 04 h"; a dash for what is not finite.
 std::string format_duration(double seconds);
-
-/// "1.5 GiB", "12 MiB".
-std::string format_bytes(int64_t bytes);
 
 }  // namespace hone::view

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "hone/core/error.h"
+#include "hone/core/file.h"
 #include "hone/io/run_folder.h"
 #include "hone/model/cost.h"
 #include "hone/paths/static/config.h"
@@ -161,8 +162,8 @@ tune::Feasibility FeasibilityJudge::judge(const std::vector<tune::Param>& params
   }
   const double memory = limits_.memory_share * static_cast<double>(predicted.device_bytes);
   limit(static_cast<double>(predicted.peak_bytes), memory,
-        over("peak memory", view::format_bytes(predicted.peak_bytes),
-             view::format_bytes(static_cast<int64_t>(memory))));
+        over("peak memory", format_bytes(predicted.peak_bytes),
+             format_bytes(static_cast<int64_t>(memory))));
   result.facts = {{kPredictedPeak, predicted.peak_bytes},
                   {kParameters, predicted.parameters},
                   {kFlops, predicted.training_flops}};

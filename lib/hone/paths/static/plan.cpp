@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "hone/config/writer.h"
+#include "hone/core/file.h"
 #include "hone/eval/objective.h"
 #include "hone/machine/hardware.h"
 #include "hone/paths/static/feasibility.h"
@@ -224,11 +225,10 @@ StaticPlan plan_static(const StaticConfig& recipe) {
   if (points.feasible == 0) return plan;
   const int64_t have = forecast(config.base, cache).device_bytes;
   const double share = trial_limits(config.budget).memory_share;
-  plan.text +=
-      fmt::format("a worker may need {} of the {} that there are; feasible points need {} to {}\n",
-                  view::format_bytes(static_cast<int64_t>(share * static_cast<double>(have))),
-                  view::format_bytes(have), view::format_bytes(points.least_peak),
-                  view::format_bytes(points.most_peak));
+  plan.text += fmt::format(
+      "a worker may need {} of the {} that there are; feasible points need {} to {}\n",
+      format_bytes(static_cast<int64_t>(share * static_cast<double>(have))), format_bytes(have),
+      format_bytes(points.least_peak), format_bytes(points.most_peak));
   const double mean = points.seconds / points.feasible + measuring;
   plan.text += fmt::format(
       "{} trials of {} on average, {} at once: {} if none is pruned (steps measured on the base "
