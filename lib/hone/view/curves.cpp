@@ -18,14 +18,6 @@
 namespace hone::view {
 namespace {
 
-using view::HeatMap;
-using view::HeatRow;
-using view::Mark;
-using view::number_or_nan;
-using view::render_plot;
-using view::Series;
-using view::spaced;
-
 constexpr size_t kMaxPoints = 8192;
 constexpr size_t kMaxSeries = 512;
 constexpr size_t kMaxDecisions = 1000, kMaxDecisionsShown = 100;
@@ -40,8 +32,8 @@ std::string short_text(const Json& value) {
 }
 
 /// Every two points by their mean; one that is not finite does not count.
-view::Points halved(const view::Points& points) {
-  view::Points means;
+Points halved(const Points& points) {
+  Points means;
   for (size_t i = 0; i + 1 < points.size(); i += 2) {
     const auto [x, a] = points[i];
     const double b = points[i + 1].second;
@@ -54,7 +46,7 @@ view::Points halved(const view::Points& points) {
 
 void add_point(Series& line, double x, double y) {
   line.points.emplace_back(x, y);
-  if (line.points.size() >= kMaxPoints) line.points = view::thinned(line.points, kMaxPoints / 4);
+  if (line.points.size() >= kMaxPoints) line.points = thinned(line.points, kMaxPoints / 4);
 }
 
 /// A noisy quantity: its extremes to draw, and its means to smooth.
@@ -68,8 +60,7 @@ struct Noisy {
     if (means.points.size() >= kMaxPoints) means.points = halved(means.points);
   }
   std::string render(const std::string& title, const std::vector<Mark>& marks = {}) const {
-    return render_plot(title, {raw, view::smoothed(means, raw.name + ", smoothed")},
-                       {.marks = marks});
+    return render_plot(title, {raw, smoothed(means, raw.name + ", smoothed")}, {.marks = marks});
   }
 };
 
@@ -331,12 +322,12 @@ std::string Curves::render() const {
   const State& state = *state_;
   std::string html = state.loss.render("Training loss", state.marks());
   html += render_plot("Held-out perplexity", state.perplexity);
-  for (const auto& [name, map] : state.alive) html += view::render_heat_map(map);
-  for (const auto& [name, map] : state.grids) html += view::render_heat_map(map);
+  for (const auto& [name, map] : state.alive) html += render_heat_map(map);
+  for (const auto& [name, map] : state.grids) html += render_heat_map(map);
   for (const auto& [name, lines] : state.objects) {
     html += render_plot(spaced(short_text(name)), lines);
   }
-  html += render_plot("Learning rate", {state.lr}, {.scale = view::Scale::kLinear});
+  html += render_plot("Learning rate", {state.lr}, {.scale = Scale::kLinear});
   html += state.grad.render("Gradient norm before clipping");
   html += state.speed.render("Tokens per second");
   const std::string note =

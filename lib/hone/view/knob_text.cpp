@@ -25,7 +25,7 @@ std::string mask_text(const std::string& knob, const Json& masks) {
     on += static_cast<size_t>(std::count(units.begin(), units.end(), 1));
     all += units.size();
   }
-  return fmt::format("{} of {} {}", on, all, view::spaced(knob));
+  return fmt::format("{} of {} {}", on, all, spaced(knob));
 }
 
 std::string scalar_text(const Json& value) {
