@@ -12,17 +12,9 @@ install(TARGETS hone hone_flags hone_torch ${_libraries} EXPORT honeTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT honeTargets NAMESPACE hone:: DESTINATION ${_package})
 
-# detail/ and the loops of cpu/ stay behind, but for the templates that the configuration reader's
-# header is made of and the states that samplers hold.
+# detail/ and the loops of cpu/ stay behind: no header outside them includes one of them.
 install(DIRECTORY lib/hone DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN "*.h" PATTERN detail EXCLUDE PATTERN cpu EXCLUDE)
-install(FILES lib/hone/config/detail/fields.h lib/hone/config/detail/reading.h
-  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hone/config/detail)
-set(_sampler_states parzen_estimator.h random_state.h search_space_group.h sobol.h)
-list(TRANSFORM _sampler_states PREPEND lib/hone/tune/samplers/detail/)
-install(FILES ${_sampler_states} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hone/tune/samplers/detail)
-install(FILES lib/hone/tune/storage/detail/trial_table.h
-  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/hone/tune/storage/detail)
 
 configure_package_config_file(cmake/honeConfig.cmake.in ${PROJECT_BINARY_DIR}/honeConfig.cmake
   INSTALL_DESTINATION ${_package} NO_SET_AND_CHECK_MACRO)

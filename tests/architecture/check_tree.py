@@ -2,8 +2,8 @@
 """Checks how the source tree is put together: check_tree.py [ROOT].
 
 Rooms include only what their hone_room(... USES ...) lists and what those use, a room's detail/ is its own, a source includes the
-header of its name first, a public header includes the headers whose types it names, files stay small
-and apps stay thin. Prints each fault as
+header of its name first, a public header includes none of detail/ and all headers whose types it names,
+files stay small and apps stay thin. Prints each fault as
 path:line: what is wrong; exit code 1 if there is one. tests/architecture/check_tree_test.py shows
 that each rule can fail.
 """
@@ -92,6 +92,8 @@ def check_includes(path, room, lines, reach):
             yield number, f"{match[1]}: room {room} may not use {used}"
         elif used != room and "detail" in parts:
             yield number, f"{match[1]}: detail/ belongs to room {used} alone"
+        elif "detail" in parts and path.suffix in (".h", ".cuh") and "detail" not in path.parts:
+            yield number, f"{match[1]}: stays behind where this header is installed"
 
 
 def check_named(lines):

@@ -56,6 +56,10 @@ class CheckTree(Tree):
         self.write("lib/hone/io/a.h", '#pragma once\n#include "hone/core/detail/x.h"\n')
         self.assert_faults("lib/hone/io/a.h:2: hone/core/detail/x.h: detail/ belongs to room core alone")
 
+    def test_detail_in_an_installed_header(self):
+        self.write("lib/hone/io/a.h", '#pragma once\n#include "hone/io/detail/x.h"\n')
+        self.assert_faults("lib/hone/io/a.h:2: hone/io/detail/x.h: stays behind where this header is installed")
+
     def test_missing_std_header(self):
         self.write("lib/hone/io/a.h", '#pragma once\n// std::map\nstd::vector<int> f();  // std::pair\n')
         self.assert_faults("lib/hone/io/a.h:3: names a type of <vector> without including it")

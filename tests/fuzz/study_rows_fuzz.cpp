@@ -199,11 +199,11 @@ void sample(const StudyView& study) {
   }
   refusing([&] { sample(*make_cma_es_sampler({}, 1), study); });
   refusing([&] {
-    GridSampler grid({{"x", {0, 1}}}, 1);
+    const auto grid = make_grid_sampler({{"x", {0, 1}}}, 1);
     for (const TrialPtr& trial : study.trials) {
       Trial copy = *trial;
-      grid.sample_relative(study, copy);
-      refusing([&] { grid.sample_independent(study, copy, "x", IntDistribution{0, 1}); });
+      grid->sample_relative(study, copy);
+      refusing([&] { grid->sample_independent(study, copy, "x", IntDistribution{0, 1}); });
     }
   });
 }

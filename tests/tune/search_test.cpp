@@ -20,7 +20,7 @@ struct Fixture {
   }
 
   Search search(FeasibilityCheck check = {}, Pruner* pruner = nullptr, int64_t max_draws = 50) {
-    return Search(*storage, study, space, sampler, pruner, std::move(check),
+    return Search(*storage, study, space, *sampler, pruner, std::move(check),
                   {.seed = 7, .worker = "here:1", .max_draws = max_draws});
   }
 
@@ -28,7 +28,7 @@ struct Fixture {
   std::unique_ptr<Storage> storage;
   Study study;
   Space space{{{"x", {.low = 0, .high = 1}}}, "/space"};
-  RandomSampler sampler{0};
+  std::unique_ptr<Sampler> sampler = make_random_sampler(0);
 };
 
 }  // namespace
@@ -172,7 +172,7 @@ TEST_CASE("A trial that was interrupted is told apart from one that failed") {
 
 TEST_CASE("A worker's marks are on the trials that it claims") {
   Fixture f;
-  Search search(*f.storage, f.study, f.space, f.sampler, nullptr, {},
+  Search search(*f.storage, f.study, f.space, *f.sampler, nullptr, {},
                 {.worker = "here:1", .marks = {{kProcess, "p"}, {"mark", "m"}}});
   search.enqueue(1);
   const auto trial = search.ask();

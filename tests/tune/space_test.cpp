@@ -43,11 +43,11 @@ TEST_CASE("Parameters come after those that their conditions name") {
 
 TEST_CASE("A conditional parameter is suggested only where its condition holds") {
   const Space space(conditional(), "/space");
-  RandomSampler sampler(3);
+  const auto sampler = make_random_sampler(3);
   Trial trial;
   int with = 0, without = 0;
   for (int i = 0; i < 100; ++i) {
-    const auto params = suggest(space, sampler, {"s", {Direction::kMinimize}, {}}, trial);
+    const auto params = suggest(space, *sampler, {"s", {Direction::kMinimize}, {}}, trial);
     const bool lora = params[0].value == 1;
     REQUIRE(params.size() == (lora ? 3u : 2u));
     ++(lora ? with : without);
@@ -58,10 +58,10 @@ TEST_CASE("A conditional parameter is suggested only where its condition holds")
 
 TEST_CASE("Values given beforehand are taken, single ones need no draw") {
   const Space space({{"a", real(2, 2)}, {"b", real(0, 1)}}, "/space");
-  RandomSampler sampler(3);
+  const auto sampler = make_random_sampler(3);
   Trial trial;
   const auto params =
-      suggest(space, sampler, {"s", {Direction::kMinimize}, {}}, trial, {{"b", 0.25}});
+      suggest(space, *sampler, {"s", {Direction::kMinimize}, {}}, trial, {{"b", 0.25}});
   CHECK(params[0].value == 2);
   CHECK(params[1].value == 0.25);
 }

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <utility>
 
-#include "hone/config/detail/fields.h"
+#include "hone/config/fields.h"
 #include "hone/config/writer.h"
 #include "hone/core/json.h"
 

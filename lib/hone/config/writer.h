@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "hone/config/detail/fields.h"
+#include "hone/config/fields.h"
 #include "hone/core/error.h"
 #include "hone/core/json.h"
 

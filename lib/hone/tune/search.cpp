@@ -138,12 +138,13 @@ bool Search::draw(Trial& trial) {
     return false;
   }
   const Attributes before = trial.system_attrs;
-  RandomSampler blind(derive_seed(options_.seed, "blind " + std::to_string(trial.number)));
+  const auto blind =
+      make_random_sampler(derive_seed(options_.seed, "blind " + std::to_string(trial.number)));
   Feasibility feasibility;
   for (int64_t i = 0; i < options_.max_draws; ++i) {
     const StudyView study = view();
     trial.system_attrs = before;
-    Sampler& sampler = i < kSamplerDraws ? sampler_ : blind;
+    Sampler& sampler = i < kSamplerDraws ? sampler_ : *blind;
     const std::vector<Param> params = suggest(
         space_, sampler, pruner_ ? pruner_->sampler_view(study, trial) : study, trial, fixed);
     feasibility = check_ ? check_(params) : Feasibility{};

@@ -43,12 +43,12 @@ std::string kind_of(const std::string& reason) {
 Survey survey(const StaticConfig& config, const tune::Space& space, run::Cache& cache,
               double seconds_per_flop) {
   const FeasibilityJudge judge(config.base, trial_limits(config.budget), cache, seconds_per_flop);
-  tune::RandomSampler random(static_cast<uint64_t>(config.sampler.seed));
+  const auto random = tune::make_random_sampler(static_cast<uint64_t>(config.sampler.seed));
   const tune::StudyView study{"", directions(config), {}};
   Survey result;
   for (int i = 0; i < kSamples; ++i) {
     tune::Trial trial;
-    const auto params = tune::suggest(space, random, study, trial);
+    const auto params = tune::suggest(space, *random, study, trial);
     const tune::Feasibility point = judge.judge(params);
     if (!point.feasible()) {
       ++result.refusals[kind_of(point.reason)];

@@ -163,13 +163,13 @@ void check_feasible(const StaticConfig& config, const tune::Space& space, run::C
   run::Config base = config.base;
   base.threads = 1;  // OpenMP's threads would be missing in the forks
   const FeasibilityJudge judge(base, trial_limits(config.budget), cache);
-  tune::RandomSampler random(static_cast<uint64_t>(config.sampler.seed));
+  const auto random = tune::make_random_sampler(static_cast<uint64_t>(config.sampler.seed));
   const tune::StudyView study{"", directions(config), {}};
   const int64_t draws = tune::SearchOptions{}.max_draws;
   std::string reason;
   for (int64_t i = 0; i < draws; ++i) {
     tune::Trial trial;
-    const tune::Feasibility point = judge.judge(tune::suggest(space, random, study, trial));
+    const tune::Feasibility point = judge.judge(tune::suggest(space, *random, study, trial));
     if (point.feasible()) return;
     reason = point.reason;
   }

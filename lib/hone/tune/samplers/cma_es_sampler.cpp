@@ -10,8 +10,8 @@
 #include "hone/core/hash.h"
 #include "hone/tune/pareto.h"
 #include "hone/tune/samplers/detail/cma_es.h"
+#include "hone/tune/samplers/detail/joint_sampler.h"
 #include "hone/tune/samplers/detail/unit_cube.h"
-#include "hone/tune/samplers/joint_sampler.h"
 
 namespace hone::tune {
 namespace {
@@ -127,7 +127,7 @@ class Lineage {
   std::vector<int64_t> parents_;
 };
 
-class CmaEsSampler final : public JointSampler {
+class CmaEsSampler final : public detail::JointSampler {
  public:
   CmaEsSampler(const CmaEsOptions& options, uint64_t seed)
       : JointSampler(seed), options_(options) {}

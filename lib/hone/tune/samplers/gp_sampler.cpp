@@ -10,13 +10,13 @@
 #include "hone/tune/pareto.h"
 #include "hone/tune/samplers/detail/gp_optimise.h"
 #include "hone/tune/samplers/detail/hypervolume_improvement.h"
+#include "hone/tune/samplers/detail/joint_sampler.h"
 #include "hone/tune/samplers/detail/random_state.h"
 #include "hone/tune/samplers/detail/sampled_acquisition.h"
 #include "hone/tune/samplers/detail/sobol.h"
 #include "hone/tune/samplers/detail/transform.h"
 #include "hone/tune/samplers/detail/unit_cube.h"
 #include "hone/tune/samplers/hypervolume.h"
-#include "hone/tune/samplers/joint_sampler.h"
 
 namespace hone::tune {
 namespace {
@@ -299,7 +299,7 @@ class Proposal {
   std::vector<size_t> feasible_;  // complete trials
 };
 
-class GpSampler final : public JointSampler {
+class GpSampler final : public detail::JointSampler {
  public:
   GpSampler(const GpOptions& options, uint64_t seed) : JointSampler(seed), options_(options) {}
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "hone/core/error.h"
+#include "hone/tune/samplers/detail/random_state.h"
 #include "hone/tune/samplers/detail/transform.h"
 
 namespace hone::tune {
@@ -61,6 +62,29 @@ std::vector<std::map<std::string, Json>> grid_points(const Grid& grid) {
   }
   return points;
 }
+
+namespace {
+
+class GridSampler final : public Sampler {
+ public:
+  GridSampler(Grid grid, uint64_t seed);
+
+  void reseed(uint64_t seed) override { random_.reseed(seed); }
+  /// Chooses the point. {}: its values are given one by one, so that they fit each distribution.
+  Suggestion sample_relative(const StudyView& study, Trial& trial) override;
+  double sample_independent(const StudyView& study, Trial& trial, const std::string& name,
+                            const Distribution& distribution) override;
+  /// Whether each point was tried by a finished trial.
+  bool exhausted(const StudyView& study) const override { return unvisited(study).empty(); }
+
+ private:
+  /// Points that no trial has; if running trials have the last of them, theirs.
+  std::vector<int64_t> unvisited(const StudyView& study) const;
+
+  Json attribute_;  // the grid
+  std::vector<std::map<std::string, Json>> points_;
+  detail::RandomState random_;
+};
 
 GridSampler::GridSampler(Grid grid, uint64_t seed) : points_(grid_points(grid)), random_(seed) {
   attribute_ = Json::object();
@@ -119,6 +143,8 @@ double GridSampler::sample_independent(const StudyView&, Trial& trial, const std
   if (found == values.end()) throw Error("grid: there are no values for " + name);
   return internal_value(distribution, found->second);
 }
+
+}  // namespace
 
 std::unique_ptr<Sampler> make_grid_sampler(Grid grid, uint64_t seed) {
   return std::make_unique<GridSampler>(std::move(grid), seed);

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "hone/core/json.h"
-#include "hone/tune/samplers/detail/random_state.h"
 #include "hone/tune/samplers/sampler.h"
 
 namespace hone::tune {
@@ -29,32 +28,8 @@ std::vector<std::map<std::string, Json>> grid_points(const Grid& grid);
 /// recorded in the trial's system attributes grid_id and search_space.
 /// Parity: Optuna's GridSampler(grid, seed), which continues such a study
 ///   (tests/interop/tune_samplers.py).
-class GridSampler final : public Sampler {
- public:
-  GridSampler(Grid grid, uint64_t seed);
-
-  void reseed(uint64_t seed) override { random_.reseed(seed); }
-  /// Chooses the point. {}: its values are given one by one, so that they fit each distribution.
-  Suggestion sample_relative(const StudyView& study, Trial& trial) override;
-  /// Throws: Error if the parameter is not in the grid, its value not in the distribution, or the
-  ///   trial is an enqueued one that lacks the parameter.
-  double sample_independent(const StudyView& study, Trial& trial, const std::string& name,
-                            const Distribution& distribution) override;
-  /// Whether each point was tried by a finished trial.
-  bool exhausted(const StudyView& study) const override { return unvisited(study).empty(); }
-
-  /// The points in the order in which they are tried.
-  const std::vector<std::map<std::string, Json>>& points() const { return points_; }
-
- private:
-  /// Points that no trial has; if running trials have the last of them, theirs.
-  std::vector<int64_t> unvisited(const StudyView& study) const;
-
-  Json attribute_;  // the grid
-  std::vector<std::map<std::string, Json>> points_;
-  detail::RandomState random_;
-};
-
+/// Throws: as grid_points(); from sample_independent() Error if the parameter is not in the grid,
+///   its value not in the distribution, or the trial is an enqueued one that lacks it.
 std::unique_ptr<Sampler> make_grid_sampler(Grid grid, uint64_t seed);
 
 }  // namespace hone::tune

@@ -2,10 +2,8 @@
 #pragma once
 #include <cstdint>
 #include <memory>
-#include <optional>
 
-#include "hone/tune/samplers/detail/sobol.h"
-#include "hone/tune/samplers/joint_sampler.h"
+#include "hone/tune/samplers/sampler.h"
 
 namespace hone::tune {
 
@@ -15,18 +13,7 @@ namespace hone::tune {
 /// first lacks, draws are random. The scrambling depends on the first seed only, not on reseed():
 /// all workers must have the same. Differs from Optuna's QMCSampler in that its points are numbered
 /// by a counter in the study.
-class QuasiRandomSampler final : public JointSampler {
- public:
-  explicit QuasiRandomSampler(uint64_t seed) : JointSampler(seed), seed_(seed) {}
-
-  /// Throws: Error for more than Sobol::kMostDimensions parameters or 2^30 trials.
-  Suggestion sample_relative(const StudyView& study, Trial& trial) override;
-
- private:
-  uint64_t seed_;
-  std::optional<detail::Sobol> sobol_;
-};
-
+/// Throws: Error from sample_relative() for more than 128 parameters or 2^30 trials.
 std::unique_ptr<Sampler> make_quasi_random_sampler(uint64_t seed);
 
 }  // namespace hone::tune

@@ -2,13 +2,20 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <map>
+#include <string>
 #include <tuple>
+#include <vector>
 
 #include "hone/core/error.h"
 #include "hone/tune/detail/order.h"
 #include "hone/tune/pareto.h"
+#include "hone/tune/samplers/detail/joint_sampler.h"
+#include "hone/tune/samplers/detail/parzen_estimator.h"
 #include "hone/tune/samplers/detail/transform.h"
 #include "hone/tune/samplers/hypervolume.h"
+#include "hone/tune/storage/detail/trial_table.h"
 
 namespace hone::tune {
 
@@ -33,13 +40,41 @@ Suggestion suggestion(const SearchSpace& space, const std::vector<double>& point
   return values;
 }
 
-}  // namespace
+class TpeSampler final : public detail::JointSampler {
+ public:
+  TpeSampler(const TpeOptions& options, uint64_t seed);
 
-void TpeOptions::validate(Validation& v) const {
-  if (group && multivariate == false) {
-    v.problem("group", "draws jointly, which multivariate = false forbids; set one of them");
-  }
-}
+  Suggestion sample_relative(const StudyView& study, Trial& trial) override;
+  double sample_independent(const StudyView& study, Trial& trial, const std::string& name,
+                            const Distribution& distribution) override;
+
+ private:
+  using Rows = std::vector<uint32_t>;
+  enum Side { kBelow, kAbove };
+
+  bool multivariate(const StudyView& study) const;
+  void update(const StudyView& study, const Trial& trial);
+  void split(const StudyView& study);
+  Rows best(const StudyView& study, size_t count) const;
+  ParzenEstimator estimator(const SearchSpace& space, Side side, double choice_prior_weight);
+  /// `may`: whether a candidate may be tried; null, all may.
+  Suggestion draw(const SearchSpace& space, double choice_prior_weight,
+                  const std::function<bool(const Suggestion&)>& may);
+
+  /// Normalisers of one parameter's kernels, by row, for one distribution.
+  struct Known {
+    Distribution distribution;
+    std::vector<detail::Normaliser> sides[2];
+  };
+
+  TpeOptions options_;
+  TrialTable table_;
+  std::map<std::string, Known> known_;
+  Rows sides_[2];
+  Rows best_;  ///< for best_version_
+  std::optional<uint64_t> best_version_;
+  bool several_objectives_ = false;
+};
 
 TpeSampler::TpeSampler(const TpeOptions& options, uint64_t seed)
     : JointSampler(seed), options_(options) {
@@ -202,6 +237,14 @@ double TpeSampler::sample_independent(const StudyView& study, Trial& trial, cons
   }
   split(study);
   return draw({{name, distribution}}, options_.prior_weight, nullptr).at(name);
+}
+
+}  // namespace
+
+void TpeOptions::validate(Validation& v) const {
+  if (group && multivariate == false) {
+    v.problem("group", "draws jointly, which multivariate = false forbids; set one of them");
+  }
 }
 
 std::unique_ptr<Sampler> make_tpe_sampler(const TpeOptions& options, uint64_t seed) {

@@ -1,17 +1,11 @@
 /// Tree-structured Parzen estimators.
 #pragma once
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <memory>
 #include <optional>
-#include <string>
-#include <vector>
 
 #include "hone/core/field.h"
-#include "hone/tune/samplers/detail/parzen_estimator.h"
-#include "hone/tune/samplers/joint_sampler.h"
-#include "hone/tune/storage/detail/trial_table.h"
+#include "hone/tune/samplers/sampler.h"
 
 namespace hone::tune {
 
@@ -55,44 +49,8 @@ struct TpeOptions {
 ///   observations; where some are equal, NumPy's sort decides which of them gets which width and
 ///   depends on the processor: Optuna must be made to sort stably (tests/interop/tune_samplers.py).
 /// Cost: about 0.5 ms a suggestion at 1,000 trials of 8 parameters (scripts/bench/sampler_cost).
-/// Source: ParzenEstimator's.
-class TpeSampler final : public JointSampler {
- public:
-  TpeSampler(const TpeOptions& options, uint64_t seed);
-
-  Suggestion sample_relative(const StudyView& study, Trial& trial) override;
-  double sample_independent(const StudyView& study, Trial& trial, const std::string& name,
-                            const Distribution& distribution) override;
-
- private:
-  using Rows = std::vector<uint32_t>;
-  enum Side { kBelow, kAbove };
-
-  bool multivariate(const StudyView& study) const;
-  void update(const StudyView& study, const Trial& trial);
-  void split(const StudyView& study);
-  Rows best(const StudyView& study, size_t count) const;
-  detail::ParzenEstimator estimator(const SearchSpace& space, Side side,
-                                    double choice_prior_weight);
-  /// `may`: whether a candidate may be tried; null, all may.
-  Suggestion draw(const SearchSpace& space, double choice_prior_weight,
-                  const std::function<bool(const Suggestion&)>& may);
-
-  /// Normalisers of one parameter's kernels, by row, for one distribution.
-  struct Known {
-    Distribution distribution;
-    std::vector<detail::Normaliser> sides[2];
-  };
-
-  TpeOptions options_;
-  detail::TrialTable table_;
-  std::map<std::string, Known> known_;
-  Rows sides_[2];
-  Rows best_;  ///< for best_version_
-  std::optional<uint64_t> best_version_;
-  bool several_objectives_ = false;
-};
-
+/// Throws: Error if `options` do not fit together.
+/// Source: detail/parzen_estimator.h.
 std::unique_ptr<Sampler> make_tpe_sampler(const TpeOptions& options, uint64_t seed);
 
 }  // namespace hone::tune

@@ -1,4 +1,4 @@
-#include "hone/config/detail/reading.h"
+#include "hone/config/reader.h"
 
 #include <fmt/format.h>
 
