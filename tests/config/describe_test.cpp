@@ -59,17 +59,6 @@ TEST_CASE("a range that is open on one side is said so") {
         "  high  High. (number up to 2.5, default 1.0)\n");
 }
 
-TEST_CASE("the Markdown table keeps its columns whatever the help says") {
-  const std::string table = describe_markdown(kSchema);
-  CHECK(
-      table.starts_with("| key | type | default | meaning |\n|---|---|---|---|\n"
-                        "| `about` | string | required | What it shows. |\n"));
-  CHECK(table.find("| `lr` | number in [0, 10] | `0.0001` | Learning \\| rate. |\n") !=
-        std::string::npos);
-  CHECK(table.find("| `limit` | integer in [1, 50] |  | Limit; only in mode fast. |\n") !=
-        std::string::npos);
-}
-
 TEST_CASE("the text for a terminal is aligned") {
   const std::string text = describe_text(kSchema);
   CHECK(

@@ -68,30 +68,12 @@ void describe_object(const Json& schema, const std::string& prefix,
   }
 }
 
-std::string cell(std::string text) {
-  for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) {
-    text.insert(at, "\\");
-  }
-  return text;
-}
-
 }  // namespace
 
 std::vector<KeyDescription> describe_keys(const Json& schema) {
   std::vector<KeyDescription> keys;
   describe_object(schema, "", keys);
   return keys;
-}
-
-std::string describe_markdown(const Json& schema) {
-  std::string text = "| key | type | default | meaning |\n|---|---|---|---|\n";
-  for (const KeyDescription& key : describe_keys(schema)) {
-    const bool literal = !key.default_value.empty() && key.default_value != "required";
-    text += fmt::format("| `{}` | {} | {} | {} |\n", cell(key.key), cell(key.type),
-                        literal ? "`" + cell(key.default_value) + "`" : key.default_value,
-                        cell(key.help));
-  }
-  return text;
 }
 
 std::string describe_text(const Json& schema) {

@@ -18,9 +18,6 @@ struct KeyDescription {
 /// Every key of a schema() document, nested ones after the key that holds them.
 std::vector<KeyDescription> describe_keys(const Json& schema);
 
-/// The keys as a Markdown table: key, type, default, meaning.
-std::string describe_markdown(const Json& schema);
-
 /// The keys as aligned plain text for a terminal, indented by two spaces.
 std::string describe_text(const Json& schema);
 
