@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <numbers>
 
 #include "hone/core/random.h"
 
@@ -44,6 +45,29 @@ TEST_CASE("an ill-conditioned ellipsoid is minimised and its shape learnt") {
   CHECK((search.mean().array() - 0.3).abs().maxCoeff() < 1e-6);
   const Eigen::VectorXd spread = search.covariance().diagonal();
   CHECK(spread[0] > 1e4 * spread[2]);  // 1e6 at the optimum of the adaptation
+}
+
+TEST_CASE("values by chance neither widen nor narrow the search") {
+  constexpr int kRuns = 300;
+  Random random(3);
+  const auto normal = [&] {
+    return std::sqrt(-2 * std::log(1 - random.uniform())) *
+           std::cos(2 * std::numbers::pi * random.uniform());
+  };
+  double widened = 0;
+  for (int run = 0; run < kRuns; ++run) {
+    CmaEs search(Eigen::VectorXd::Constant(1, 0.5), 0.2);
+    for (int g = 0; g < 30; ++g) {
+      std::vector<CmaEs::Solution> solutions;
+      for (int64_t k = 0; k < search.population(); ++k) {
+        solutions.push_back(
+            {search.point(Eigen::VectorXd::Constant(1, normal())), random.uniform()});
+      }
+      search.update(solutions);
+    }
+    widened += std::log(search.sigma() / 0.2) / kRuns;
+  }
+  CHECK(std::abs(widened) < 0.5);
 }
 
 TEST_CASE("points without any difference leave a distribution to sample from") {

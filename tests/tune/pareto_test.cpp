@@ -78,6 +78,9 @@ TEST_CASE("Hypervolumes of boxes that are known") {
   // In four dimensions: three boxes of 2 that all hold the same cube of 1, and none other in
   // common.
   CHECK(hypervolume({{1, 2, 2, 2}, {2, 1, 2, 2}, {2, 2, 1, 2}}, {3, 3, 3, 3}) == 4);
+  // Two of 8 and 1 that share half a cube, and one of them alone.
+  CHECK(hypervolume({{1, 1, 1, 2}, {2, 2, 2, 1}}, {3, 3, 3, 3}) == 8 + 2 - 1);
+  CHECK(hypervolume({{1, 1, 1, 2}}, {3, 3, 3, 3}) == 8);
   CHECK(hypervolume({}, {1, 1}) == 0);
   CHECK(std::isinf(hypervolume({{-INFINITY, 0}}, {1, 1})));
   CHECK_THROWS_AS(hypervolume({{1, 2}}, {0, 3}), Error);

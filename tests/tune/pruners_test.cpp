@@ -62,6 +62,18 @@ TEST_CASE("The median pruner stops what is worse than half at the step") {
   CHECK_FALSE(prunes(pruner, study_of({{{1, 1}}, {{1, 1}}}), {{1, 100}}));
 }
 
+TEST_CASE("The percentile pruner keeps what is among the best share, the last of them too") {
+  const StudyView study = study_of({{{1, 1}}, {{1, 2}}, {{1, 4}}, {{1, 8}}});
+  PercentilePruner quarter({{.n_startup_trials = 1}, 25});
+  PercentilePruner all({{.n_startup_trials = 1}, 100});
+  CHECK_FALSE(prunes(quarter, study, {{1, 1.75}}));  // three quarters of the way from 1 to 2
+  CHECK(prunes(quarter, study, {{1, 1.76}}));
+  CHECK_FALSE(prunes(all, study, {{1, 8}}));
+  CHECK(prunes(all, study, {{1, 8.01}}));
+  // numpy.percentile([-inf, 1], 100) is 1.
+  CHECK(prunes(all, study_of({{{1, -INFINITY}}, {{1, 1}}}), {{1, 1.01}}));
+}
+
 TEST_CASE("Looks come at intervals, late if nothing was reported in time") {
   ThresholdPruner pruner({.upper = 1, .n_warmup_steps = 2, .interval_steps = 5});
   const StudyView study = study_of({});

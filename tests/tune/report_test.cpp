@@ -59,6 +59,18 @@ TEST_CASE("The page has every part, is whole and needs no network") {
   CHECK(count(page, "<tr>") == 61 + 1 + 2);  // trials, their header, the best and its header
 }
 
+TEST_CASE("Every table has a heading for each of its columns") {
+  const std::string page = render_study_report(sample::study(12));
+  size_t tables = 0;
+  for (size_t at = page.find("<table"); at != std::string::npos; at = page.find("<table", at + 1)) {
+    const size_t head = page.find("</tr>", at), row = page.find("</tr>", head + 1);
+    CHECK(count(page.substr(at, head - at), "<th") - 1 ==  // <thead>
+          count(page.substr(head, row - head), "<td"));
+    ++tables;
+  }
+  CHECK(tables == 2);
+}
+
 TEST_CASE("Names, choices and reasons are escaped wherever they stand") {
   const std::string page =
       render_study_report(sample::study(30), {.title = "<i>", .objectives = {"<b onload=\"x\">"}});
@@ -80,6 +92,9 @@ TEST_CASE("Two objectives have a front, each a history and slices") {
                            "minimize loss, maximize speed", "on the front"}) {
     CHECK_THAT(page, Contains(part));
   }
+  const size_t begin = page.rfind("<figure", page.find("on the front"));
+  CHECK_THAT(page.substr(begin, page.find("</figure>", begin) - begin),
+             Contains("class=\"line thread\""));
 }
 
 TEST_CASE("Studies with nothing, one trial, and values that cannot be drawn have pages") {

@@ -67,6 +67,20 @@ TEST_CASE("Places where no study can be") {
   CHECK(run_sql(foreign, "SELECT COUNT(*) FROM sqlite_master") == "1");
 }
 
+TEST_CASE("The system's reason is told where it has one") {
+  const TemporaryFolder folder;
+  CHECK_THROWS_WITH(open_storage(folder.path + "/no/study.db", kImpatient),
+                    Catch::Contains("(No such file or directory)"));
+  CHECK_THROWS_WITH(open_storage(folder.path, kImpatient), !Catch::Contains("Success"));
+}
+
+TEST_CASE("A server that does not answer is named, with what it must be") {
+  CHECK_THROWS_WITH(open_storage("postgresql://127.0.0.1:1/x", kImpatient),
+                    Catch::StartsWith("postgresql://127.0.0.1:1/x: ") &&
+                        Catch::Contains("Connection refused") &&
+                        Catch::Contains("the server must run and the database exist"));
+}
+
 TEST_CASE("Paths and URLs name the same file") {
   TemporaryFolder folder;
   const std::string path = folder.path + "/study.db";

@@ -90,6 +90,8 @@ TEST_CASE("Kernels are as wide as the gap to the farther neighbour, within limit
   CHECK(estimator.weights()[3] == .25);
   const Observations single{kUnit, {.2}, {0}};
   CHECK(ParzenEstimator({&single, 1}, {1}, 1, 1).sigmas(0)[0] == .8);
+  const Observations high{FloatDistribution{1, 3}, {2.75}, {0}};
+  CHECK(ParzenEstimator({&high, 1}, {1}, 1, 1).sigmas(0)[0] == 1.75);
 }
 
 TEST_CASE("Densities integrate to one") {
