@@ -47,6 +47,81 @@ TEST_CASE("Moe: a token's experts, weighed, and the shared ones") {
   }
 }
 
+/// Of one document, by its definition.
+double plain_balance(Moe& moe, const at::Tensor& x) {
+  const RouterOptions& o = moe->options.router;
+  at::Tensor scores = moe->router(x).scores;
+  if (o.scoring == Scoring::kSigmoid) scores = scores / scores.sum(-1, true);
+  double loss = 0;
+  for (int64_t e = 0; e < o.experts; ++e) {
+    double chosen = 0;
+    for (int64_t t = 0; t < x.size(0); ++t) {
+      const at::Tensor best = std::get<1>(scores[t].topk(o.chosen));
+      chosen += best.eq(e).any().item<bool>();
+    }
+    const double share =
+        chosen * static_cast<double>(o.experts) / static_cast<double>(o.chosen * x.size(0));
+    loss += share * scores.select(1, e).mean().item<double>();
+  }
+  return loss;
+}
+
+TEST_CASE("Moe: the balance loss of each document, its gradient beside the model's") {
+  for (const Scoring scoring : {Scoring::kSoftmax, Scoring::kSigmoid}) {
+    MoeOptions options = kOptions;
+    options.router.scoring = scoring;
+    options.router.bias = scoring == Scoring::kSigmoid;
+    Moe moe = randomised(Moe(options, kDouble));
+    if (options.router.bias) moe->router->e_score_correction_bias.copy_(at::arange(4) * 0.3);
+    const at::Tensor x = at::randn({9, 6}, kDouble);
+    const at::Tensor cotangent = at::randn({9, 6}, kDouble);
+    const auto gradient = [&](double factor) {
+      moe->zero_grad();
+      moe->balance = {factor, kernels::Sequences::from_offsets({0, 4, 9}, at::kCPU)};
+      (moe(x) * cotangent).sum().backward();
+      return moe->router->weight.grad().clone();
+    };
+    moe->take_load();
+    const at::Tensor without = gradient(0);
+    CHECK(moe->take_load().passes == 0);
+    const at::Tensor with = gradient(2);
+    const ExpertLoad load = moe->take_load();
+    CHECK(load.passes == 1);
+    const auto wanted = [&] {
+      return (plain_balance(moe, x.slice(0, 0, 4)) + plain_balance(moe, x.slice(0, 4))) / 2;
+    };
+    CHECK(load.balance == Approx(wanted()).epsilon(1e-9));
+    // The difference of the gradients is that of the loss, where no choice changes.
+    const torch::NoGradGuard no_grad;
+    at::Tensor& weight = moe->router->weight;
+    for (int64_t i = 0; i < weight.numel(); i += 5) {
+      const double step = 1e-6, old = weight.view(-1)[i].item<double>();
+      weight.view(-1)[i] = old + step;
+      const double above = wanted();
+      weight.view(-1)[i] = old - step;
+      const double below = wanted();
+      weight.view(-1)[i] = old;
+      const double got = (with - without).view(-1)[i].item<double>();
+      CHECK(got == Approx(2 * (above - below) / (2 * step)).margin(1e-7));
+    }
+  }
+}
+
+TEST_CASE("Moe: its load is that of training alone, until it is taken") {
+  Moe moe = randomised(Moe(kOptions, kDouble));
+  const at::Tensor x = at::randn({9, 6}, kDouble);
+  moe->eval();
+  moe(x);
+  CHECK(moe->take_load().counts.empty());
+  moe->train();
+  moe(x);
+  moe(x);
+  const ExpertLoad load = moe->take_load();
+  const at::Tensor choices = moe->router(x).experts;
+  for (int64_t e = 0; e < 4; ++e) CHECK(load.counts[e] == 2 * choices.eq(e).sum().item<int64_t>());
+  CHECK(moe->take_load().counts.empty());
+}
+
 TEST_CASE("Moe: its tensors as transformers names them; flops of what a token takes") {
   MoeOptions options = kOptions;
   options.shared_hidden = 7;

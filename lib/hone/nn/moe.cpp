@@ -1,10 +1,54 @@
 #include "hone/nn/moe.h"
 
+#include <torch/autograd.h>
 #include <torch/types.h>
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "hone/kernels/experts.h"
 
 namespace hone::nn {
+namespace {
+
+/// y, and the gradient 1 for `loss`.
+class WithLoss : public torch::autograd::Function<WithLoss> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& y,
+                            const at::Tensor& loss) {
+    context->saved_data["loss"] = at::ones_like(loss);
+    return y.view_as(y);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
+    return {grads[0], context->saved_data["loss"].toTensor()};
+  }
+};
+
+/// x [T, E] summed over each document: [documents, E].
+at::Tensor by_document(const at::Tensor& x, const kernels::Sequences& documents) {
+  std::vector<at::Tensor> sums;
+  for (int64_t d = 0; d < documents.documents(); ++d) {
+    sums.push_back(x.slice(0, documents.offsets[d], documents.offsets[d + 1]).sum(0));
+  }
+  return at::stack(sums);
+}
+
+at::Tensor balance_loss(const RouterOptions& options, const Routing& routing,
+                        const kernels::Sequences& documents) {
+  at::Tensor scores = routing.scores, chosen = routing.experts;
+  if (options.scoring == Scoring::kSigmoid) scores = scores / (scores.sum(-1, true) + 1e-20);
+  if (options.bias) chosen = std::get<1>(scores.detach().topk(options.chosen, -1));
+  const at::Tensor choices = at::zeros_like(scores).scatter(1, chosen, 1);
+  const at::Tensor lengths =
+      by_document(at::ones({scores.size(0), 1}, scores.options()), documents);
+  const double each = static_cast<double>(options.experts) / static_cast<double>(options.chosen);
+  const at::Tensor shares = by_document(choices, documents) * (each / lengths);
+  return (shares * (by_document(scores, documents) / lengths)).sum(-1).mean();
+}
+
+}  // namespace
 
 ExpertsImpl::ExpertsImpl(const MoeOptions& options, const at::TensorOptions& tensor_options) {
   const int64_t experts = options.router.experts, dim = options.router.dim;
@@ -30,8 +74,24 @@ at::Tensor MoeImpl::forward(const at::Tensor& x) {
       kernels::order_by_expert(routing.experts, options.router.experts);
   const at::Tensor routed =
       kernels::mixed_experts(x, routing.weights, experts->gate_up_proj, experts->down_proj, order);
-  return shared_experts ? routed + shared_experts(x) : routed;
+  if (is_training()) {
+    load_.counts.resize(options.router.experts, 0);
+    for (size_t e = 0; e < load_.counts.size(); ++e) {
+      load_.counts[e] += order.offsets[e + 1] - order.offsets[e];
+    }
+  }
+  const at::Tensor y = is_training() && balance.factor > 0 ? balanced(routed, routing) : routed;
+  return shared_experts ? y + shared_experts(x) : y;
 }
+
+at::Tensor MoeImpl::balanced(const at::Tensor& y, const Routing& routing) {
+  const at::Tensor loss = balance_loss(options.router, routing, balance.documents);
+  load_.balance += loss.item<double>();
+  ++load_.passes;
+  return WithLoss::apply(y, loss * balance.factor);
+}
+
+ExpertLoad MoeImpl::take_load() { return std::exchange(load_, {}); }
 
 Footprint MoeImpl::footprint(const StepShape& step) const {
   const RouterOptions& r = options.router;

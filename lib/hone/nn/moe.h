@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "hone/kernels/sequences.h"
 #include "hone/nn/branch.h"
 #include "hone/nn/mlp.h"
 #include "hone/nn/router.h"
@@ -30,6 +31,24 @@ class ExpertsImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Experts);
 
+/// How even the choice of experts was.
+struct ExpertLoad {
+  std::vector<int64_t> counts;  ///< [E] choices of each expert; empty: none
+  double balance = 0;           ///< sum of the balance losses of the passes, undivided
+  int64_t passes = 0;           ///< that have one
+};
+
+/// What a balance loss is of: per document d of the batch, with f_e = E / (K T_d) times the choices
+/// of expert e and P_e the mean of its scores, normalised over the experts where they are sigmoid,
+///   loss = mean over documents of sum over e of f_e P_e,
+/// 1 where all is even. f carries no gradient.
+/// Source: DeepSeek-V2's modelling code (seq_aux), DeepSeek-V3, eq. 17 to 20, where the choice is
+/// that of the scores without the bias.
+struct Balance {
+  double factor = 0;             ///< of its gradient; 0: there is none
+  kernels::Sequences documents;  ///< of the batch
+};
+
 /// sum over a token's experts e of weight_e * expert_e(x), and shared_experts(x). No token is ever
 /// dropped. x [T, D] -> [T, D]. It has no units that a gate could switch.
 /// Parity: transformers' DeepseekV2Moe, DeepseekV3MoE, Qwen3MoeSparseMoeBlock.
@@ -45,6 +64,13 @@ class MoeImpl : public FeedForwardImpl {
   /// 2 for each weight that works on a token.
   int64_t flops(int64_t positions) const override;
 
+  /// What came of the passes in training mode since the last call, those of recomputed blocks too:
+  /// they count twice.
+  ExpertLoad take_load();
+
+  /// Adds the gradient of factor * loss to those of the passes in training mode that follow.
+  Balance balance;
+
   MoeOptions options;
   Router router{nullptr};  ///< registered as "gate"
   Experts experts{nullptr};
@@ -52,6 +78,10 @@ class MoeImpl : public FeedForwardImpl {
 
  private:
   void units_cut(const std::vector<int64_t>&) override {}
+  /// y, whose backward pass also makes the gradient of the balance loss.
+  at::Tensor balanced(const at::Tensor& y, const Routing& routing);
+
+  ExpertLoad load_;
 };
 TORCH_MODULE(Moe);
 

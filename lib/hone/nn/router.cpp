@@ -36,7 +36,7 @@ Routing RouterImpl::forward(const at::Tensor& x) {
   const at::Tensor experts = std::get<1>(preferred.topk(o.chosen, -1, true, /*sorted=*/false));
   at::Tensor weights = scores.gather(1, experts);
   if (o.normalise) weights = weights / (weights.sum(-1, true) + 1e-20);
-  return {experts, o.scale == 1 ? weights : weights * o.scale};
+  return {experts, o.scale == 1 ? weights : weights * o.scale, scores};
 }
 
 at::Tensor RouterImpl::within_best_groups(const at::Tensor& scores) const {

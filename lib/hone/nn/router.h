@@ -31,6 +31,7 @@ struct RouterOptions {
 struct Routing {
   at::Tensor experts;  ///< [T, K] int64
   at::Tensor weights;  ///< [T, K], float32 or float64, with a graph
+  at::Tensor scores;   ///< [T, E], those that the weights are of, likewise
 };
 
 /// Chooses the K best experts of the best groups, all in float32 whatever the activations' type is

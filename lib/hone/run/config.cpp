@@ -96,6 +96,10 @@ void VocabularyOptions::validate(Validation& v) const {
   }
 }
 
+void ExpertOptions::validate(Validation& v) const {
+  if (balance_loss == 0) v.no_effect("balance_over", "with balance_loss 0");
+}
+
 void WeightOptions::validate(Validation& v) const {
   for (const auto& [name, weight] : domains) {
     if (!(weight >= 0 && weight <= 1e6))
@@ -174,6 +178,9 @@ void Config::validate(Validation& v) const {
     check_first_adapter(*this, v);
   } else if (tuning == Tuning::kFull) {
     v.no_effect("lora", "with tuning full");
+  } else if (experts.bias_rate > 0) {
+    v.problem("experts/bias_rate",
+              "only with tuning full: an adapter's files do not hold the routers' biases");
   }
   if (!train.only_evaluates() && data.train.empty()) {
     v.problem("data/train", "needs at least one data set, unless train.steps is 0");

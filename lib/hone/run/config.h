@@ -13,6 +13,7 @@
 #include "hone/data/options.h"
 #include "hone/machine/device.h"
 #include "hone/run/architecture.h"
+#include "hone/run/expert_options.h"
 #include "hone/run/lora_recipe.h"
 #include "hone/run/save_options.h"
 #include "hone/text/bpe_trainer.h"
@@ -216,6 +217,7 @@ struct Config {
   DataOptions data;
   VocabularyOptions vocabulary;
   WeightOptions weights;
+  ExpertOptions experts;
   GuardOptions guard;
   MemoryOptions memory;
   PromptOptions prompts;
@@ -242,6 +244,7 @@ struct Config {
     v("data", self.data, "Text.");
     v("vocabulary", self.vocabulary, "Growth of the vocabulary.");
     v("weights", self.weights, "Weights of domains and entities in the loss.");
+    v("experts", self.experts, "Balance of a model's experts.");
     v("guard", self.guard, "Guard on general ability.");
     v("memory", self.memory, "Memory against time.");
     v("prompts", self.prompts, "Prompts answered at each evaluation.");

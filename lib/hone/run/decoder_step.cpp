@@ -69,12 +69,13 @@ void DecoderStep::set_weights(const std::vector<double>& weights) {
   weights_ = weights;
 }
 
-bool DecoderStep::counts(const data::Batch& batch) const {
+double DecoderStep::weight(const data::Batch& batch) const {
+  double sum = 0;
   for (size_t i = 0; i < batch.targets.size(); ++i) {
-    if (batch.targets[i] == data::kIgnoreIndex || batch.weights[i] <= 0) continue;
-    if (weights_.at(static_cast<size_t>(batch.domains[i])) > 0) return true;
+    if (batch.targets[i] == data::kIgnoreIndex) continue;
+    sum += batch.weights[i] * weights_.at(static_cast<size_t>(batch.domains[i]));
   }
-  return false;
+  return sum;
 }
 
 at::Tensor DecoderStep::take_domain_nll() {
@@ -92,7 +93,7 @@ data::Batch next_counting(data::Loader& loader, const DecoderStep& step) {
   constexpr int kMost = 1000;
   for (int i = 0; i < kMost; ++i) {
     data::Batch batch = loader.next();
-    if (step.counts(batch)) return batch;
+    if (step.weight(batch) > 0) return batch;
   }
   throw Error("the last " + std::to_string(kMost) +
               " batches held no target of a weight above 0: the domains' weights leave out all the "

@@ -20,8 +20,8 @@ class DecoderStep {
   /// New loss weights of the domains.
   void set_weights(const std::vector<double>& weights);
   const std::vector<double>& weights() const { return weights_; }
-  /// Whether any target of the batch has a weight above 0.
-  bool counts(const data::Batch& batch) const;
+  /// The weights of the batch's targets, together: what its loss is divided by.
+  double weight(const data::Batch& batch) const;
   /// From now on loss() also sums each domain's nll.
   void measure_domains() { domain_nll_ = at::zeros({loss_->weights.size(0), 2}, at::kDouble); }
   /// The sums since the last call: {nll, targets} of each domain [M, 2] float64, unweighted.

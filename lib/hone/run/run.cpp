@@ -25,6 +25,7 @@
 #include "hone/run/decoder_step.h"
 #include "hone/run/disk.h"
 #include "hone/run/epochs.h"
+#include "hone/run/expert_balance.h"
 #include "hone/run/guard.h"
 #include "hone/run/html_report.h"
 #include "hone/run/hub_cache.h"
@@ -352,6 +353,8 @@ Report execute(const Config& config, const Context& context, const std::vector<P
   Guard guard(config.guard);
   std::vector<Part*> all = parts;
   if (config.guard.domain) all.push_back(&guard);
+  ExpertBalance experts(config.experts);
+  all.push_back(&experts);
   return Run(config, context, context.cache ? *context.cache : own, all).run();
 }
 

@@ -147,6 +147,7 @@ bool Loop::evaluation_passed() {
 }
 
 void Loop::adapt(const StepStats& stats, double seconds) {
+  if (task_.after_step) task_.after_step(stats);
   control_.measure(stats, seconds);
   if (task_.board && task_.measure) task_.measure(stats, task_.board->signals());
   record(stats, seconds);

@@ -64,6 +64,8 @@ struct Task {
   /// evaluation, steps being the run's; the loop sets what it measures itself
   /// (train/loop_control.h).
   ControllerBoard* board = nullptr;
+  /// Called after each step, before it is measured; one that was skipped changed nothing.
+  std::function<void(const StepStats&)> after_step;
   /// Called before a step's gradients are computed and after it, before the controllers are asked:
   /// for the signals that a path measures. Steps as in StepStats.
   std::function<void(int64_t step)> before_step;

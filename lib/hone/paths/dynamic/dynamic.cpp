@@ -36,6 +36,7 @@ Json identity(const DynamicConfig& config, const Json& manifest) {
   if (run[run::kComputeKey] == Json(enum_name(run::Compute::kFloat32))) {
     run.erase(run::kComputeKey);
   }
+  if (run["experts"] == config::to_json(run::ExpertOptions())) run.erase("experts");  // likewise
   run["neftune_alpha"] = config.neftune_alpha;
   Json identity = {{"config", std::move(run)},
                    {"weights", manifest.at("base_weights")},

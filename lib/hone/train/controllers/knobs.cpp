@@ -98,6 +98,7 @@ const std::vector<KnobInfo>& all_knobs() {
       {kMixWeights, "factor on the share of each data set by name"},
       {"augmentation_rate", "share of the drawn documents that are augmented", Range{0, 1}},
       {"neftune_alpha", "size of the noise on the embeddings", Range{0, 1000}},
+      {"expert_bias_rate", "what a step moves the bias of an expert by", Range{0, 1}},
       {kFrozenLayers, "list of the layers that do not train"},
       {"checkpoint_every", "recompute every k-th block in the backward pass; 0 none",
        Range{0, 1000}, true},

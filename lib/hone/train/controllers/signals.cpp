@@ -25,6 +25,8 @@ const std::vector<SignalInfo>& all_signals() {
       {"update_ratio/<layer>", "norm of the last update over the norm of the layer's weights"},
       {"activation_rms/<layer>", "root mean square of the layer's output"},
       {"heads_alive/<layer>", "attention heads of the layer that are on"},
+      {"expert_load/<layer>", "choices of the layer's most used expert over the mean"},
+      {"experts_alive/<layer>", "experts of the layer that any token of the step took"},
       {"train/<domain>", "nll a target of the domain's training text, smoothed"},
       {"validation/<domain>", "held-out perplexity of the domain"},
       {"validation_loss", "mean nll of all held-out targets"},
