@@ -90,12 +90,15 @@ TEST_CASE("dequantise, encoded: in slices what they are whole") {
   CHECK(at::equal(part.view(at::kByte), codes.slice(0, 300).view(at::kByte)));
 }
 
-TEST_CASE("by_rows: whole blocks of rows, in order, all of them") {
+TEST_CASE("by_rows: cut at multiples, in order, all of them") {
   std::vector<std::pair<int64_t, int64_t>> seen;
-  by_rows(1000, 2000, {}, [&](int64_t begin, int64_t end) { seen.emplace_back(begin, end); });
+  by_rows(1000, 2000, 128, [&](int64_t begin, int64_t end) { seen.emplace_back(begin, end); });
   CHECK(seen == std::vector<std::pair<int64_t, int64_t>>{{0, 512}, {512, 1000}});
   seen.clear();
-  by_rows(0, 10, {}, [&](int64_t begin, int64_t end) { seen.emplace_back(begin, end); });
+  by_rows(1000, 2000, 1, [&](int64_t begin, int64_t end) { seen.emplace_back(begin, end); });
+  CHECK(seen.front() == std::pair<int64_t, int64_t>{0, 524});
+  seen.clear();
+  by_rows(0, 10, 1, [&](int64_t begin, int64_t end) { seen.emplace_back(begin, end); });
   CHECK(seen.empty());
 }
 

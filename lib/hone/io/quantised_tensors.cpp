@@ -48,10 +48,10 @@ TensorInfo info_of(const std::string& name, const at::Tensor& tensor) {
 
 }  // namespace
 
-void by_rows(int64_t rows, int64_t columns, const BlockFormat& format,
+void by_rows(int64_t rows, int64_t columns, int64_t multiple,
              const std::function<void(int64_t begin, int64_t end)>& work) {
-  const int64_t block = format.rows * std::max<int64_t>(1, columns);
-  const int64_t step = format.rows * std::max<int64_t>(1, kNumbersAtOnce / block);
+  const int64_t block = multiple * std::max<int64_t>(1, columns);
+  const int64_t step = multiple * std::max<int64_t>(1, kNumbersAtOnce / block);
   for (int64_t begin = 0; begin < rows; begin += step) work(begin, std::min(begin + step, rows));
 }
 
@@ -70,7 +70,7 @@ at::Tensor dequantise(const at::Tensor& codes, const at::Tensor& scales, const B
                       at::ScalarType dtype) {
   const at::Tensor factors = scales.to(at::kFloat);
   at::Tensor out = at::empty(weight_shape(codes.sizes().vec(), format), dtype);
-  by_rows(out.size(0), out.size(1), format, [&](int64_t begin, int64_t end) {
+  by_rows(out.size(0), out.size(1), 1, [&](int64_t begin, int64_t end) {
     out.slice(0, begin, end).copy_(decoded(codes.slice(0, begin, end), factors, format, begin));
   });
   return out;
@@ -79,7 +79,7 @@ at::Tensor dequantise(const at::Tensor& codes, const at::Tensor& scales, const B
 at::Tensor block_scales(const at::Tensor& weight, const BlockFormat& format, at::ScalarType type) {
   const int64_t columns = weight.size(1);
   std::vector<at::Tensor> parts;
-  by_rows(weight.size(0), columns, format, [&](int64_t begin, int64_t end) {
+  by_rows(weight.size(0), columns, format.rows, [&](int64_t begin, int64_t end) {
     at::Tensor size = weight.detach().slice(0, begin, end).to(at::kCPU, at::kFloat).abs();
     if (!format.fp4) size = at::nan_to_num(size, 0, 0);
     const auto wanted = scale_shape(size.sizes().vec(), format);

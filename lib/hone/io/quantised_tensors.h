@@ -15,8 +15,8 @@
 namespace hone::io {
 
 /// Rows of `columns` numbers that are worked on at once, about a million numbers, as their first
-/// and one past their last: all of [0, rows), cut only between blocks of the format.
-void by_rows(int64_t rows, int64_t columns, const BlockFormat& format,
+/// and one past their last: all of [0, rows), cut only at multiples of `multiple`.
+void by_rows(int64_t rows, int64_t columns, int64_t multiple,
              const std::function<void(int64_t begin, int64_t end)>& work);
 
 /// Float32 [rows, in] from the codes of these rows; `first_row` is the place of the first in the

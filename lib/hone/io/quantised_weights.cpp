@@ -15,9 +15,6 @@
 namespace hone::io {
 namespace {
 
-/// Of weights that are numbers as they stand.
-constexpr BlockFormat kPlain{.rows = 1, .columns = 1};
-
 bool same_bits(const at::Tensor& a, const at::Tensor& b) {
   return std::memcmp(a.const_data_ptr(), b.const_data_ptr(), a.nbytes()) == 0;
 }
@@ -45,7 +42,7 @@ class QuantisedWeights::Rewritten {
 
   void codes(const std::function<void(const at::Tensor&)>& write) {
     const at::Tensor own = scales();
-    by_rows(weight_.size(0), weight_.size(1), stored_.format, [&](int64_t begin, int64_t end) {
+    by_rows(weight_.size(0), weight_.size(1), 1, [&](int64_t begin, int64_t end) {
       write(unchanged_ ? checkpoint_.load_rows(name_, begin, end)
                        : encoded(weight_.slice(0, begin, end), own, stored_.format, begin,
                                  checkpoint_.dtype(name_)));
@@ -58,7 +55,7 @@ class QuantisedWeights::Rewritten {
     if (weight_shape(checkpoint_.shape(name_), stored_.format) != weight_.sizes()) return false;
     const at::Tensor factors = scales_.to(at::kFloat);
     bool same = true;
-    by_rows(weight_.size(0), weight_.size(1), stored_.format, [&](int64_t begin, int64_t end) {
+    by_rows(weight_.size(0), weight_.size(1), 1, [&](int64_t begin, int64_t end) {
       if (!same) return;
       const at::Tensor now = weight_.slice(0, begin, end).cpu().contiguous();
       const at::Tensor then =
@@ -130,13 +127,14 @@ void QuantisedWeights::read(const std::string& name, int64_t first_row, at::Tens
   }
   const auto found = stored_.find(name);
   const bool codes = found != stored_.end();
-  const BlockFormat& format = codes ? found->second.format : kPlain;
-  const at::Tensor scales =
-      codes ? checkpoint_.load(found->second.scales).to(at::kFloat) : at::Tensor();
+  at::Tensor scales;
+  if (codes) scales = checkpoint_.load(found->second.scales).to(at::kFloat);
   const int64_t rows = out.size(0);
-  by_rows(rows, rows == 0 ? 0 : out.numel() / rows, format, [&](int64_t begin, int64_t end) {
-    const at::Tensor part = checkpoint_.load_rows(name, first_row + begin, first_row + end);
-    out.slice(0, begin, end).copy_(codes ? decoded(part, scales, format, first_row + begin) : part);
+  by_rows(rows, rows == 0 ? 0 : out.numel() / rows, 1, [&](int64_t begin, int64_t end) {
+    const int64_t from = first_row + begin;
+    const at::Tensor part = checkpoint_.load_rows(name, from, first_row + end);
+    out.slice(0, begin, end)
+        .copy_(codes ? decoded(part, scales, found->second.format, from) : part);
   });
 }
 
