@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "hone/config/app_arguments.h"
+#include "hone/run/config_json.h"
 #include "hone/run/report.h"
 #include "hone/run/run.h"
 

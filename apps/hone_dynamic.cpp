@@ -7,6 +7,7 @@
 
 #include "hone/config/app_arguments.h"
 #include "hone/paths/dynamic/dynamic.h"
+#include "hone/run/config_json.h"
 #include "hone/run/report.h"
 
 namespace {

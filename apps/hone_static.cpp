@@ -9,6 +9,7 @@
 
 #include "hone/config/app_arguments.h"
 #include "hone/paths/static/static.h"
+#include "hone/run/config_json.h"
 
 namespace {
 

@@ -2,8 +2,8 @@
 #pragma once
 #include <string>
 
-#include "hone/config/reader.h"
 #include "hone/paths/static/config.h"
+#include "hone/run/config_json.h"
 #include "run/recipe_fixture.h"
 
 namespace hone::test {

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "hone/config/reader.h"
 #include "hone/model/checkpoint.h"
 #include "hone/run/base.h"
 #include "hone/run/config.h"
+#include "hone/run/config_json.h"
 #include "hone/run/tokenizer.h"
 #include "support/temporary_folder.h"
 

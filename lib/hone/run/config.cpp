@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "hone/run/config_json.h"
+
 namespace hone::run {
 namespace {
 
@@ -227,3 +229,14 @@ void Config::validate(Validation& v) const {
 }
 
 }  // namespace hone::run
+
+namespace hone::config::detail {
+
+template void read_struct(Reading&, const Json&, const std::string&, run::Config&);
+template void KeyLister::inner<run::Config>(const std::string&);
+template Json write_value(const run::Config&, const std::string&, const std::set<std::string>&);
+template void validate_value(const run::Config&, const std::string&, const Validation::IsSet&,
+                             std::vector<Problem>&);
+template Json value_schema(const run::Config&, const FieldAttributes&);
+
+}  // namespace hone::config::detail

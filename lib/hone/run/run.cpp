@@ -8,8 +8,6 @@
 #include <functional>
 #include <memory>
 
-#include "hone/config/reader.h"
-#include "hone/config/writer.h"
 #include "hone/core/log.h"
 #include "hone/core/random.h"
 #include "hone/data/loader.h"
@@ -21,6 +19,7 @@
 #include "hone/model/resize_vocabulary.h"
 #include "hone/run/base.h"
 #include "hone/run/compute.h"
+#include "hone/run/config_json.h"
 #include "hone/run/data.h"
 #include "hone/run/decoder_step.h"
 #include "hone/run/disk.h"

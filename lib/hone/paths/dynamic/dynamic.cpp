@@ -7,12 +7,11 @@
 #include <set>
 #include <utility>
 
-#include "hone/config/reader.h"
-#include "hone/config/writer.h"
 #include "hone/core/error.h"
 #include "hone/core/log.h"
 #include "hone/model/decoder.h"
 #include "hone/run/compute.h"
+#include "hone/run/config_json.h"
 #include "hone/run/knobs.h"
 #include "hone/run/manifest.h"
 #include "hone/run/meters.h"

@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "hone/config/writer.h"
 #include "hone/core/file.h"
 #include "hone/eval/objective.h"
 #include "hone/machine/hardware.h"
@@ -17,6 +16,7 @@
 #include "hone/paths/static/static.h"
 #include "hone/paths/static/trial_config.h"
 #include "hone/paths/static/worker.h"
+#include "hone/run/config_json.h"
 #include "hone/tune/samplers/random_sampler.h"
 #include "hone/tune/samplers/samplers.h"
 #include "hone/view/format.h"

@@ -8,8 +8,6 @@
 #include <map>
 #include <utility>
 
-#include "hone/config/reader.h"
-#include "hone/config/writer.h"
 #include "hone/core/error.h"
 #include "hone/core/hash.h"
 #include "hone/core/log.h"
@@ -18,6 +16,7 @@
 #include "hone/machine/stop_signal.h"
 #include "hone/paths/static/trial.h"
 #include "hone/paths/static/trial_config.h"
+#include "hone/run/config_json.h"
 #include "hone/tune/importance.h"
 #include "hone/tune/pareto.h"
 #include "hone/tune/report/export.h"

@@ -19,8 +19,6 @@
 #include <utility>
 #include <vector>
 
-#include "hone/config/reader.h"
-#include "hone/config/writer.h"
 #include "hone/core/difference.h"
 #include "hone/core/error.h"
 #include "hone/core/log.h"
@@ -34,6 +32,7 @@
 #include "hone/paths/static/running_trials.h"
 #include "hone/paths/static/worker.h"
 #include "hone/run/compute.h"
+#include "hone/run/config_json.h"
 #include "hone/run/data.h"
 #include "hone/tune/samplers/random_sampler.h"
 #include "hone/tune/samplers/samplers.h"

@@ -4,9 +4,8 @@
 #include <numbers>
 #include <set>
 
-#include "hone/config/reader.h"
-#include "hone/config/writer.h"
 #include "hone/core/error.h"
+#include "hone/run/config_json.h"
 
 namespace hone::paths {
 namespace {
