@@ -52,6 +52,7 @@ TEST_CASE("Places where no study can be") {
     CHECK_THROWS_AS(open_storage(url, kImpatient), IoError);
   };
   refused(folder.path + "/no/such/study.db", "the folder must exist");
+  refused(folder.path + "/no/such/study.db", "(No such file or directory)");
   refused(folder.path, "the folder must exist");
   refused("", "the URL is empty");
   refused("sqlite:///", "names no file");
@@ -65,13 +66,6 @@ TEST_CASE("Places where no study can be") {
   run_sql(foreign, "CREATE TABLE accounts (id INTEGER)");
   refused(foreign, "another program's database, with the table accounts");
   CHECK(run_sql(foreign, "SELECT COUNT(*) FROM sqlite_master") == "1");
-}
-
-TEST_CASE("The system's reason is told where it has one") {
-  const TemporaryFolder folder;
-  CHECK_THROWS_WITH(open_storage(folder.path + "/no/study.db", kImpatient),
-                    Catch::Contains("(No such file or directory)"));
-  CHECK_THROWS_WITH(open_storage(folder.path, kImpatient), !Catch::Contains("Success"));
 }
 
 TEST_CASE("A server that does not answer is named, with what it must be") {
