@@ -1,10 +1,48 @@
 #include "hone/run/plan.h"
 
+#include <fstream>
+
+#include "hone/model/cost.h"
 #include "recipe_fixture.h"
 #include "support/catch.h"
 
 using namespace hone;
 using namespace hone::run;
+
+TEST_CASE("A plan needs no weights, and tells what the model is") {
+  const test::RecipeFolder folder;
+  const std::string model = folder.model("base");
+  const std::string config = model + "/config.json";
+  Json json = read_json_file(config);
+  json.update({{"model_type", "deepseek_v3"},
+               {"q_lora_rank", nullptr},
+               {"kv_lora_rank", 24},
+               {"qk_nope_head_dim", 6},
+               {"qk_rope_head_dim", 8},
+               {"v_head_dim", 6},
+               {"n_routed_experts", 8},
+               {"num_experts_per_tok", 2},
+               {"n_shared_experts", 1},
+               {"moe_intermediate_size", 12},
+               {"first_k_dense_replace", 1},
+               {"n_group", 1},
+               {"topk_group", 1},
+               {"routed_scaling_factor", 1.5}});
+  std::ofstream(config) << json;
+  std::filesystem::remove(model + "/model.safetensors");
+  const Plan plan = make_plan(folder.config_of(model));
+  const int64_t rows = json.at("vocab_size").get<int64_t>();
+  const int64_t attention = 16 * 28 + 16 * 32 + 24 + 24 * 24 + 12 * 16;
+  const int64_t expert = 3 * 16 * 12, dense = 3 * 16 * 16;
+  const int64_t all = 2 * (attention + 2 * 16) + dense + 9 * expert + 8 * 16 + 16 + 2 * rows * 16;
+  CHECK(model::Cost(plan.decoder).parameters() == all);
+  CHECK(model::Cost(plan.decoder).active_parameters() == all - 6 * expert);
+  // Two layers of 24 + 8 numbers.
+  CHECK_THAT(plan.text, Catch::Contains("cache of a position          0.2 KiB") &&
+                            Catch::Contains("of them for a token") &&
+                            Catch::Contains("whose weights are not there yet") &&
+                            Catch::Contains("tuning lora, rank 8"));
+}
 
 TEST_CASE("Snapshots count in a run's peak, each as the weights that train and their state") {
   const test::RecipeFolder folder;

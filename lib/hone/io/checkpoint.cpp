@@ -107,6 +107,10 @@ void write_shards(const std::string& folder,
 
 }  // namespace
 
+bool has_weights(const std::string& folder) {
+  return path_exists(folder + "/" + kSingle) || path_exists(folder + "/" + kIndex);
+}
+
 Checkpoint Checkpoint::open(const std::string& folder) {
   Checkpoint checkpoint;
   checkpoint.folder_ = folder;

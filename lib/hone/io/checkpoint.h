@@ -13,6 +13,9 @@
 
 namespace hone::io {
 
+/// Whether the folder holds files of weights that Checkpoint could open.
+bool has_weights(const std::string& folder);
+
 /// A checkpoint folder open for reading. Weights are read on demand, one tensor at a time.
 class Checkpoint {
  public:

@@ -17,6 +17,12 @@ Cost::Cost(const DecoderConfig& config) : Cost(make_decoder(config, at::kMeta, a
 
 int64_t Cost::parameters() const { return nn::numel(*decoder_); }
 
+int64_t Cost::active_parameters() const {
+  int64_t active = parameters();
+  for (const nn::DecoderBlock& block : decoder_->layers) active -= block->mlp->idle();
+  return active;
+}
+
 int64_t Cost::token_flops(int64_t positions) const {
   const nn::Embedding& head = decoder_->lm_head ? decoder_->lm_head : decoder_->embed_tokens;
   int64_t flops = 2 * head->weight.numel();

@@ -17,6 +17,8 @@ class Cost {
   explicit Cost(const DecoderConfig& config);
 
   int64_t parameters() const;
+  /// Those that any one token meets: all but the experts that it does not take.
+  int64_t active_parameters() const;
 
   /// Floating-point operations of a token's forward pass that sees `positions`, head included: 2 a
   /// multiplied weight; and 4 for each number of an attention head and position.

@@ -111,6 +111,8 @@ class BranchImpl : public torch::nn::Module {
   /// Floating-point operations of a token's forward pass that sees `positions`: here 2 for each
   /// weight of its linear layers, adapters aside.
   virtual int64_t flops(int64_t positions) const;
+  /// Numbers of its base tensors that do nothing for any one token. Here: none.
+  virtual int64_t idle() const { return 0; }
 
   Gate gate{nullptr};  ///< null before add_gate()
 

@@ -110,6 +110,11 @@ Footprint MoeImpl::footprint(const StepShape& step) const {
   return f;
 }
 
+int64_t MoeImpl::idle() const {
+  const RouterOptions& r = options.router;
+  return (r.experts - r.chosen) * 3 * options.hidden * r.dim;
+}
+
 int64_t MoeImpl::flops(int64_t positions) const {
   const RouterOptions& r = options.router;
   const int64_t routed = r.experts * r.dim + r.chosen * 3 * options.hidden * r.dim;

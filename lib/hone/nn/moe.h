@@ -63,6 +63,8 @@ class MoeImpl : public FeedForwardImpl {
   Footprint footprint(const StepShape& step) const override;
   /// 2 for each weight that works on a token.
   int64_t flops(int64_t positions) const override;
+  /// The experts that a token does not take.
+  int64_t idle() const override;
 
   /// What came of the passes in training mode since the last call, those of recomputed blocks too:
   /// they count twice.

@@ -10,6 +10,7 @@
 #include "hone/data/dump.h"
 #include "hone/kernels/sequences.h"
 #include "hone/machine/hardware.h"
+#include "hone/model/cost.h"
 #include "hone/run/base.h"
 #include "hone/run/compute.h"
 #include "hone/run/data.h"
@@ -139,6 +140,34 @@ int64_t data_bytes(const Data& data) {
   return bytes;
 }
 
+/// What the model is, and what either way to tune it would take at least: weights, gradients and
+/// the optimiser's state.
+std::string describe_model(const model::DecoderConfig& config, const machine::DevicePlan& device) {
+  const model::Cost cost(config);
+  const auto bytes = static_cast<int64_t>(c10::elementSize(device.weights));
+  const auto millions = [](int64_t n) {
+    return fmt::format("{:.1f} million", static_cast<double>(n) / 1e6);
+  };
+  std::string text = fmt::format("{:<16}{:>20}", "parameters", millions(cost.parameters()));
+  if (cost.active_parameters() < cost.parameters()) {
+    text += fmt::format("  {} of them for a token", millions(cost.active_parameters()));
+  }
+  const auto cached = static_cast<double>(cost.cache_bytes(device.weights, 1, 1));
+  text += fmt::format("\n{:<24}{:>8.1f} KiB\n", "cache of a position", cached / 1024);
+  const int64_t there = machine::device_memory_bytes(device.device);
+  const nn::LoraOptions lora;
+  for (const bool full : {true, false}) {
+    model::MemoryRequest request{.tokens_per_batch = 1, .bytes_per_element = bytes};
+    if (!full) request.lora = lora;
+    const model::MemoryPlan least = model::predict_memory(config, request);
+    const int64_t standing = least.weights + least.gradients + least.optimizer_states;
+    text += fmt::format("{:<24}{:>12}  {} before activations\n",
+                        full ? "tuning full" : fmt::format("tuning lora, rank {}", lora.rank),
+                        format_bytes(standing), standing <= there ? "fits" : "does not fit");
+  }
+  return text;
+}
+
 void add_disk(const Config& config, const DiskSizes& sizes, const std::string& folder, Plan& plan) {
   const DiskNeed need = disk_need(config, sizes);
   if (need.bytes == 0) return;
@@ -167,6 +196,7 @@ Plan make_plan(const Config& recipe, Cache* shared, const std::string& out,
   Plan plan = predict_run({config, prepared.base_config, prepared.tokenizer.text,
                            prepared.new_tokens, prepared.data, device,
                            choose_compute(config, prepared.base_config, device), changes});
+  if (!shared) plan.text = describe_model(plan.decoder, device) + plan.text;  // for people
   add_disk(config, disk_sizes(config, plan.memory, device.weights, changes.snapshots),
            out.empty() ? "." : out, plan);
   return plan;

@@ -90,7 +90,9 @@ std::string describe_save(const Config& config) {
     return std::string(model::type_name(scalar_type(config.save.dtype))) + ", as save.dtype says";
   }
   if (!config.model) return "float32";
-  const io::Checkpoint checkpoint = io::Checkpoint::open(model_folder(*config.model));
+  const std::string folder = model_folder(*config.model);
+  if (!io::has_weights(folder)) return "as the base came, whose weights are not there yet";
+  const io::Checkpoint checkpoint = io::Checkpoint::open(folder);
   const io::QuantisedWeights weights(checkpoint);
   std::map<std::string, int64_t> bytes;
   for (const std::string& name : weights.names()) {
