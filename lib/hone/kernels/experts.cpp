@@ -126,14 +126,17 @@ class MixedExperts : public torch::autograd::Function<MixedExperts> {
     const Experts experts{
         saved[0], saved[1], saved[2], saved[3], context->saved_data["offsets"].toIntVector(),
         saved[4], saved[5]};
-    // Of experts without tokens nothing is written.
-    const auto zeros = [&](const at::Tensor& of, size_t input) {
-      return context->needs_input_grad(input) ? at::zeros_like(of, at::MemoryFormat::Contiguous)
-                                              : at::Tensor();
-    };
-    ExpertGrads grads{zeros(experts.x, 0),
-                      at::zeros_like(experts.weights, at::MemoryFormat::Contiguous),
-                      zeros(experts.gate_up, 2), zeros(experts.down, 3)};
+    const auto contiguous = at::MemoryFormat::Contiguous;
+    ExpertGrads grads{.weights = at::empty_like(experts.weights, contiguous)};
+    if (context->needs_input_grad(0)) grads.x = at::zeros_like(experts.x, contiguous);
+    if (context->needs_input_grad(2)) grads.gate_up = at::empty_like(experts.gate_up, contiguous);
+    if (context->needs_input_grad(3)) grads.down = at::empty_like(experts.down, contiguous);
+    for (int64_t e = 0; e < experts.count(); ++e) {
+      if (experts.offsets[e] < experts.offsets[e + 1]) continue;
+      for (const at::Tensor& unused : {grads.gate_up, grads.down}) {
+        if (unused.defined()) unused[e].zero_();
+      }
+    }
     const at::Tensor grad = grads_of_out[0].contiguous();
     experts.for_each([&](int64_t e) { backward_of_expert(experts, e, saved[6], grad, grads); });
     return {grads.x, grads.weights, grads.gate_up, grads.down, {}};
