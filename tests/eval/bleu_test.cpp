@@ -73,21 +73,21 @@ TEST_CASE("BLEU refuses what it cannot score") {
   CHECK(failure([] { eval::corpus_bleu({"a", "b"}, {{"a"}, {}}); }) ==
         "BLEU: segment 1 (from 0) has no reference");
   CHECK(failure([] { eval::sentence_bleu("a", {"a"}, {.max_ngram_order = 0}); }) ==
-        "BLEU: max_ngram_order must lie between 1 and 100, got 0");
+        "BLEU/max_ngram_order: must be in [1, 100], got 0");
   CHECK(failure([] { eval::sentence_bleu("a", {"a"}, {.smooth_value = -1}); }) ==
-        "BLEU: smooth_value must not be negative, got -1.000000");
+        "BLEU/smooth_value: must be in [0, 1000000], got -1");
   const std::string tail =
       ", which hone does not read; use char, or score the generated texts with sacrebleu itself";
   const auto unavailable = [](eval::BleuTokenizer tokenize) {
     return failure([&] { eval::sentence_bleu("a", {"a"}, {.tokenize = tokenize}); });
   };
   CHECK(unavailable(eval::BleuTokenizer::kJaMecab) ==
-        "BLEU: tokenizer ja-mecab needs MeCab and its IPA dictionary" + tail);
+        "BLEU/tokenize: tokenizer ja-mecab needs MeCab and its IPA dictionary" + tail);
   CHECK(unavailable(eval::BleuTokenizer::kKoMecab) ==
-        "BLEU: tokenizer ko-mecab needs MeCab-ko and its dictionary" + tail);
+        "BLEU/tokenize: tokenizer ko-mecab needs MeCab-ko and its dictionary" + tail);
   for (const auto tokenize : {eval::BleuTokenizer::kSpm, eval::BleuTokenizer::kFlores101,
                               eval::BleuTokenizer::kFlores200, eval::BleuTokenizer::kSpBleu1k}) {
-    CHECK(unavailable(tokenize) == "BLEU: tokenizer " + enum_name(tokenize) +
+    CHECK(unavailable(tokenize) == "BLEU/tokenize: tokenizer " + enum_name(tokenize) +
                                        " needs a SentencePiece model that sacrebleu downloads" +
                                        tail);
   }

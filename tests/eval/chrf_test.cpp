@@ -26,11 +26,11 @@ TEST_CASE("chrF and chrF++") {
   CHECK(failure([] { corpus_chrf({}, {}); }) == "chrF: there is no hypothesis to score");
   CHECK(failure([] { sentence_chrf("a", {}); }) == "chrF: segment 0 (from 0) has no reference");
   CHECK(failure([] { sentence_chrf("a", {"a"}, {.char_order = 0}); }) ==
-        "chrF: char_order must lie between 1 and 100, got 0");
+        "chrF/char_order: must be in [1, 100], got 0");
   CHECK(failure([] { sentence_chrf("a", {"a"}, {.word_order = -1}); }) ==
-        "chrF: word_order must lie between 0 and 100, got -1");
+        "chrF/word_order: must be in [0, 100], got -1");
   CHECK(failure([] { sentence_chrf("a", {"a"}, {.beta = 101}); }) ==
-        "chrF: beta must lie between 0 and 100, got 101");
+        "chrF/beta: must be in [0, 100], got 101");
 }
 
 }  // namespace

@@ -93,18 +93,18 @@ TEST_CASE("options out of range are named") {
     return error_of([&] { train_bpe({"a"}, options); });
   };
   CHECK(message({.vocab_size = 256}) ==
-        "train_bpe: vocab_size must lie in [257, 10000000], got 256");
-  CHECK(message({.min_frequency = 0}).find("train_bpe: min_frequency must lie in [1, ") == 0);
+        "train_bpe/vocab_size: must be in [257, 10000000], got 256");
+  CHECK(message({.min_frequency = 0}).find("train_bpe/min_frequency: must be in [1, ") == 0);
   CHECK(message({.vocab_size = 257, .special_tokens = {"<a>", "<b>"}})
             .find("vocab_size: must be at least") != std::string::npos);
   CHECK(message({.special_tokens = {"<a>", "<a>"}}) ==
-        "train_bpe: special_tokens/1: \"<a>\" is listed twice");
+        "train_bpe/special_tokens/1: \"<a>\" is listed twice");
   CHECK(message({.special_tokens = {""}}) ==
-        "train_bpe: special_tokens/0: must be text, and not empty");
+        "train_bpe/special_tokens/0: must be text, and not empty");
   CHECK(message({.special_tokens = {"\xff"}}) ==
-        "train_bpe: special_tokens/0: must be text, and not empty");
+        "train_bpe/special_tokens/0: must be text, and not empty");
   CHECK(message({.special_tokens = {"a"}}) ==
-        "train_bpe: special_tokens/0: \"a\" already is the token of a byte");
+        "train_bpe/special_tokens/0: \"a\" already is the token of a byte");
 }
 
 }  // namespace

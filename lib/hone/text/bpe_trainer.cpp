@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <queue>
-#include <type_traits>
 #include <unordered_map>
 #include <unordered_set>
 
+#include "hone/core/checked.h"
 #include "hone/core/error.h"
 #include "hone/core/utf8.h"
 #include "hone/text/detail/added_tokens.h"
@@ -71,38 +71,6 @@ Json family_json(TokenizerFamily family) {
             {"ignore_merges", family == TokenizerFamily::kLlama3},
             {"vocab", Json::object()},
             {"merges", Json::array()}}}};
-}
-
-/// Throws: Error for a number outside the Range that visit() gives it.
-struct RangeCheck {
-  template <class T, class... Attributes>
-  void operator()(const char* name, const T& value, const char*, const Attributes&... attributes) {
-    (check(name, value, attributes), ...);
-  }
-  template <class T>
-  static void check(const char* name, const T& value, const Range& range) {
-    if constexpr (std::is_arithmetic_v<T>) {
-      const auto number = static_cast<double>(value);
-      if (number >= range.min && number <= range.max) return;
-      throw Error(std::string("train_bpe: ") + name + " must lie in [" +
-                  std::to_string(static_cast<int64_t>(range.min)) + ", " +
-                  std::to_string(static_cast<int64_t>(range.max)) + "], got " +
-                  std::to_string(value));
-    }
-  }
-  template <class T, class Other>
-  static void check(const char*, const T&, const Other&) {}
-};
-
-void check_options(const BpeTrainerOptions& options) {
-  RangeCheck range;
-  BpeTrainerOptions::visit(options, range);
-  std::vector<Problem> problems;
-  Validation validation("", [](const std::string&) { return true; }, problems);
-  options.validate(validation);
-  if (!problems.empty()) {
-    throw Error("train_bpe: " + problems[0].path.substr(1) + ": " + problems[0].message);
-  }
 }
 
 /// A distinct piece of the texts.
@@ -305,7 +273,7 @@ void BpeTrainerOptions::validate(Validation& v) const {
 }
 
 Json train_bpe(const std::vector<std::string>& texts, const BpeTrainerOptions& options) {
-  check_options(options);
+  checked(options, kSource);
   Json tokenizer = family_json(options.family);
   std::vector<std::string> tokens = options.special_tokens;
   for (size_t id = 0; id < tokens.size(); ++id) {

@@ -51,7 +51,7 @@ struct BpeTrainerOptions {
 /// the one with the lower left id, then the lower right id. Same texts and options, same result;
 /// the order of texts does not matter. Ends early when no pair reaches min_frequency.
 /// Cost: O(text) to split plus, for each merge, the words that hold the pair.
-/// Throws: Error if an option lies outside its range.
+/// Throws: ConfigError with every option that lies outside its range.
 Json train_bpe(const std::vector<std::string>& texts, const BpeTrainerOptions& options);
 
 }  // namespace hone::text

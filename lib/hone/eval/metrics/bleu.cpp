@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "hone/core/error.h"
+#include "hone/core/checked.h"
 #include "hone/core/utf8.h"
 #include "hone/eval/detail/mt_tokenizer.h"
 #include "hone/eval/detail/ngrams.h"
@@ -112,17 +112,7 @@ void BleuOptions::validate(Validation& v) const {
 BleuScore corpus_bleu(const Hypotheses& hypotheses, const References& references,
                       const BleuOptions& options) {
   detail::check_segments("BLEU", hypotheses, references);
-  if (options.max_ngram_order < 1 || options.max_ngram_order > 100) {
-    throw Error("BLEU: max_ngram_order must lie between 1 and 100, got " +
-                std::to_string(options.max_ngram_order));
-  }
-  if (options.smooth_value && !(*options.smooth_value >= 0)) {
-    throw Error("BLEU: smooth_value must not be negative, got " +
-                std::to_string(*options.smooth_value));
-  }
-  const std::string reason = detail::unavailable_reason(options.tokenize);
-  if (!reason.empty()) throw Error("BLEU: " + reason);
-
+  checked(options, "BLEU");
   const auto orders = static_cast<size_t>(options.max_ngram_order);
   BleuScore score;
   score.precisions.resize(orders);

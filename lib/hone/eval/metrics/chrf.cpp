@@ -1,6 +1,6 @@
 #include "hone/eval/metrics/chrf.h"
 
-#include "hone/core/error.h"
+#include "hone/core/checked.h"
 #include "hone/core/utf8.h"
 #include "hone/eval/detail/ngrams.h"
 #include "hone/unicode/python_text.h"
@@ -112,23 +112,12 @@ void add_segment(const std::string& hypothesis, const std::vector<std::string>& 
   }
 }
 
-void check_options(const ChrfOptions& options) {
-  const auto check = [](const char* name, int64_t value, int64_t min) {
-    if (value >= min && value <= 100) return;
-    throw Error(std::string("chrF: ") + name + " must lie between " + std::to_string(min) +
-                " and 100, got " + std::to_string(value));
-  };
-  check("char_order", options.char_order, 1);
-  check("word_order", options.word_order, 0);
-  check("beta", options.beta, 0);
-}
-
 }  // namespace
 
 ChrfScore corpus_chrf(const Hypotheses& hypotheses, const References& references,
                       const ChrfOptions& options) {
   detail::check_segments("chrF", hypotheses, references);
-  check_options(options);
+  checked(options, "chrF");
   std::vector<Counts> corpus(static_cast<size_t>(options.char_order + options.word_order));
   for (size_t i = 0; i < hypotheses.size(); ++i) {
     add_segment(hypotheses[i], references[i], options, corpus);

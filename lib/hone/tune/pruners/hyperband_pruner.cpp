@@ -6,7 +6,7 @@
 #include <numeric>
 #include <string_view>
 
-#include "hone/tune/detail/check_options.h"
+#include "hone/core/checked.h"
 
 namespace hone::tune {
 namespace {
@@ -34,7 +34,7 @@ void HyperbandOptions::validate(Validation& v) const {
 }
 
 HyperbandPruner::HyperbandPruner(const HyperbandOptions& options)
-    : options_(detail::checked(options, "HyperbandPruner")) {}
+    : options_(checked(options, "HyperbandPruner")) {}
 
 void HyperbandPruner::make_brackets(const StudyView& study) {
   std::optional<int64_t> longest = options_.max_resource;

@@ -3,13 +3,13 @@
 #include <cmath>
 #include <utility>
 
-#include "hone/tune/detail/check_options.h"
+#include "hone/core/checked.h"
 #include "hone/tune/pareto.h"
 
 namespace hone::tune {
 
 PatientPruner::PatientPruner(std::unique_ptr<Pruner> wrapped, const PatientOptions& options)
-    : wrapped_(std::move(wrapped)), options_(detail::checked(options, "PatientPruner")) {}
+    : wrapped_(std::move(wrapped)), options_(checked(options, "PatientPruner")) {}
 
 bool PatientPruner::prune(const StudyView& study, Trial& trial) {
   const auto reports = static_cast<int64_t>(trial.intermediate.size());

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "hone/core/checked.h"
 #include "hone/tune/detail/check_intervals.h"
-#include "hone/tune/detail/check_options.h"
 
 namespace hone::tune {
 namespace {
@@ -24,7 +24,7 @@ double percentile_of(std::vector<double> values, double percentile) {
 }  // namespace
 
 PercentilePruner::PercentilePruner(const PercentileOptions& options)
-    : options_(detail::checked(options, "PercentilePruner")) {}
+    : options_(checked(options, "PercentilePruner")) {}
 
 bool PercentilePruner::prune(const StudyView& study, Trial& trial) {
   if (!detail::check_is_due(trial, options_.n_warmup_steps, options_.interval_steps)) return false;

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "hone/tune/detail/check_options.h"
+#include "hone/core/checked.h"
 #include "hone/tune/pareto.h"
 
 namespace hone::tune {
@@ -60,7 +60,7 @@ void SuccessiveHalvingOptions::validate(Validation& v) const {
 }
 
 SuccessiveHalvingPruner::SuccessiveHalvingPruner(const SuccessiveHalvingOptions& options)
-    : options_(detail::checked(options, "SuccessiveHalvingPruner")) {}
+    : options_(checked(options, "SuccessiveHalvingPruner")) {}
 
 bool SuccessiveHalvingPruner::prune(const StudyView& study, Trial& trial) {
   if (trial.intermediate.empty()) return false;

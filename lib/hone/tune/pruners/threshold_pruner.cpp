@@ -4,8 +4,8 @@
 
 #include <cmath>
 
+#include "hone/core/checked.h"
 #include "hone/tune/detail/check_intervals.h"
-#include "hone/tune/detail/check_options.h"
 
 namespace hone::tune {
 
@@ -17,7 +17,7 @@ void ThresholdOptions::validate(Validation& v) const {
 }
 
 ThresholdPruner::ThresholdPruner(const ThresholdOptions& options)
-    : options_(detail::checked(options, "ThresholdPruner")) {}
+    : options_(checked(options, "ThresholdPruner")) {}
 
 bool ThresholdPruner::prune(const StudyView& study, Trial& trial) {
   if (!detail::check_is_due(trial, options_.n_warmup_steps, options_.interval_steps)) return false;

@@ -5,7 +5,7 @@
 #include <map>
 #include <numbers>
 
-#include "hone/tune/detail/check_options.h"
+#include "hone/core/checked.h"
 #include "hone/tune/detail/order.h"
 #include "hone/tune/pareto.h"
 
@@ -85,7 +85,7 @@ double signed_rank_p(const std::vector<double>& d) {
 }
 
 WilcoxonPruner::WilcoxonPruner(const WilcoxonOptions& options)
-    : options_(detail::checked(options, "WilcoxonPruner")) {}
+    : options_(checked(options, "WilcoxonPruner")) {}
 
 bool WilcoxonPruner::prune(const StudyView& study, Trial& trial) {
   const TrialPtr best = best_trial(study);

@@ -1,3 +1,4 @@
+/// Options that a program gives, held against what their visit() and validate() say.
 #pragma once
 #include <fmt/format.h>
 
@@ -7,9 +8,11 @@
 #include <utility>
 #include <vector>
 
+#include "hone/core/error.h"
 #include "hone/core/field.h"
 
-namespace hone::tune::detail {
+namespace hone {
+namespace detail {
 
 /// A visitor that notes the numbers outside their Range.
 struct RangeCheck {
@@ -36,13 +39,15 @@ struct RangeCheck {
   }
 };
 
-/// The options of class `who`, given by a program rather than read from a file.
+}  // namespace detail
+
+/// The options of `who`, a class or a function, given by a program rather than read from a file.
 /// Throws: ConfigError with all that is out of range or that validate() finds wrong; fields without
 ///   effect are not.
 template <class Options>
 const Options& checked(const Options& options, const std::string& who) {
   std::vector<Problem> problems;
-  RangeCheck check{who, problems};
+  detail::RangeCheck check{who, problems};
   Options::visit(options, check);
   if constexpr (requires(Validation& v) { options.validate(v); }) {
     Validation validation(who, [](const std::string&) { return false; }, problems);
@@ -52,4 +57,4 @@ const Options& checked(const Options& options, const std::string& who) {
   return options;
 }
 
-}  // namespace hone::tune::detail
+}  // namespace hone
