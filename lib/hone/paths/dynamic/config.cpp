@@ -9,8 +9,6 @@
 #include <string>
 #include <utility>
 
-#include "hone/config/reader.h"
-#include "hone/config/writer.h"
 #include "hone/core/error.h"
 #include "hone/data/dataset.h"
 #include "hone/model/pruned/layers.h"
