@@ -37,6 +37,8 @@ TEST_CASE("a file cannot be trained on and held out, by whatever name") {
   const std::string other = files.write("other.jsonl", "{\"text\": \"b\"}\n");
   std::filesystem::create_symlink(rows, files.path + "/link.jsonl");
   CHECK(problems({{.files = {rows}}}, {{.files = {other}}}).empty());
+  const std::string none = files.write("none", ""), nothing = files.write("nothing", "");
+  CHECK(problems({{.files = {none}}}, {{.files = {nothing}}}).empty());
   CHECK(problems({{.files = {rows}}}, {{.files = {rows}}}) ==
         "/data/held_out/0/files: " + rows +
             " is trained on as data set \"rows\": its score would "

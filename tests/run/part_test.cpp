@@ -16,6 +16,7 @@
 #include "hone/run/report.h"
 #include "hone/run/run.h"
 #include "hone/run/tokenizer.h"
+#include "recipe_fixture.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"
 
@@ -196,6 +197,21 @@ TEST_CASE("A run that was killed before it wrote its manifest goes on, and write
   CHECK_FALSE(exists(manifest));
   CHECK(recipe.run(recipe.config(2), "run", {}, true).json.at("ending") == "done");
   CHECK(read_json_file(manifest).at("app") == "part_test");
+}
+
+TEST_CASE("An adapter comes with its base where the run made that by new tokens") {
+  const test::RecipeFolder folder;
+  const std::string model = folder.model("m"), terms = folder.write("terms.txt", "zymurgy\n");
+  for (const bool grows : {false, true}) {
+    Json changes = {{"tuning", "lora"}, {"device", "cpu"}, {"threads", 1}};
+    changes["train"] = {{"steps", 1}};
+    if (grows) changes["vocabulary"] = {{"new_tokens", 20}, {"terms_file", terms}};
+    const std::string run = folder.file(grows ? "grown" : "plain");
+    execute(folder.config_of(model, changes), {.app = "part_test", .out = run});
+    CHECK(exists(run + "/adapter"));
+    CHECK(exists(run + "/model/model.safetensors"));
+    CHECK(exists(run + "/base/model.safetensors") == grows);
+  }
 }
 
 TEST_CASE("A part may replace the loss") {

@@ -56,3 +56,23 @@ TEST_CASE("Snapshots count in a run's peak, each as the weights that train and t
   CHECK_THAT(two.text, Catch::Contains("2 snapshots"));
   CHECK_THAT(none.text, !Catch::Contains("snapshots"));
 }
+
+TEST_CASE("Dropout that a part may turn on takes memory where an adapter has none yet") {
+  const test::RecipeFolder folder;
+  const std::string model = folder.model("m");
+  const auto activations = [&](double dropout, bool changes) {
+    const Config config =
+        folder.config_of(model, {{"tuning", "lora"}, {"lora", {{"dropout", dropout}}}});
+    return make_plan(config, nullptr, "", {.lora_dropout = changes}).memory.activations;
+  };
+  CHECK(activations(0, false) < activations(0, true));
+  CHECK(activations(0, true) == activations(0.1, false));
+}
+
+TEST_CASE("A plan says a run's length as the recipe does") {
+  const test::RecipeFolder folder;
+  const auto text = [&](const Json& length) { return make_plan(folder.config(length)).text; };
+  CHECK_THAT(text({{"train", {{"epochs", 2}}}}), Catch::Contains("\n2 epochs = "));
+  CHECK_THAT(text({{"train", {{"steps", 8}}}}),
+             Catch::Contains("\n8 steps of up to ") && !Catch::Contains("epoch"));
+}

@@ -3,7 +3,7 @@
 #include "hone/run/optimizer.h"
 #include "run/run_fixture.h"
 #include "support/catch.h"
-#include "train/controller_desk.h"
+#include "train/controller_fixture.h"
 
 using namespace hone;
 using namespace hone::run;
@@ -31,6 +31,14 @@ int64_t count_on(const Json& masks) {
 }
 
 }  // namespace
+
+TEST_CASE("Pruning that is enabled names what it prunes, and else has no options") {
+  CHECK(train::problems_of(PruningOptions{.enabled = true, .heads = by_chance(0.5)}).empty());
+  const auto nothing = train::problems_of(PruningOptions{.enabled = true});
+  REQUIRE(nothing.size() == 1);
+  CHECK(nothing[0].message == "prunes nothing: give heads, channels or layers");
+  CHECK(train::problems_of(PruningOptions{}).size() == 4);  // where all keys count as given
+}
 
 TEST_CASE("Whole layers are pruned as the units of one piece, and the decision counts them") {
   SmallRun run(test::pruned_config());

@@ -58,6 +58,10 @@ TEST_CASE("One step by hand") {
 }
 
 TEST_CASE("A gradient that drowns in noise has no scale; impossible sizes are refused") {
+  NoiseScale none;
+  none.add(2, 1, 1, 2);  // an estimate of 0 of the gradient, to the bit
+  CHECK(none.squared_gradient().value() == 0);
+  CHECK_FALSE(none.value());
   NoiseScale scale;
   scale.add(5, 2, 1, 8);  // |G|^2 < 0
   CHECK_FALSE(scale.value());
