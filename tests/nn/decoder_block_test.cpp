@@ -92,6 +92,20 @@ TEST_CASE("Attention: heads that do not divide are named") {
                     Catch::Contains("num_kv_heads must divide num_heads, got 3 and 4"));
 }
 
+TEST_CASE("Attention: what a step holds more of several documents, and of dropout") {
+  AttentionOptions dropped = kAttention;
+  dropped.dropout = 0.1;
+  const auto footprint = [](const AttentionOptions& options, int64_t documents) {
+    return Attention(options, at::TensorOptions())
+        ->footprint({.documents = documents, .longest = 5});
+  };
+  const Footprint one = footprint(kAttention, 1), noisy = footprint(dropped, 1);
+  CHECK(footprint(kAttention, 2).saved == one.saved + 4 * 6);  // the mix in the tokens' order
+  // Three of 4 heads by 5 positions; keys and values of 2 heads more.
+  CHECK(noisy.saved == one.saved + 3 * 4 * 5 + 2 * 2 * 6);
+  CHECK(noisy.backward == one.backward + 2 * 4 * 5);
+}
+
 TEST_CASE("A branch with dropout holds its width more, kept and in the backward pass") {
   DecoderBlock block(DecoderBlockOptions{.attention = kAttention, .mlp = {.dim = 12, .hidden = 20}},
                      at::TensorOptions());
