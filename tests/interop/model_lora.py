@@ -17,13 +17,19 @@ LOGITS, GRADIENTS, TRACE = 1e-5, 2e-5, 1e-5
 LENGTHS, VOCAB, STEPS, LR, DECAY = [21, 30, 5], 97, 5, 1e-2, 0.1
 
 MODELS = {"llama": ("llama", {}), "tied": ("qwen2", dict(tie_word_embeddings=True)),
-          "qwen3": ("qwen3", dict(attention_bias=True))}
+          "qwen3": ("qwen3", dict(attention_bias=True)), "v3": ("deepseek_v3", {}),
+          "v2": ("deepseek_v2", dict(q_lora_rank=None))}
+LATENT = ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"]
 # name: base, hone's options, PEFT's options, trainable rows
 CASES = {
     "lora": ("llama", dict(rank=4, alpha=8, targets=["q_proj", "v_proj"]),
              dict(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj"]), []),
     "everything": ("qwen3", dict(rank=3, alpha=5.0), dict(r=3, lora_alpha=5,
                    target_modules="all-linear"), []),
+    "latent": ("v3", dict(rank=3, alpha=5.0), dict(r=3, lora_alpha=5, target_modules=LATENT), []),
+    "latent-dora": ("v2", dict(rank=2, alpha=4, dora=True, targets=["q_proj", "kv_b_proj"]),
+                    dict(r=2, lora_alpha=4, use_dora=True,
+                         target_modules=["q_proj", "kv_b_proj"]), []),
     "rslora": ("tied", dict(rank=4, alpha=4, rslora=True, targets=["mlp.up_proj", "o_proj"]),
                dict(r=4, lora_alpha=4, use_rslora=True,
                     target_modules=["mlp.up_proj", "o_proj"]), []),

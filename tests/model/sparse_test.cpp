@@ -3,8 +3,9 @@
 #include <torch/types.h>
 
 #include "hone/core/error.h"
+#include "hone/core/log.h"
 #include "hone/io/checkpoint.h"
-#include "hone/model/cost.h"
+#include "hone/model/adapter.h"
 #include "hone/model/pruned/export.h"
 #include "hone/model/pruned/pruning.h"
 #include "model/support.h"
@@ -133,6 +134,27 @@ TEST_CASE("Heads and layers of such a model are pruned, and exported") {
   CHECK(plain.at("num_hidden_layers") == 2);
   CHECK(plain.at("first_k_dense_replace") == 1);
   CHECK(plain.at("num_nextn_predict_layers") == 0);
+}
+
+TEST_CASE("Adapters of a model with experts are of attention unless they are told otherwise") {
+  Decoder decoder = test::small_decoder(v3_config());
+  add_lora(decoder, {.rank = 2}, 1);
+  for (const nn::ModuleTensor& tensor : decoder->tensors()) {
+    if (tensor.role != nn::Role::kAdapter) continue;
+    INFO(tensor.name);
+    CHECK(tensor.name.find(".self_attn.") != std::string::npos);
+  }
+  CHECK(nn::numel(*decoder, nn::Role::kAdapter) > 0);
+  Decoder other = test::small_decoder(v3_config());
+  std::string log;
+  set_log_sink([&](LogLevel, std::string_view text) { log += text; });
+  add_lora(other, {.rank = 2, .targets = {"shared_experts.up_proj"}}, 1);
+  set_log_sink({});
+  CHECK_THAT(log, Contains("PEFT 0.21") && Contains("hone-merge"));
+  Decoder third = test::small_decoder(v3_config());
+  CHECK_THROWS_WITH(
+      add_lora(third, {.targets = {"mlp.gate"}}, 1),
+      Contains("target mlp.gate matches model.layers.1.mlp.gate, which is no linear"));
 }
 
 TEST_CASE("Channels of experts are no units to prune") {

@@ -11,6 +11,7 @@
 
 #include "hone/core/error.h"
 #include "hone/core/keys.h"
+#include "hone/core/log.h"
 #include "hone/io/adapter.h"
 #include "hone/model/detail/lora_layout.h"
 #include "hone/model/detail/peft_config.h"
@@ -128,7 +129,13 @@ void add_lora(Decoder& decoder, const nn::LoraOptions& options, uint64_t seed,
               const std::vector<int64_t>& token_rows) {
   TokenRows rows{token_rows, {}};
   if (decoder->lm_head) rows.head = token_rows;
-  detail::check_patterns(detail::lora_targets(decoder, options), options);
+  const auto targets = detail::lora_targets(decoder, options);
+  detail::check_patterns(targets, options);
+  if (detail::peft_mistakes(decoder, targets)) {
+    log_warning(
+        "lora: PEFT 0.21 takes adapters on dense and shared MLPs of a model with experts for those "
+        "of its experts and drops them; merge this adapter (hone-merge) to use it there");
+  }
   add_adapter(decoder, options, seed, rows);
 }
 

@@ -35,7 +35,7 @@ struct LoraOptions {
     v("dropout", self.dropout, "Dropout on the adapter's input.", Range{0, 0.999});
     v("targets", self.targets,
       "Linear layers adapted, by name or end of name (q_proj, mlp.down_proj); empty: all of the "
-      "blocks.");
+      "blocks, but of attention alone where a model has experts.");
     v("target_regex", self.target_regex,
       "Pattern of the whole module name, instead of targets (PEFT's target_modules string).");
     v("rslora", self.rslora, "Divide alpha by the root of the rank.");

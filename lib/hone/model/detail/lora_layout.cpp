@@ -39,6 +39,8 @@ bool saved_whole(const std::string& name, const nn::LoraOptions& options) {
                      });
 }
 
+bool in_mlp(const std::string& name) { return name.find(".mlp.") != std::string::npos; }
+
 /// The value of the pattern that matches. PEFT takes the first of several by their order in the
 /// file, which a map has not: several that agree are fine, others an error.
 template <class T>
@@ -73,14 +75,15 @@ std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptio
                                      Unmatched unmatched) {
   std::optional<unicode::Pattern> pattern;
   if (options.target_regex) pattern = name_pattern(*options.target_regex, *options.target_regex);
-  const bool all = !pattern && options.targets.empty();
+  const bool all = !pattern && options.targets.empty(), attention = has_experts(decoder);
   std::vector<LoraTarget> targets;
   std::vector<std::string> problems;
   std::set<std::string> unused(options.targets.begin(), options.targets.end());
   for (const auto& item : decoder->named_modules("", /*include_self=*/false)) {
     const std::string name = checkpoint_name(item.key());
     auto* layer = item.value()->as<nn::LinearImpl>();
-    bool wanted = layer && (all || (pattern && pattern->matches(name)));
+    bool wanted =
+        layer && ((all && !(attention && in_mlp(name))) || (pattern && pattern->matches(name)));
     for (const std::string& target : options.targets) {
       if (pattern || !ends_at_dot(name, target)) continue;
       wanted = true;
@@ -103,6 +106,17 @@ std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptio
   }
   if (!problems.empty()) throw Error("lora: " + joined(problems));
   return targets;
+}
+
+bool has_experts(const Decoder& decoder) {
+  return std::any_of(decoder->layers.begin(), decoder->layers.end(),
+                     [](const nn::DecoderBlock& block) { return block->mlp->idle() > 0; });
+}
+
+bool peft_mistakes(const Decoder& decoder, const std::vector<LoraTarget>& targets) {
+  return has_experts(decoder) &&
+         std::any_of(targets.begin(), targets.end(),
+                     [](const LoraTarget& target) { return in_mlp(target.name); });
 }
 
 void check_patterns(const std::vector<LoraTarget>& targets, const nn::LoraOptions& options) {

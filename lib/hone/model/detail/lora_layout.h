@@ -20,10 +20,18 @@ struct LoraTarget {
 /// where one is saved whose layer was cut meanwhile.
 enum class Unmatched { kRefuse, kIgnore };
 
-/// The layers that `options` adapts, in the order of the model.
+/// The layers that `options` adapts, in the order of the model. Where there are experts, no targets
+/// mean those of attention.
 /// Throws: hone::Error naming all targets that match nothing, and what cannot be adapted.
 std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptions& options,
                                      Unmatched unmatched = Unmatched::kRefuse);
+
+/// Whether a token meets only some of the decoder's MLPs.
+bool has_experts(const Decoder& decoder);
+
+/// Whether PEFT (0.21, beside transformers 5) would take targets in MLPs of this decoder for its
+/// experts and drop what was trained.
+bool peft_mistakes(const Decoder& decoder, const std::vector<LoraTarget>& targets);
 
 /// Throws: hone::Error naming the keys of rank_pattern and alpha_pattern that match none of
 /// `targets`.
