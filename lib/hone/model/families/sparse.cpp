@@ -135,17 +135,14 @@ void SparseFamily::read_groups(Keys& keys, int64_t top, nn::RouterOptions& route
   } else if (router.chosen_groups > router.groups) {
     keys.problem("topk_group", fmt::format("must be at most n_group {}, got {}", router.groups,
                                            router.chosen_groups));
-  } else if (router.chosen > router.chosen_groups * size) {
+  } else if (router.chosen > router.chosen_groups * size && router.chosen <= router.experts) {
     keys.problem("num_experts_per_tok",
                  fmt::format("must be at most the {} experts of topk_group {} groups, got {}",
                              router.chosen_groups * size, router.chosen_groups, router.chosen));
   } else if (router.chosen_groups < router.groups && top > size) {
     keys.problem("n_group",
                  fmt::format("leaves {} experts a group; a group counts its best {}", size, top));
-  } else {
-    return;
   }
-  router.groups = router.chosen_groups = 1;
 }
 
 void SparseFamily::check_choice(Keys& keys, const nn::RouterOptions& router,
