@@ -48,6 +48,7 @@ TEST_CASE("order_by_expert sorts choices, and keeps the order of tokens") {
   CHECK(order.offsets == std::vector<int64_t>{0, 2, 2, 5, 6, 6});
   CHECK(order.places.equal(torch::tensor({1, 4, 0, 3, 5, 2}, at::kLong)));
   CHECK(order.tokens.equal(torch::tensor({0, 2, 0, 1, 2, 1}, at::kLong)));
+  CHECK(order.rows.equal(torch::tensor({{2, 0}, {5, 3}, {1, 4}}, at::kLong)));
   CHECK_THROWS_WITH(order_by_expert(torch::tensor({{5}}, at::kLong), 5),
                     Catch::Contains("choices must be in [0, 5), got 5"));
   CHECK_THROWS_WITH(order_by_expert(torch::tensor({{-1}}, at::kLong), 5),
@@ -58,8 +59,11 @@ TEST_CASE("order_by_expert sorts choices, and keeps the order of tokens") {
 TEST_CASE("mixed_experts equals every expert on every token") {
   torch::manual_seed(1);
   for (const at::ScalarType type : kTypes) {
-    for (const auto& [tokens, chosen, experts] :
-         {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {50, 2, 4}, {3, 2, 16}, {33, 5, 5}}) {
+    for (const auto& [tokens, chosen, experts] : {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1},
+                                                  {50, 2, 4},
+                                                  {3, 2, 16},
+                                                  {33, 5, 5},
+                                                  {700, 2, 3}}) {
       INFO(type << " " << tokens << " tokens, " << chosen << " of " << experts);
       const at::Tensor choices = random_choices(tokens, chosen, experts);
       const ExpertOrder order = order_by_expert(choices, experts);
@@ -88,6 +92,26 @@ TEST_CASE("mixed_experts: gradient, also of what is wanted alone") {
     mixed_experts(in[0], in[1], in[2], in[3], order).sum().backward();
     CHECK(in[wanted].grad().equal(all[wanted].grad()));
   }
+}
+
+TEST_CASE("mixed_experts: the same to the bit by any number of threads") {
+  torch::manual_seed(5);
+  const at::Tensor choices = random_choices(90, 3, 8);
+  const ExpertOrder order = order_by_expert(choices, 8);
+  const Tensors inputs = random_inputs(90, 3, 8, at::kFloat);
+  const auto all = [&](int threads) {
+    at::set_num_threads(threads);
+    Tensors in, results;
+    for (const at::Tensor& input : inputs) in.push_back(input.clone().requires_grad_());
+    results.push_back(mixed_experts(in[0], in[1], in[2], in[3], order));
+    results[0].square().sum().backward();
+    for (const at::Tensor& input : in) results.push_back(input.grad());
+    return results;
+  };
+  const int before = at::get_num_threads();
+  const Tensors one = all(1), three = all(3);
+  at::set_num_threads(before);
+  for (size_t i = 0; i < one.size(); ++i) CHECK(one[i].equal(three[i]));
 }
 
 TEST_CASE("mixed_experts: an expert without tokens gets gradients of 0") {

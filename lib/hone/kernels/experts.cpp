@@ -3,6 +3,9 @@
 #include <torch/autograd.h>
 #include <torch/types.h>
 
+#include <optional>
+#include <utility>
+
 #include "hone/kernels/cpu/experts.h"
 #include "hone/kernels/cpu/swiglu.h"
 #include "hone/kernels/dispatch.h"
@@ -12,49 +15,97 @@
 namespace hone::kernels {
 namespace {
 
+/// With fewer rows an expert than this, on average, each thread works on experts of its own: a
+/// product of so few rows is too small for all threads together.
+constexpr int64_t kFewRows = 256;
+
 /// The weights of all experts, and the order of the tokens that they work on.
 struct Experts {
   at::Tensor x, weights, gate_up, down;
-  std::vector<int64_t> offsets;
-  at::Tensor places, tokens;
+  ExpertOrder order;
 
   int64_t count() const { return gate_up.size(0); }
   int64_t hidden() const { return down.size(2); }
+  int64_t choices() const { return order.tokens.size(0); }
+  bool few_rows() const { return choices() < kFewRows * count(); }
   at::Tensor rows_of(const at::Tensor& sorted, int64_t e) const {
-    return sorted.slice(0, offsets[e], offsets[e + 1]);
+    return sorted.slice(0, order.offsets[e], order.offsets[e + 1]);
   }
 
-  /// Calls body(e) for the experts that have tokens.
+  /// Calls body(e) for the experts that have tokens: where rows are few in all threads, each with
+  /// about as many rows.
   template <class Body>
   void for_each(Body body) const {
-    for (int64_t e = 0; e < count(); ++e) {
-      if (offsets[e] < offsets[e + 1]) body(e);
-    }
+    const auto some = [&](int64_t begin, int64_t end) {  // of the rows: experts that begin there
+      const at::NoGradGuard no_grad;                     // which a thread has of its own
+      for (int64_t e = 0; e < count(); ++e) {
+        const int64_t first = order.offsets[e];
+        if (first >= begin && first < end && first < order.offsets[e + 1]) body(e);
+      }
+    };
+    few_rows() ? machine::parallel_for(choices(), 1, some) : some(0, choices());
   }
 };
 
-/// out[token] += y [n, D] for the tokens of expert e, times their weights if given.
+/// Brings each expert's rows [n, D] together: a token's sum, by its weights if `weighed`. Where
+/// experts work side by side, all rows first.
 template <class T>
-void add_rows(const Experts& experts, int64_t e, const T* weights, const at::Tensor& y,
-              at::Tensor& out) {
-  const int64_t begin = experts.offsets[e];
-  run_rows(AddExpertRows<T>{.width = y.size(1),
-                            .tokens = read<int64_t>(experts.tokens) + begin,
-                            .places = read<int64_t>(experts.places) + begin,
-                            .weights = weights,
-                            .y = read<T>(y),
-                            .out = out.mutable_data_ptr<T>()},
-           y.size(0), row_grain(y.size(1)));
-}
+class Gathered {
+ public:
+  Gathered(const Experts& experts, bool weighed, at::Tensor& out)
+      : experts_(experts), weights_(weighed ? read<T>(experts.weights) : nullptr), out_(out) {
+    if (experts.few_rows()) {
+      all_ = at::empty({experts.choices(), out.size(1)}, out.options());
+    } else {
+      out.zero_();
+    }
+  }
+
+  /// a [n, I] by b [I, D], the rows of expert e.
+  void add(int64_t e, const at::Tensor& a, const at::Tensor& b) const {
+    if (all_.defined()) {
+      at::Tensor own = experts_.rows_of(all_, e);
+      return product_out(own, a, b);
+    }
+    const at::Tensor y = product(a, b);
+    const int64_t begin = experts_.order.offsets[e];
+    run_rows(AddExpertRows<T>{.width = y.size(1),
+                              .tokens = read<int64_t>(experts_.order.tokens) + begin,
+                              .places = read<int64_t>(experts_.order.places) + begin,
+                              .weights = weights_,
+                              .y = read<T>(y),
+                              .out = out_.mutable_data_ptr<T>()},
+             y.size(0), row_grain(y.size(1)));
+  }
+
+  void finish() const {
+    if (!all_.defined()) return;
+    const int64_t each = experts_.order.rows.size(1), width = out_.size(1);
+    run_rows(CombineExpertRows<T>{.width = width,
+                                  .each = each,
+                                  .from = read<int64_t>(experts_.order.rows),
+                                  .weights = weights_,
+                                  .y = read<T>(all_),
+                                  .out = out_.mutable_data_ptr<T>()},
+             out_.size(0), row_grain(each * width));
+  }
+
+ private:
+  const Experts& experts_;
+  const T* weights_;
+  at::Tensor& out_;
+  at::Tensor all_;  // undefined: rows are added at once
+};
 
 /// The result, and hidden [T K, 2 I]: each choice's gate and up.
 std::pair<at::Tensor, at::Tensor> forward_of(const Experts& experts) {
   const int64_t width = experts.hidden();
-  at::Tensor hidden = at::empty({experts.tokens.size(0), 2 * width}, experts.x.options());
-  at::Tensor out = at::zeros_like(experts.x, at::MemoryFormat::Contiguous);
+  at::Tensor hidden = at::empty({experts.choices(), 2 * width}, experts.x.options());
+  at::Tensor out = at::empty_like(experts.x, at::MemoryFormat::Contiguous);
   AT_DISPATCH_FLOATING_TYPES(out.scalar_type(), "mixed_experts", [&] {
+    const Gathered<scalar_t> result(experts, /*weighed=*/true, out);
     experts.for_each([&](int64_t e) {
-      const at::Tensor x = experts.x.index_select(0, experts.rows_of(experts.tokens, e));
+      const at::Tensor x = experts.x.index_select(0, experts.rows_of(experts.order.tokens, e));
       at::Tensor own = experts.rows_of(hidden, e);
       product_out(own, x, experts.gate_up[e].t());
       at::Tensor activated = at::empty({x.size(0), width}, x.options());
@@ -66,9 +117,9 @@ std::pair<at::Tensor, at::Tensor> forward_of(const Experts& experts) {
                                        .up = numbers + width,
                                        .out = activated.mutable_data_ptr<scalar_t>()},
                x.size(0), row_grain(width));
-      add_rows(experts, e, read<scalar_t>(experts.weights), product(activated, experts.down[e].t()),
-               out);
+      result.add(e, activated, experts.down[e].t());
     });
+    result.finish();
   });
   return {out, hidden};
 }
@@ -77,27 +128,26 @@ struct ExpertGrads {
   at::Tensor x, weights, gate_up, down;  ///< undefined where not wanted; weights' always
 };
 
+template <class T>
 void backward_of_expert(const Experts& experts, int64_t e, const at::Tensor& hidden,
-                        const at::Tensor& grad, ExpertGrads& grads) {
-  const at::Tensor tokens = experts.rows_of(experts.tokens, e);
+                        const at::Tensor& grad, const Gathered<T>* grad_x,
+                        const ExpertGrads& grads) {
+  const at::Tensor tokens = experts.rows_of(experts.order.tokens, e);
   const at::Tensor own = grad.index_select(0, tokens);
   const at::Tensor grad_activated = product(own, experts.down[e]);
   at::Tensor scaled = at::empty_like(grad_activated);
   at::Tensor grad_hidden = at::empty({own.size(0), 2 * experts.hidden()}, own.options());
-  AT_DISPATCH_FLOATING_TYPES(grad.scalar_type(), "mixed_experts", [&] {
-    run_rows(ExpertsBackward<scalar_t>{.width = experts.hidden(),
-                                       .places = read<int64_t>(experts.places) + experts.offsets[e],
-                                       .weights = read<scalar_t>(experts.weights),
-                                       .hidden = read<scalar_t>(experts.rows_of(hidden, e)),
-                                       .grad = read<scalar_t>(grad_activated),
-                                       .grad_weights = grads.weights.mutable_data_ptr<scalar_t>(),
-                                       .scaled = scaled.mutable_data_ptr<scalar_t>(),
-                                       .grad_hidden = grad_hidden.mutable_data_ptr<scalar_t>()},
-             own.size(0), row_grain(experts.hidden()));
-    if (grads.x.defined()) {
-      add_rows<scalar_t>(experts, e, nullptr, product(grad_hidden, experts.gate_up[e]), grads.x);
-    }
-  });
+  run_rows(
+      ExpertsBackward<T>{.width = experts.hidden(),
+                         .places = read<int64_t>(experts.order.places) + experts.order.offsets[e],
+                         .weights = read<T>(experts.weights),
+                         .hidden = read<T>(experts.rows_of(hidden, e)),
+                         .grad = read<T>(grad_activated),
+                         .grad_weights = grads.weights.mutable_data_ptr<T>(),
+                         .scaled = scaled.mutable_data_ptr<T>(),
+                         .grad_hidden = grad_hidden.mutable_data_ptr<T>()},
+      own.size(0), row_grain(experts.hidden()));
+  if (grad_x) grad_x->add(e, grad_hidden, experts.gate_up[e]);
   if (grads.down.defined()) {
     at::Tensor into = grads.down[e];
     product_out(into, own.t(), scaled);
@@ -108,14 +158,32 @@ void backward_of_expert(const Experts& experts, int64_t e, const at::Tensor& hid
   }
 }
 
+void backward_of(const Experts& experts, const at::Tensor& hidden, const at::Tensor& grad,
+                 ExpertGrads& grads) {
+  for (int64_t e = 0; e < experts.count(); ++e) {
+    if (experts.order.offsets[e] < experts.order.offsets[e + 1]) continue;
+    for (const at::Tensor& unused : {grads.gate_up, grads.down}) {
+      if (unused.defined()) unused[e].zero_();
+    }
+  }
+  AT_DISPATCH_FLOATING_TYPES(grad.scalar_type(), "mixed_experts", [&] {
+    std::optional<Gathered<scalar_t>> grad_x;
+    if (grads.x.defined()) grad_x.emplace(experts, /*weighed=*/false, grads.x);
+    experts.for_each([&](int64_t e) {
+      backward_of_expert<scalar_t>(experts, e, hidden, grad, grad_x ? &*grad_x : nullptr, grads);
+    });
+    if (grad_x) grad_x->finish();
+  });
+}
+
 class MixedExperts : public torch::autograd::Function<MixedExperts> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
                             const at::Tensor& weights, const at::Tensor& gate_up,
                             const at::Tensor& down, const ExpertOrder& order) {
-    const auto [out, hidden] =
-        forward_of({x, weights, gate_up, down, order.offsets, order.places, order.tokens});
-    context->save_for_backward({x, weights, gate_up, down, order.places, order.tokens, hidden});
+    const auto [out, hidden] = forward_of({x, weights, gate_up, down, order});
+    context->save_for_backward(
+        {x, weights, gate_up, down, order.places, order.tokens, order.rows, hidden});
     context->saved_data["offsets"] = order.offsets;
     return out;
   }
@@ -124,21 +192,18 @@ class MixedExperts : public torch::autograd::Function<MixedExperts> {
                                                  torch::autograd::variable_list grads_of_out) {
     const auto saved = context->get_saved_variables();
     const Experts experts{
-        saved[0], saved[1], saved[2], saved[3], context->saved_data["offsets"].toIntVector(),
-        saved[4], saved[5]};
-    const auto contiguous = at::MemoryFormat::Contiguous;
-    ExpertGrads grads{.weights = at::empty_like(experts.weights, contiguous)};
-    if (context->needs_input_grad(0)) grads.x = at::zeros_like(experts.x, contiguous);
-    if (context->needs_input_grad(2)) grads.gate_up = at::empty_like(experts.gate_up, contiguous);
-    if (context->needs_input_grad(3)) grads.down = at::empty_like(experts.down, contiguous);
-    for (int64_t e = 0; e < experts.count(); ++e) {
-      if (experts.offsets[e] < experts.offsets[e + 1]) continue;
-      for (const at::Tensor& unused : {grads.gate_up, grads.down}) {
-        if (unused.defined()) unused[e].zero_();
-      }
-    }
-    const at::Tensor grad = grads_of_out[0].contiguous();
-    experts.for_each([&](int64_t e) { backward_of_expert(experts, e, saved[6], grad, grads); });
+        saved[0],
+        saved[1],
+        saved[2],
+        saved[3],
+        {context->saved_data["offsets"].toIntVector(), saved[4], saved[5], saved[6]}};
+    const auto wanted = [&](size_t input) {
+      return context->needs_input_grad(input)
+                 ? at::empty_like(saved[input], at::MemoryFormat::Contiguous)
+                 : at::Tensor();
+    };
+    ExpertGrads grads{wanted(0), at::empty_like(experts.weights), wanted(2), wanted(3)};
+    backward_of(experts, saved[7], grads_of_out[0].contiguous(), grads);
     return {grads.x, grads.weights, grads.gate_up, grads.down, {}};
   }
 };
@@ -147,13 +212,14 @@ class MixedExperts : public torch::autograd::Function<MixedExperts> {
 at::Tensor composite(const Experts& experts) {
   at::Tensor out = at::zeros_like(experts.x);
   const at::Tensor weights = experts.weights.flatten();
-  experts.for_each([&](int64_t e) {
-    const at::Tensor tokens = experts.rows_of(experts.tokens, e);
+  for (int64_t e = 0; e < experts.count(); ++e) {
+    if (experts.order.offsets[e] == experts.order.offsets[e + 1]) continue;
+    const at::Tensor tokens = experts.rows_of(experts.order.tokens, e);
     const auto halves = project(experts.x.index_select(0, tokens), experts.gate_up[e]).chunk(2, -1);
     const at::Tensor y = project(at::silu(halves[0]) * halves[1], experts.down[e]);
-    const at::Tensor own = weights.index_select(0, experts.rows_of(experts.places, e));
+    const at::Tensor own = weights.index_select(0, experts.rows_of(experts.order.places, e));
     out = out.index_add(0, tokens, (y * own.unsqueeze(1)).to(out.scalar_type()));
-  });
+  }
   return out;
 }
 
@@ -175,15 +241,18 @@ ExpertOrder order_by_expert(const at::Tensor& choices, int64_t experts) {
   for (int64_t e = 0; e < experts; ++e) order.offsets[e + 1] += order.offsets[e];
   std::vector<int64_t> next(order.offsets.begin(), order.offsets.end() - 1);
   at::Tensor places = at::empty({count}, at::kLong), tokens = at::empty({count}, at::kLong);
+  at::Tensor rows = at::empty(choices.sizes(), at::kLong);
   auto *place_of = places.mutable_data_ptr<int64_t>(),
-       *token_of = tokens.mutable_data_ptr<int64_t>();
+       *token_of = tokens.mutable_data_ptr<int64_t>(), *row_of = rows.mutable_data_ptr<int64_t>();
   for (int64_t i = 0; i < count; ++i) {
     const int64_t at = next[chosen[i]]++;
     place_of[at] = i;
     token_of[at] = i / each;
+    row_of[i] = at;
   }
   order.places = places.to(choices.device());
   order.tokens = tokens.to(choices.device());
+  order.rows = rows.to(choices.device());
   return order;
 }
 
@@ -203,9 +272,7 @@ at::Tensor mixed_experts(const at::Tensor& x, const at::Tensor& weights, const a
   return dispatch(
       {x, weights, gate_up, down},
       [&] { return MixedExperts::apply(x, weights.contiguous(), gate_up, down, order); },
-      [&] {
-        return composite({x, weights, gate_up, down, order.offsets, order.places, order.tokens});
-      });
+      [&] { return composite({x, weights, gate_up, down, order}); });
 }
 
 }  // namespace hone::kernels

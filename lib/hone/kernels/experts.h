@@ -12,6 +12,7 @@ struct ExpertOrder {
   std::vector<int64_t> offsets;  ///< [E + 1]: expert e's begin at offsets[e]
   at::Tensor places;             ///< [T K] int64: where each lies in choices, t K + k
   at::Tensor tokens;             ///< [T K] int64: its token t
+  at::Tensor rows;               ///< [T, K] int64: where each choice lies in this order
 };
 
 /// Sorts choices [T, K] int64, each in [0, experts). Throws: c10::ValueError.

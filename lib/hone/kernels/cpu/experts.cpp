@@ -17,6 +17,20 @@ void AddExpertRows<T>::rows(int64_t begin, int64_t end) const {
 
 template <class T>
 template <machine::Isa>
+void CombineExpertRows<T>::rows(int64_t begin, int64_t end) const {
+  for (int64_t t = begin; t < end; ++t) {
+    T* __restrict to = out + t * width;
+    for (int64_t i = 0; i < width; ++i) to[i] = 0;
+    for (int64_t k = t * each; k < (t + 1) * each; ++k) {
+      const T weight = weights ? weights[k] : 1;
+      const T* row = y + from[k] * width;
+      for (int64_t i = 0; i < width; ++i) to[i] += weight * row[i];
+    }
+  }
+}
+
+template <class T>
+template <machine::Isa>
 void ExpertsBackward<T>::rows(int64_t begin, int64_t end) const {
   for (int64_t row = begin; row < end; ++row) {
     const T *g = hidden + row * 2 * width, *u = g + width, *d = grad + row * width;
@@ -36,6 +50,7 @@ void ExpertsBackward<T>::rows(int64_t begin, int64_t end) const {
 }
 
 HONE_LOOPS(AddExpertRows);
+HONE_LOOPS(CombineExpertRows);
 HONE_LOOPS(ExpertsBackward);
 
 }  // namespace hone::kernels

@@ -19,6 +19,19 @@ struct AddExpertRows {
   void rows(int64_t begin, int64_t end) const;
 };
 
+/// out[t] = sum over k of weights[t K + k] * y[from[t K + k]] over tokens t of `width` numbers.
+/// Without weights: by 1.
+template <class T>
+struct CombineExpertRows {
+  int64_t width, each;  ///< each: K
+  const int64_t *from;
+  const T *weights, *y;
+  T *out;
+
+  template <machine::Isa>
+  void rows(int64_t begin, int64_t end) const;
+};
+
 /// From d(silu(g) u) to d(g), d(u) of rows of one expert, whose output row r has weight
 /// w = weights[places[r]], and what its weight's gradient and down's need:
 ///   grad_weights[places[r]] = sum grad[r] a,  a = silu(g) u;
