@@ -15,22 +15,23 @@ namespace {
 
 using Catch::Contains;
 
-const Json kExperts = {{"architecture",
-                        {{"model_type", "deepseek_v3"},
-                         {"kv_lora_rank", 8},
-                         {"qk_nope_head_dim", 6},
-                         {"qk_rope_head_dim", 4},
-                         {"v_head_dim", 6},
-                         {"n_routed_experts", 8},
-                         {"num_experts_per_tok", 2},
-                         {"n_shared_experts", 1},
-                         {"moe_intermediate_size", 12},
-                         {"first_k_dense_replace", 1},
-                         {"n_group", 1},
-                         {"topk_group", 1},
-                         {"routed_scaling_factor", 1.5}}},
-                       {"data", {{"tokens_per_batch", 64}}},
-                       {"train", {{"steps", 6}, {"lr", 1e-3}, {"save_every", 3}}}};
+const Json kExperts = {
+    {"architecture",
+     {{"model_type", "deepseek_v3"},
+      {"kv_lora_rank", 8},
+      {"qk_nope_head_dim", 6},
+      {"qk_rope_head_dim", 4},
+      {"v_head_dim", 6},
+      {"n_routed_experts", 8},
+      {"num_experts_per_tok", 2},
+      {"n_shared_experts", 1},
+      {"moe_intermediate_size", 12},
+      {"first_k_dense_replace", 1},
+      {"n_group", 1},
+      {"topk_group", 1},
+      {"routed_scaling_factor", 1.5}}},
+    {"data", {{"tokens_per_batch", 64}}},
+    {"train", {{"steps", 6}, {"lr", 1e-3}, {"save_every", 3}, {"log_every", 2}}}};
 
 Json changed(const Json& changes) {
   Json json = kExperts;
@@ -79,7 +80,8 @@ TEST_CASE("The bias of each expert moves by the rate, against its load") {
   }
   CHECK(moved > 0);
   CHECK(runs.steps("one")[0].at("expert_load").at("1").get<double>() == Approx(most / (sum / 8)));
-  CHECK_FALSE(one.json.at("experts").contains("0"));  // a dense layer
+  CHECK_FALSE(runs.steps("one")[0].contains("expert_share"));  // of every second step
+  CHECK_FALSE(one.json.at("experts").contains("0"));           // a dense layer
   CHECK(runs.run({{"train", {{"steps", 1}}}}, "none").json.contains("experts"));
   CHECK(runs.bias("none/model").eq(0).all().item<bool>());
 }
@@ -93,6 +95,11 @@ TEST_CASE("A run with a moving bias goes on as if it had not stopped") {
   for (const char* left : {"/model", "/report.json", "/checkpoints/checkpoint-6"}) {
     std::filesystem::remove_all(runs.file("part") + left);
   }
+  const Json shares = runs.steps("whole")[1].at("expert_share").at("1");
+  REQUIRE(shares.size() == 8);
+  double sum = 0;
+  for (const Json& share : shares) sum += share.get<double>();
+  CHECK(sum == Approx(8));
   const Report again = runs.run(balanced, "part", /*resume=*/true);
   for (const std::string& name : io::Checkpoint::open(runs.file("whole/model")).names()) {
     INFO(name);

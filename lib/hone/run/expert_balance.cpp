@@ -9,6 +9,7 @@
 #include "hone/core/error.h"
 #include "hone/data/batch.h"
 #include "hone/model/decoder.h"
+#include "hone/run/config.h"
 #include "hone/run/decoder_step.h"
 #include "hone/train/controllers/controller_board.h"
 #include "hone/train/loop.h"
@@ -16,12 +17,21 @@
 namespace hone::run {
 namespace {
 
-/// Of the most used expert, over the mean.
+/// What each expert does, over the mean.
+std::vector<double> shares(const nn::ExpertLoad& load) {
+  const auto sum = std::accumulate(load.counts.begin(), load.counts.end(), int64_t{0});
+  const double mean = static_cast<double>(sum) / static_cast<double>(load.counts.size());
+  std::vector<double> shares;
+  for (const int64_t count : load.counts) {
+    shares.push_back(sum > 0 ? static_cast<double>(count) / mean : 0);
+  }
+  return shares;
+}
+
+/// Of the most used expert.
 double imbalance(const nn::ExpertLoad& load) {
-  const auto& counts = load.counts;
-  const double most = static_cast<double>(*std::max_element(counts.begin(), counts.end()));
-  const auto sum = std::accumulate(counts.begin(), counts.end(), int64_t{0});
-  return sum > 0 ? most * static_cast<double>(counts.size()) / static_cast<double>(sum) : 0;
+  const std::vector<double> all = shares(load);
+  return *std::max_element(all.begin(), all.end());
 }
 
 int64_t alive(const nn::ExpertLoad& load) {
@@ -59,6 +69,7 @@ void ExpertBalance::attach(train::Task& task, optim::Optimizer&) {
   };
   task.after_step = [this](const train::StepStats& stats) {
     take_loads();
+    shares_due_ = stats.step % run_->config.train.log_every == 0;
     if (options_.bias_rate > 0 && !stats.skipped) move_biases();
   };
   task.extra_metrics = [this, others = task.extra_metrics] {
@@ -113,6 +124,7 @@ Json ExpertBalance::row() const {
     const std::string layer = std::to_string(number);
     row["expert_load"][layer] = imbalance(load);
     row["experts_alive"][layer] = alive(load);
+    if (shares_due_) row["expert_share"][layer] = shares(load);
     if (load.passes > 0) balance += load.balance / static_cast<double>(load.passes);
   }
   if (options_.balance_loss > 0) row["balance_loss"] = balance;

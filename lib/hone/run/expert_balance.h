@@ -19,7 +19,8 @@ namespace hone::run {
 
 /// Balances the experts by the recipe, and adds to metrics and report how they are used: `load` of
 /// a layer is what its most used expert does over the mean, `alive` how many are used at all, in
-/// a step. To controllers they are signals, and bias_rate is the knob expert_bias_rate.
+/// a step; every log_every steps also the share of each expert, over the mean. To controllers they
+/// are signals, and bias_rate is the knob expert_bias_rate.
 class ExpertBalance : public Part {
  public:
   explicit ExpertBalance(const ExpertOptions& options) : options_(options) {}
@@ -43,6 +44,7 @@ class ExpertBalance : public Part {
   ExpertOptions options_;
   ReadyRun* run_ = nullptr;
   std::map<int64_t, nn::ExpertLoad> loads_;  // of the last step
+  bool shares_due_ = false;                  // whether that step's row tells each expert's share
 };
 
 }  // namespace hone::run
