@@ -9,6 +9,7 @@
 #include <iostream>
 #include <string>
 
+#include "hone/tune/samplers/random_sampler.h"
 #include "hone/tune/samplers/tpe_sampler.h"
 
 using namespace hone::tune;

@@ -100,8 +100,9 @@ Footprint MoeImpl::footprint(const StepShape& step) const {
   Footprint f{.saved = r.dim + choices * (2 * hidden + 8) + 3 * r.experts,
               .backward = 2 * r.dim + 2 * r.experts,
               .gradients = trained_numel(*this)};
-  // The expert that works holds its rows of x or their gradients, and what is made of them.
-  f.backward += choices * (3 * r.dim + 4 * hidden) / r.experts;
+  // All choices' gradients of x (kernels/experts.cpp: where rows are few), and of the expert that
+  // works its rows of x or their gradients, and what is made of them.
+  f.backward += choices * r.dim + choices * (3 * r.dim + 4 * hidden) / r.experts;
   if (shared_experts) {
     const Footprint shared = shared_experts->footprint(step);
     f.saved += shared.saved - (shared_experts->gate_proj->keeps_input() ? r.dim : 0);
