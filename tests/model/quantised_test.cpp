@@ -98,6 +98,27 @@ TEST_CASE("load_decoder: scales that are missing or do not fit are named at once
           Contains("tensor model.norm.weight_scale_inv is not part of a llama model"));
 }
 
+TEST_CASE("Quantised experts: read one by one; of those trained the codes change alone") {
+  Json config = test::v3_config();
+  config["num_nextn_predict_layers"] = 1;
+  NamedTensors plain = small_decoder(config)->hf_tensors();
+  plain.emplace_back("model.layers.3.eh_proj.weight", at::randn({32, 64}));
+  const QuantisedFolder folder(config, quantised_tensors(plain));
+  const std::string expert = "model.layers.2.mlp.experts.4.";
+  Decoder decoder = folder.load();
+  for (const auto& [name, tensor] : decoder->hf_tensors()) {
+    if (name.starts_with(expert)) CHECK(at::equal(tensor, numbers(folder.checkpoint, name)));
+  }
+  CHECK(folder.changed(folder.save(decoder)).empty());
+  {
+    const torch::NoGradGuard no_grad;
+    for (const CheckpointTensor& tensor : decoder->checkpoint_tensors()) {
+      if (tensor.name == expert + "up_proj.weight") tensor.parts[0].mul_(-1);
+    }
+  }
+  CHECK(folder.changed(folder.save(decoder)) == std::set<std::string>{expert + "up_proj.weight"});
+}
+
 TEST_CASE("load_decoder: a quantised model is read within 1.15 of its bytes") {
   Json config = small_config();
   config["hidden_size"] = 512;

@@ -19,24 +19,7 @@ namespace {
 using Catch::Contains;
 using hone::test::relative_difference;
 using test::random_input;
-
-Json v3_config() {
-  Json config = test::small_config("deepseek_v3");
-  config.update({{"q_lora_rank", 12},
-                 {"kv_lora_rank", 16},
-                 {"qk_nope_head_dim", 8},
-                 {"qk_rope_head_dim", 4},
-                 {"v_head_dim", 6},
-                 {"n_routed_experts", 6},
-                 {"num_experts_per_tok", 2},
-                 {"n_shared_experts", 1},
-                 {"moe_intermediate_size", 20},
-                 {"first_k_dense_replace", 1},
-                 {"routed_scaling_factor", 2.5},
-                 {"n_group", 3},
-                 {"topk_group", 2}});
-  return config;
-}
+using test::v3_config;
 
 Json changed(Json config, const Json& changes) {
   config.update(changes);

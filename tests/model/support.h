@@ -21,6 +21,25 @@ inline Json small_config(const char* model_type = "llama") {
           {"max_position_embeddings", 64}};
 }
 
+/// DeepSeek-V3, one dense layer and two with six experts.
+inline Json v3_config() {
+  Json config = small_config("deepseek_v3");
+  config.update({{"q_lora_rank", 12},
+                 {"kv_lora_rank", 16},
+                 {"qk_nope_head_dim", 8},
+                 {"qk_rope_head_dim", 4},
+                 {"v_head_dim", 6},
+                 {"n_routed_experts", 6},
+                 {"num_experts_per_tok", 2},
+                 {"n_shared_experts", 1},
+                 {"moe_intermediate_size", 20},
+                 {"first_k_dense_replace", 1},
+                 {"routed_scaling_factor", 2.5},
+                 {"n_group", 3},
+                 {"topk_group", 2}});
+  return config;
+}
+
 inline Decoder small_decoder(const Json& config = small_config(), uint64_t seed = 1) {
   Decoder decoder = make_decoder(DecoderConfig::from_json(config, "test"), at::kCPU, at::kFloat);
   decoder->initialise(seed);

@@ -31,22 +31,9 @@ TEST_CASE("What a trial costs counts what pruning has left of its model") {
 
 TEST_CASE("Numbers and sizes of experts are judged: what cannot be, and what is too large") {
   const test::SearchFolder folder;
-  const auto search = folder.search({{"base",
-                                      {{"architecture",
-                                        {{"model_type", "deepseek_v3"},
-                                         {"num_hidden_layers", 2},
-                                         {"kv_lora_rank", 8},
-                                         {"qk_nope_head_dim", 6},
-                                         {"qk_rope_head_dim", 4},
-                                         {"v_head_dim", 6},
-                                         {"n_routed_experts", 8},
-                                         {"num_experts_per_tok", 2},
-                                         {"n_shared_experts", 1},
-                                         {"moe_intermediate_size", 12},
-                                         {"first_k_dense_replace", 1},
-                                         {"n_group", 1},
-                                         {"topk_group", 1},
-                                         {"routed_scaling_factor", 1.5}}}}}});
+  Json architecture = test::expert_architecture();
+  architecture["num_hidden_layers"] = 2;
+  const auto search = folder.search({{"base", {{"architecture", architecture}}}});
   run::Cache cache;
   const auto judged = [&](const std::string& key, double value, int64_t most) {
     const FeasibilityJudge judge(search.base, {.memory_share = 1, .max_parameters = most}, cache);

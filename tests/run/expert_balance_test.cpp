@@ -16,20 +16,7 @@ namespace {
 using Catch::Contains;
 
 const Json kExperts = {
-    {"architecture",
-     {{"model_type", "deepseek_v3"},
-      {"kv_lora_rank", 8},
-      {"qk_nope_head_dim", 6},
-      {"qk_rope_head_dim", 4},
-      {"v_head_dim", 6},
-      {"n_routed_experts", 8},
-      {"num_experts_per_tok", 2},
-      {"n_shared_experts", 1},
-      {"moe_intermediate_size", 12},
-      {"first_k_dense_replace", 1},
-      {"n_group", 1},
-      {"topk_group", 1},
-      {"routed_scaling_factor", 1.5}}},
+    {"architecture", test::expert_architecture()},
     {"data", {{"tokens_per_batch", 64}}},
     {"train", {{"steps", 6}, {"lr", 1e-3}, {"save_every", 3}, {"log_every", 2}}}};
 

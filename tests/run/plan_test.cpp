@@ -14,20 +14,8 @@ TEST_CASE("A plan needs no weights, and tells what the model is") {
   const std::string model = folder.model("base");
   const std::string config = model + "/config.json";
   Json json = read_json_file(config);
-  json.update({{"model_type", "deepseek_v3"},
-               {"q_lora_rank", nullptr},
-               {"kv_lora_rank", 24},
-               {"qk_nope_head_dim", 6},
-               {"qk_rope_head_dim", 8},
-               {"v_head_dim", 6},
-               {"n_routed_experts", 8},
-               {"num_experts_per_tok", 2},
-               {"n_shared_experts", 1},
-               {"moe_intermediate_size", 12},
-               {"first_k_dense_replace", 1},
-               {"n_group", 1},
-               {"topk_group", 1},
-               {"routed_scaling_factor", 1.5}});
+  json.update(test::expert_architecture());
+  json.update({{"q_lora_rank", nullptr}, {"kv_lora_rank", 24}, {"qk_rope_head_dim", 8}});
   std::ofstream(config) << json;
   std::filesystem::remove(model + "/model.safetensors");
   const Plan plan = make_plan(folder.config_of(model));

@@ -16,6 +16,16 @@
 
 namespace hone::test {
 
+/// Keys of `architecture` that make a small model one of DeepSeek-V3's shape: eight experts in each
+/// layer but the first.
+inline Json expert_architecture() {
+  return {{"model_type", "deepseek_v3"}, {"kv_lora_rank", 8},     {"qk_nope_head_dim", 6},
+          {"qk_rope_head_dim", 4},       {"v_head_dim", 6},       {"n_routed_experts", 8},
+          {"num_experts_per_tok", 2},    {"n_shared_experts", 1}, {"moe_intermediate_size", 12},
+          {"first_k_dense_replace", 1},  {"n_group", 1},          {"topk_group", 1},
+          {"routed_scaling_factor", 1.5}};
+}
+
 struct RecipeFolder : TemporaryFolder {
   std::string file(const std::string& name) const { return path + "/" + name; }
   std::string write(const std::string& name, const std::string& content) const {
