@@ -119,6 +119,43 @@ TEST_CASE("Heads and layers of such a model are pruned, and exported") {
   CHECK(plain.at("num_nextn_predict_layers") == 0);
 }
 
+Json v32_config() {
+  return changed(v3_config(), {{"model_type", "deepseek_v32"},
+                               {"index_n_heads", 3},
+                               {"index_head_dim", 6},
+                               {"index_topk", 5}});
+}
+
+TEST_CASE("DeepSeek-V3.2: all keys of its indexer that are wrong are named at once") {
+  CHECK_NOTHROW(read(changed(v32_config(), {{"mlp_layer_types", {"dense", "sparse", "sparse"}}})));
+  CHECK_THROWS_WITH(
+      read(changed(v32_config(), {{"q_lora_rank", nullptr},
+                                  {"index_head_dim", 3},
+                                  {"index_topk", 0},
+                                  {"mlp_layer_types", {"sparse", "sparse", "sparse"}}})),
+      Contains("q_lora_rank: must be a width") &&
+          Contains("index_head_dim: must be at least qk_rope_head_dim 4, got 3") &&
+          Contains("index_topk") && Contains("mlp_layer_types: must say"));
+}
+
+TEST_CASE("DeepSeek-V3.2: saved, loaded, and with heads and layers pruned") {
+  const TemporaryFolder root;
+  const Json config = changed(v32_config(), {{"first_k_dense_replace", 2},
+                                             {"mlp_layer_types", {"dense", "dense", "sparse"}}});
+  Decoder decoder = test::small_decoder(config), again = test::small_decoder(config);
+  CHECK(at::equal(logits(again), logits(decoder)));  // the indexer begins as the seed has it
+  save_decoder(root.path + "/saved", decoder, config);
+  CHECK(at::equal(logits(load(root.path + "/saved")), logits(decoder)));
+  CHECK(io::Checkpoint::open(root.path + "/saved")
+            .has("model.layers.2.self_attn.indexer.k_norm.bias"));
+  cut_to(decoder, {{.index = 1, .heads = {0, 3}, .channels = {}},
+                   {.index = 2, .heads = {1, 2, 3}, .channels = {}}});
+  const at::Tensor pruned = logits(decoder);
+  export_pruned(root.path + "/plain", root.path + "/compact", decoder, config);
+  CHECK(relative_difference(logits(load(root.path + "/plain")), pruned) < 1e-5);
+  CHECK(at::equal(logits(load(root.path + "/compact")), pruned));
+}
+
 TEST_CASE("Adapters of a model with experts are of attention unless they are told otherwise") {
   Decoder decoder = test::small_decoder(v3_config());
   add_lora(decoder, {.rank = 2}, 1);

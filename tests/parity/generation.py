@@ -49,6 +49,7 @@ CASES = {
     "v2-yarn": ("deepseek_v2", 0, rope(rope_type="yarn", factor=8.0, mscale=0.7, mscale_all_dim=0.7,
                                        original_max_position_embeddings=16)),
     "v3": ("deepseek_v3", 0, {}),
+    "v32": ("deepseek_v32", 0, {}),
     "v3-plain-query": ("deepseek_v3", 0, dict(q_lora_rank=None, n_group=1, topk_group=1)),
     "qwen3-tied-head-dim": ("qwen3", 7, dict(tie_word_embeddings=True, head_dim=20)),
 }

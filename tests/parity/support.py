@@ -8,8 +8,9 @@ import subprocess
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import (AutoModelForCausalLM, DeepseekV2Config, DeepseekV3Config, LlamaConfig,
-                          LlamaForCausalLM, Qwen2Config, Qwen3Config, Qwen3MoeConfig)
+from transformers import (AutoModelForCausalLM, DeepseekV2Config, DeepseekV3Config,
+                          DeepseekV32Config, LlamaConfig, LlamaForCausalLM, Qwen2Config,
+                          Qwen3Config, Qwen3MoeConfig)
 from transformers.models.deepseek_v2.modeling_deepseek_v2 import DeepseekV2Moe
 
 torch.manual_seed(0)
@@ -17,7 +18,7 @@ torch.set_num_threads(1)
 
 CONFIGS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "qwen3": Qwen3Config,
            "qwen3_moe": Qwen3MoeConfig, "deepseek_v2": DeepseekV2Config,
-           "deepseek_v3": DeepseekV3Config}
+           "deepseek_v3": DeepseekV3Config, "deepseek_v32": DeepseekV32Config}
 SMALL = dict(vocab_size=97, hidden_size=48, intermediate_size=80, num_hidden_layers=2,
              num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
              attn_implementation="eager")
@@ -33,6 +34,9 @@ OWN = {"qwen3": dict(head_dim=16),
        "deepseek_v2": dict(EXPERTS, **MLA, n_routed_experts=8, n_shared_experts=2),
        "deepseek_v3": dict(EXPERTS, **MLA, n_routed_experts=8, n_shared_experts=1, n_group=4,
                            topk_group=2, num_nextn_predict_layers=0)}
+# Documents of the tests are longer than index_topk. Scores of few heads are often all 0, and ties
+# fall otherwise in another shape, in transformers too: so many heads have none.
+OWN["deepseek_v32"] = dict(OWN["deepseek_v3"], index_n_heads=24, index_head_dim=12, index_topk=8)
 
 
 def make_moe_16b(values):
@@ -45,6 +49,8 @@ def make_moe_16b(values):
     moe = DeepseekV2Config(**experts, hidden_size=values["hidden_size"], num_attention_heads=4)
     for layer in model.model.layers[experts["first_k_dense_replace"]:]:
         layer.mlp = DeepseekV2Moe(moe)
+        for parameter in layer.mlp.parameters():  # some begin as uninitialised memory
+            torch.nn.init.normal_(parameter, std=0.02)
     model.own_config = dict(model.config.to_dict(), **experts, model_type="deepseek",
                             dtype="float32", scoring_func="softmax", norm_topk_prob=False,
                             architectures=["DeepseekForCausalLM"])

@@ -110,7 +110,7 @@ void DecoderImpl::initialise(uint64_t seed) {
   const torch::NoGradGuard no_grad;
   const at::Generator generator = at::detail::createCPUGenerator(seed);
   for (nn::ModuleTensor& own : tensors()) {
-    if (own.role != nn::Role::kBase) continue;
+    if (own.role != nn::Role::kBase && own.role != nn::Role::kBuffer) continue;
     if (own.start) {
       own.tensor.fill_(*own.start);
     } else {

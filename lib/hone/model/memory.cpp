@@ -70,7 +70,8 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   const int64_t trained = nn::trained_numel(*decoder);
 
   MemoryPlan plan;
-  plan.weights = e * (nn::numel(*decoder) + nn::numel(*decoder, nn::Role::kAdapter));
+  plan.weights = e * (nn::numel(*decoder) + nn::numel(*decoder, nn::Role::kBuffer) +
+                      nn::numel(*decoder, nn::Role::kAdapter));
   plan.gradients = e * trained;
   plan.optimizer_states = (e < 4 ? 12 : 8) * trained;
 

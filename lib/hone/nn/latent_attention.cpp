@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "hone/kernels/varlen_attention.h"
@@ -11,6 +12,33 @@ namespace hone::nn {
 namespace {
 
 constexpr double kInnerEps = 1e-6;  // of both inner norms, whatever rms_norm_eps says
+
+/// Keys [P, K, E] and values [P, K, F] that a document sees, K 1 or H.
+using KeysOf = std::function<std::pair<at::Tensor, at::Tensor>(int64_t document)>;
+
+/// Attention over the positions that the mask of each document [L, P] lets through.
+/// q [T, H, E] -> [T, H, F].
+at::Tensor masked_attention(const at::Tensor& q, const KeysOf& keys_of,
+                            const std::vector<at::Tensor>& seen, const kernels::Sequences& segments,
+                            double scale, double dropout) {
+  std::vector<at::Tensor> outputs;
+  for (int64_t d = 0; d < segments.documents(); ++d) {
+    const auto [k, v] = keys_of(d);
+    const int64_t width = std::max(k.size(2), v.size(2));  // fused kernels know one width only
+    const auto heads = [&](const at::Tensor& x) {
+      const at::Tensor wide =
+          x.size(2) == width ? x : at::constant_pad_nd(x, {0, width - x.size(2)});
+      return wide.expand({-1, q.size(1), -1}).transpose(0, 1).unsqueeze(0);
+    };
+    const at::Tensor own = q.slice(0, segments.offsets[d], segments.offsets[d + 1]);
+    outputs.push_back(at::scaled_dot_product_attention(heads(own), heads(k), heads(v), seen[d],
+                                                       dropout, /*is_causal=*/false, scale)
+                          .slice(3, 0, v.size(2))
+                          .squeeze(0)
+                          .transpose(0, 1));
+  }
+  return at::cat(outputs);
+}
 
 }  // namespace
 
@@ -36,30 +64,42 @@ LatentAttentionImpl::LatentAttentionImpl(const LatentAttentionOptions& options,
   kv_a_layernorm = norm("kv_a_layernorm", o.latent);
   kv_b_proj = linear("kv_b_proj", o.latent, o.num_heads * (o.plain + o.value), false);
   o_proj = linear("o_proj", o.num_heads * o.value, o.dim, o.bias);
+  if (o.index.chosen > 0) {
+    indexer = register_module("indexer", Indexer(o.index, o.dim, o.query_rank, tensor_options));
+  }
 }
 
 at::Tensor LatentAttentionImpl::forward(const at::Tensor& x, const AttentionContext& context) {
-  const at::Tensor q = queries(x, context);
+  const at::Tensor narrow = q_proj ? x : q_a_layernorm(q_a_proj(x));
+  const at::Tensor q = queries(narrow, context);
   const auto [latent, rotated] = latents(x, context);
   const LayerCache* cache = context.cache;
   if (cache) {
     kernels::write_cache(cache->tensors.at(0), at::cat({latent.unsqueeze(1), rotated}, -1),
                          cache->places);
   }
+  std::vector<at::Tensor> seen;
+  if (indexer) seen = indexer(x, narrow, context);
   at::Tensor mixed;
   if (cache && !kernels::all_begin(cache->places)) {
-    mixed = absorbed(q, context);
+    mixed = absorbed(q, seen, context);
   } else {
     const auto [k, v] = expanded(latent, rotated);
-    mixed = kernels::varlen_attention(q, k, v, context.segments, options.scale,
-                                      is_training() ? options.dropout : 0.0);
+    const kernels::Sequences& segments = context.segments;
+    const double dropout = is_training() ? options.dropout : 0.0;
+    const auto of = [&segments, &k = k, &v = v](int64_t d) {
+      const int64_t begin = segments.offsets[d], end = segments.offsets[d + 1];
+      return std::pair(k.slice(0, begin, end), v.slice(0, begin, end));
+    };
+    mixed = seen.empty() ? kernels::varlen_attention(q, k, v, segments, options.scale, dropout)
+                         : masked_attention(q, of, seen, segments, options.scale, dropout);
   }
   return o_proj((gate ? gate(mixed) : mixed).reshape({x.size(0), -1}));
 }
 
-at::Tensor LatentAttentionImpl::queries(const at::Tensor& x, const AttentionContext& context) {
-  const at::Tensor q = q_proj ? q_proj(x) : q_b_proj(q_a_layernorm(q_a_proj(x)));
-  return kernels::apply_rotary(q.view({x.size(0), options.num_heads, -1}), context.cos, context.sin,
+at::Tensor LatentAttentionImpl::queries(const at::Tensor& narrow, const AttentionContext& context) {
+  const at::Tensor q = q_proj ? q_proj(narrow) : q_b_proj(narrow);
+  return kernels::apply_rotary(q.view({q.size(0), options.num_heads, -1}), context.cos, context.sin,
                                options.pairs);
 }
 
@@ -78,15 +118,24 @@ std::pair<at::Tensor, at::Tensor> LatentAttentionImpl::expanded(const at::Tensor
   return {at::cat({heads.slice(2, 0, options.plain), shared}, -1), heads.slice(2, options.plain)};
 }
 
-at::Tensor LatentAttentionImpl::absorbed(const at::Tensor& q, const AttentionContext& context) {
+at::Tensor LatentAttentionImpl::absorbed(const at::Tensor& q, const std::vector<at::Tensor>& seen,
+                                         const AttentionContext& context) {
   const at::Tensor heads = kv_b_proj->merged_weight().view({options.num_heads, -1, options.latent});
   const at::Tensor plain = q.slice(2, 0, options.plain).transpose(0, 1);
   const at::Tensor carried = at::bmm(plain, heads.slice(1, 0, options.plain)).transpose(0, 1);
   const at::Tensor cached = context.cache->tensors.at(0);
-  const at::Tensor seen = kernels::attend_cache(
-      at::cat({carried, q.slice(2, options.plain)}, -1), cached, cached.slice(3, 0, options.latent),
-      context.segments, context.cache->places, options.scale);
-  return at::bmm(seen.transpose(0, 1), heads.slice(1, options.plain).transpose(1, 2))
+  const at::Tensor values = cached.slice(3, 0, options.latent);
+  const at::Tensor inner = at::cat({carried, q.slice(2, options.plain)}, -1);
+  const kernels::CachePlaces& places = context.cache->places;
+  const auto of = [&](int64_t d) {
+    const int64_t row = places.first_row + d, end = seen[d].size(1);
+    return std::pair(cached[row].slice(0, 0, end), values[row].slice(0, 0, end));
+  };
+  const at::Tensor mixed =
+      seen.empty()
+          ? kernels::attend_cache(inner, cached, values, context.segments, places, options.scale)
+          : masked_attention(inner, of, seen, context.segments, options.scale, 0);
+  return at::bmm(mixed.transpose(0, 1), heads.slice(1, options.plain).transpose(1, 2))
       .transpose(0, 1);
 }
 
@@ -122,16 +171,21 @@ Footprint LatentAttentionImpl::footprint(const StepShape& step) const {
     f.saved += 3 * pairs;
     f.backward += 2 * pairs;
   }
+  if (indexer && step.longest > o.index.chosen) f.saved += step.longest;  // the mask, as numbers
   return f;
 }
 
 int64_t LatentAttentionImpl::flops(int64_t positions) const {
   const LatentAttentionOptions& o = options;
-  return MixerImpl::flops(positions) + 2 * o.num_heads * (o.plain + o.rotary + o.value) * positions;
+  return MixerImpl::flops(positions) +
+         2 * o.num_heads * (o.plain + o.rotary + o.value) * positions +
+         (indexer ? indexer->flops(positions) : 0);
 }
 
 CacheShape LatentAttentionImpl::cache_shape() const {
-  return {{1, options.latent + options.rotary}};
+  CacheShape shape = {{1, options.latent + options.rotary}};
+  if (indexer) shape.push_back({1, options.index.width});
+  return shape;
 }
 
 }  // namespace hone::nn

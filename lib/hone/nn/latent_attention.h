@@ -9,6 +9,7 @@
 
 #include "hone/kernels/rotary.h"
 #include "hone/nn/branch.h"
+#include "hone/nn/indexer.h"
 #include "hone/nn/linear.h"
 #include "hone/nn/norm.h"
 
@@ -26,6 +27,7 @@ struct LatentAttentionOptions {
   double scale = 1;        ///< of the scores
   double dropout = 0;      ///< of the attention weights, in training mode
   kernels::RotaryPairs pairs = kernels::RotaryPairs::kAdjoining;
+  IndexerOptions index;  ///< of the positions that are seen; with a query rank only
 };
 
 /// c, k_r = kv_a_proj_with_mqa(x); per head k_n, v = kv_b_proj(norm(c)), k = [k_n | rot(k_r)],
@@ -35,10 +37,12 @@ struct LatentAttentionOptions {
 /// of a position, C + R numbers for all heads. Where it holds a past, queries are carried into
 /// that space instead of keys out of it: the same up to rounding, as long as one head is narrower
 /// than C + R numbers a position of the past.
+/// With an indexer each query sees the positions alone that it chooses, and a cache keeps its keys
+/// beside; the attention is computed of all of them, masked, one document after the other.
 /// Shapes: x [T, D] -> [T, D]; the context's cos and sin [T, R]. Gradient and dropout: only without
 /// a cache.
 /// Source: DeepSeek-V2, section 2.1. Parity: transformers' DeepseekV2Attention and
-///   DeepseekV3Attention (tests/parity/model_parity.py).
+///   DeepseekV3Attention, with an indexer DeepseekV32Attention (tests/parity/model_parity.py).
 class LatentAttentionImpl : public MixerImpl {
  public:
   LatentAttentionImpl(const LatentAttentionOptions& options,
@@ -49,7 +53,7 @@ class LatentAttentionImpl : public MixerImpl {
   int64_t units() const override { return options.num_heads; }
   std::vector<UnitAxis> axes() const override;
   Footprint footprint(const StepShape& step) const override;
-  /// And 2 for each number of a head's key and value and position.
+  /// And 2 for each number of a head's key and value and position; and the indexer's.
   int64_t flops(int64_t positions) const override;
   CacheShape cache_shape() const override;
 
@@ -59,17 +63,19 @@ class LatentAttentionImpl : public MixerImpl {
   RmsNorm q_a_layernorm{nullptr};
   Linear kv_a_proj_with_mqa{nullptr}, kv_b_proj{nullptr}, o_proj{nullptr};
   RmsNorm kv_a_layernorm{nullptr};
+  Indexer indexer{nullptr};  ///< null: queries see all of their past
 
  private:
   void units_cut(const std::vector<int64_t>& keep) override;
-  /// [T, H, N + R], rotated.
-  at::Tensor queries(const at::Tensor& x, const AttentionContext& context);
+  /// [T, H, N + R], rotated, of what query_layer() takes in.
+  at::Tensor queries(const at::Tensor& narrow, const AttentionContext& context);
   /// norm(c) [T, C] and rot(k_r) [T, 1, R].
   std::pair<at::Tensor, at::Tensor> latents(const at::Tensor& x, const AttentionContext& context);
   /// Keys [T, H, N + R] and values [T, H, V] of latents.
   std::pair<at::Tensor, at::Tensor> expanded(const at::Tensor& latent, const at::Tensor& rotated);
-  /// What heads see of a cache that holds a past: [T, H, V].
-  at::Tensor absorbed(const at::Tensor& q, const AttentionContext& context);
+  /// What heads see of a cache that holds a past: [T, H, V]. `seen` is what the indexer chose.
+  at::Tensor absorbed(const at::Tensor& q, const std::vector<at::Tensor>& seen,
+                      const AttentionContext& context);
 
   /// The layer that queries come out of.
   const Linear& query_layer() const { return q_proj ? q_proj : q_b_proj; }

@@ -47,5 +47,6 @@ const Family& qwen3_moe();
 const Family& deepseek();
 const Family& deepseek_v2();
 const Family& deepseek_v3();
+const Family& deepseek_v32();
 
 }  // namespace hone::model

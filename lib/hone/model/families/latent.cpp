@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <utility>
 
 #include "hone/nn/rotary.h"
 
@@ -44,6 +45,25 @@ nn::LatentAttentionOptions LatentFamily::read_attention(Keys& keys, const Decode
   options.scale = nn::yarn_softmax_factor(config.rope) /
                   std::sqrt(static_cast<double>(options.plain + options.rotary));
   return options;
+}
+
+SparseOptions LatentFamily::read_v3(Keys& keys, const DecoderConfig& config) {
+  require_said(keys, {"n_shared_experts", "first_k_dense_replace", "routed_scaling_factor",
+                      "n_group", "topk_group"});
+  SparseOptions own = read_experts(keys, config);
+  own.mla = read_attention(keys, config);
+  for (const auto& [key, known] :
+       {std::pair{"scoring_func", "sigmoid"}, {"topk_method", "noaux_tc"}}) {
+    if (const auto text = keys.text(key); text.value_or(known) != known) {
+      keys.problem(key, "only " + std::string(known) + " is supported, got \"" + *text + "\"");
+    }
+  }
+  nn::RouterOptions& router = own.experts.router;
+  router.scoring = nn::Scoring::kSigmoid;
+  router.bias = true;
+  router.normalise = keys.flag("norm_topk_prob").value_or(true);
+  read_groups(keys, /*top=*/2, router);
+  return own;
 }
 
 }  // namespace hone::model

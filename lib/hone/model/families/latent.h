@@ -19,6 +19,8 @@ class LatentFamily : public SparseFamily {
 
   /// The keys of the attention.
   static nn::LatentAttentionOptions read_attention(Keys& keys, const DecoderConfig& config);
+  /// The keys of DeepSeek-V3's experts and attention, rope_interleave aside.
+  static SparseOptions read_v3(Keys& keys, const DecoderConfig& config);
 };
 
 }  // namespace hone::model
