@@ -45,6 +45,9 @@ class Family {
   /// The keys of config.json that give sizes of what not all families have.
   virtual std::vector<std::string> own_keys() const { return {}; }
 
+  /// Why a model of the family cannot begin without weights; null where it can.
+  virtual const char* needs_weights() const { return nullptr; }
+
   /// All of DecoderConfig but model_type and pruned; `source` names the file in messages.
   /// Throws: IoError listing every key that is missing, malformed or asks for what is not
   /// supported.

@@ -23,6 +23,9 @@ void for_own(const ArchitectureOptions& options, With with) {
 
 /// Families say what their keys must be; a vocabulary is not known yet.
 void check_family(const ArchitectureOptions& options, Validation& v) {
+  if (const char* why = options.model_type->needs_weights()) {
+    return v.problem("model_type", why);
+  }
   const std::vector<std::string> own = options.model_type->own_keys();
   for_own(options, [&](const char* name, const auto&) {
     if (std::find(own.begin(), own.end(), name) == own.end()) {

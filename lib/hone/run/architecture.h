@@ -29,7 +29,6 @@ struct ArchitectureOptions {
   std::optional<int64_t> q_lora_rank, kv_lora_rank, qk_nope_head_dim, qk_rope_head_dim, v_head_dim;
   std::optional<int64_t> n_routed_experts, num_experts, num_experts_per_tok, n_shared_experts;
   std::optional<int64_t> moe_intermediate_size, first_k_dense_replace, n_group, topk_group;
-  std::optional<int64_t> index_n_heads, index_head_dim, index_topk;
   std::optional<double> routed_scaling_factor;
   std::optional<bool> norm_topk_prob;
 
@@ -69,12 +68,6 @@ struct ArchitectureOptions {
     v("qk_rope_head_dim", self.qk_rope_head_dim,
       "Latent attention: numbers of a query and key head that are.", Range{2, 1024});
     v("v_head_dim", self.v_head_dim, "Latent attention: width of a value head.", Range{1, 1024});
-    v("index_n_heads", self.index_n_heads, "Indexer of sparse attention: its heads.",
-      Range{1, 1024});
-    v("index_head_dim", self.index_head_dim, "Indexer of sparse attention: width of a head.",
-      Range{1, 1024});
-    v("index_topk", self.index_topk, "Sparse attention: positions that a query sees at most.",
-      Range{1, 16777216});
     v("n_routed_experts", self.n_routed_experts, "Experts of a layer (DeepSeek); none when absent.",
       Range{1, 4096});
     v("num_experts", self.num_experts, "Experts of a layer (Qwen3-MoE).", Range{1, 4096});

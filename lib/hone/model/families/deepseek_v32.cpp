@@ -10,10 +10,9 @@ class DeepSeekV32 final : public LatentFamily {
   std::vector<const char*> names() const override { return {"deepseek_v32"}; }
   const char* architecture() const override { return "DeepseekV32ForCausalLM"; }
 
-  std::vector<std::string> own_keys() const override {
-    std::vector<std::string> keys = LatentFamily::own_keys();
-    keys.insert(keys.end(), {"index_n_heads", "index_head_dim", "index_topk"});
-    return keys;
+  const char* needs_weights() const override {
+    return "deepseek_v32 needs weights: nothing trains the indexer, so that one from nothing would "
+           "choose at random; begin with deepseek_v3";
   }
 
   void read_own(Keys& keys, DecoderConfig& config) const override {
