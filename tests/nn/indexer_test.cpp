@@ -114,20 +114,7 @@ TEST_CASE("LatentAttention with an indexer: documents alone, gradient, and from 
 
   const torch::NoGradGuard no_grad;
   CHECK(module->cache_shape() == CacheShape{{1, 12}, {1, 6}});
-  const at::Tensor kept = at::zeros({1, 10, 1, 12}, kDouble);
-  const at::Tensor keys = at::zeros({1, 10, 1, 6}, kDouble);
-  std::vector<at::Tensor> parts;
-  for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 2}, {2, 3}, {3, 4}, {4, 7}}) {
-    const LayerCache cache{{kept, keys},
-                           {.past = {begin},
-                            .slots = at::arange(begin, end, at::kLong),
-                            .lengths = torch::tensor({end}, at::kLong)}};
-    const AttentionContext part{kernels::Sequences::from_offsets({0, end - begin}, at::kCPU),
-                                whole.cos.slice(0, begin, end), whole.sin.slice(0, begin, end),
-                                &cache};
-    parts.push_back(module(later.slice(0, begin, end), part));
-  }
-  CHECK(relative_difference(at::cat(parts), wanted) < 1e-12);
+  CHECK(relative_difference(in_passes(module, later, whole, {2, 3, 4, 7}), wanted) < 1e-12);
 }
 
 TEST_CASE("LatentAttention with an indexer that chooses all is dense to the bit") {

@@ -83,19 +83,7 @@ TEST_CASE("LatentAttention: from a cache it computes what it computes without") 
   const at::Tensor x = at::randn({7, kDim}, kDouble);
   const AttentionContext whole = context({0, 7}, at::kDouble, 4);
   const at::Tensor wanted = module(x, whole);
-  const at::Tensor kept = at::zeros({1, 10, 1, 12}, kDouble);
-  std::vector<at::Tensor> parts;
-  for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 3}, {3, 4}, {4, 7}}) {
-    const LayerCache cache{{kept},
-                           {.past = {begin},
-                            .slots = at::arange(begin, end, at::kLong),
-                            .lengths = torch::tensor({end}, at::kLong)}};
-    const AttentionContext part{kernels::Sequences::from_offsets({0, end - begin}, at::kCPU),
-                                whole.cos.slice(0, begin, end), whole.sin.slice(0, begin, end),
-                                &cache};
-    parts.push_back(module(x.slice(0, begin, end), part));
-  }
-  CHECK(relative_difference(at::cat(parts), wanted) < 1e-12);
+  CHECK(relative_difference(in_passes(module, x, whole, {3, 4, 7}), wanted) < 1e-12);
 }
 
 TEST_CASE("LatentAttention: heads switched off and heads cut give the same") {

@@ -31,4 +31,29 @@ inline AttentionContext context(std::vector<int64_t> offsets, at::ScalarType dty
   return {segments, cos, sin};
 }
 
+/// What a mixer gives of one document x [T, D] in passes that end at `ends`, over what its cache
+/// keeps; `whole` is the context of a pass over all of it.
+template <class Mixer>
+at::Tensor in_passes(Mixer& mixer, const at::Tensor& x, const AttentionContext& whole,
+                     const std::vector<int64_t>& ends) {
+  LayerCache cache;
+  for (std::vector<int64_t> sizes : mixer->cache_shape()) {
+    sizes.insert(sizes.begin(), {1, ends.back() + 3});
+    cache.tensors.push_back(at::zeros(sizes, x.options()));
+  }
+  std::vector<at::Tensor> parts;
+  int64_t begin = 0;
+  for (const int64_t end : ends) {
+    cache.places = {.past = {begin},
+                    .slots = at::arange(begin, end, at::kLong),
+                    .lengths = torch::tensor({end}, at::kLong)};
+    const AttentionContext part{kernels::Sequences::from_offsets({0, end - begin}, at::kCPU),
+                                whole.cos.slice(0, begin, end), whole.sin.slice(0, begin, end),
+                                &cache};
+    parts.push_back(mixer(x.slice(0, begin, end), part));
+    begin = end;
+  }
+  return at::cat(parts);
+}
+
 }  // namespace hone::nn

@@ -39,6 +39,12 @@ bool saved_whole(const std::string& name, const nn::LoraOptions& options) {
                      });
 }
 
+/// Whether a token meets only some of the decoder's MLPs.
+bool has_experts(const Decoder& decoder) {
+  return std::any_of(decoder->layers.begin(), decoder->layers.end(),
+                     [](const nn::DecoderBlock& block) { return block->mlp->idle() > 0; });
+}
+
 bool in_mlp(const std::string& name) { return name.find(".mlp.") != std::string::npos; }
 
 /// The value of the pattern that matches. PEFT takes the first of several by their order in the
@@ -106,11 +112,6 @@ std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptio
   }
   if (!problems.empty()) throw Error("lora: " + joined(problems));
   return targets;
-}
-
-bool has_experts(const Decoder& decoder) {
-  return std::any_of(decoder->layers.begin(), decoder->layers.end(),
-                     [](const nn::DecoderBlock& block) { return block->mlp->idle() > 0; });
 }
 
 bool peft_mistakes(const Decoder& decoder, const std::vector<LoraTarget>& targets) {

@@ -26,9 +26,6 @@ enum class Unmatched { kRefuse, kIgnore };
 std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptions& options,
                                      Unmatched unmatched = Unmatched::kRefuse);
 
-/// Whether a token meets only some of the decoder's MLPs.
-bool has_experts(const Decoder& decoder);
-
 /// Whether PEFT (0.21, beside transformers 5) would take targets in MLPs of this decoder for its
 /// experts and drop what was trained.
 bool peft_mistakes(const Decoder& decoder, const std::vector<LoraTarget>& targets);
