@@ -39,14 +39,20 @@ file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/fmt_first)
 file(CREATE_LINK ${_fmt}/fmt ${PROJECT_BINARY_DIR}/fmt_first/fmt SYMBOLIC)
 target_include_directories(hone_flags INTERFACE $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/fmt_first>)
 
-# Gives a target one of the two precompiled headers that all share: with TORCH the core of LibTorch,
-# and in both the libraries that most files use. Not torch/torch.h, whose hundred modules cost every
-# file a second of instantiations.
+# Gives a target one of the precompiled headers that all share: with TORCH the core of LibTorch, and
+# in all the libraries that most files use. Not torch/torch.h, whose hundred modules cost every file
+# a second of instantiations. TEST code is not optimised: it compiles in half the time, and what it
+# tests is.
 function(hone_pch target)
-  cmake_parse_arguments(PCH "TORCH" "" "" ${ARGN})
+  cmake_parse_arguments(PCH "TORCH;TEST" "" "" ${ARGN})
   set(pch hone_plain_pch)
   if(PCH_TORCH)
     set(pch hone_torch_pch)
+  endif()
+  set(options -fPIC)  # which CMake does not give an executable, and clang wants as in the header
+  if(PCH_TEST)
+    set(pch ${pch}_test)
+    list(APPEND options $<$<CONFIG:Release>:-O0>)
   endif()
   if(NOT TARGET ${pch})
     file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/${pch}.cpp CONTENT "")
@@ -59,14 +65,12 @@ function(hone_pch target)
     endif()
     target_precompile_headers(${pch} PRIVATE <fmt/format.h> <nlohmann/json.hpp> <filesystem>
       <fstream> <functional> <optional> <set> <span> <variant>)
-    set_target_properties(${pch} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+    target_compile_options(${pch} PRIVATE ${options})
     if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
       set_target_properties(${pch} PROPERTIES PCH_INSTANTIATE_TEMPLATES ON)
     endif()
   endif()
-  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
-  # CMake gives an executable -fPIE, which clang refuses to mix with a header compiled for -fPIC.
-  target_compile_options(${target} PRIVATE -fPIC)
+  target_compile_options(${target} PRIVATE ${options})
   target_precompile_headers(${target} REUSE_FROM ${pch})
 endfunction()
 
@@ -128,9 +132,9 @@ function(hone_test name)
   target_compile_definitions(${target} PRIVATE HONE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   if(TEST_TORCH)
     target_link_libraries(${target} PRIVATE hone::torch)
-    hone_pch(${target} TORCH)
+    hone_pch(${target} TORCH TEST)
   else()
-    hone_pch(${target})
+    hone_pch(${target} TEST)
   endif()
   add_test(NAME ${name} COMMAND ${target})
   if(NOT TEST_LABELS)

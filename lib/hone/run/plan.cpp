@@ -25,9 +25,9 @@ namespace hone::run {
 namespace {
 
 /// What a process needs beside tensors, tokenizer and data: LibTorch's own tables, buffers of
-/// matrix libraries, small objects. 15 to 85 MiB where docs/memory-plan.md was measured, about 100 on
-/// another CPU. Pages of files that are only read (the program, a base while it is loaded: about 85
-/// MiB) are not in it: the kernel drops them when memory is short.
+/// matrix libraries, small objects. 15 to 85 MiB where docs/memory-plan.md was measured, about 100
+/// on another CPU. Pages of files that are only read (the program, a base while it is loaded: about
+/// 85 MiB) are not in it: the kernel drops them when memory is short.
 constexpr int64_t kProcessBytes = int64_t{104} << 20;
 constexpr int64_t kVocabularyEntryBytes = 256;  ///< a token of the tokenizer with its merge
 
