@@ -19,7 +19,7 @@ FLAGS = {"hone-domain": ALL | {"force"}, "hone-static": ALL,
          "hone-dynamic": ALL | {"force", "dry-run", "replay", "serve"}}
 # What these apps do is said by flags, not by a recipe.
 FLAG_APPS = {
-    "hone-chat": {"model", "base", "prompt", "prompts", "out", "system", "max-new-tokens", "temperature", "top-p",
+    "hone-chat": {"model", "base", "prompt", "prompts", "out", "system", "max-new-tokens", "chat-template-kwargs", "temperature", "top-p",
                   "seed", "device", "threads", "help", "version"},
     "hone-merge": {"adapter", "base", "out", "dtype", "max-shard-size", "help", "version"}}
 BINARIES = None

@@ -2,8 +2,9 @@
 //
 //   chat_tool    one request a line on stdin, one reply a line on stdout; both JSON
 //
-// Request: {"template": source, "op": ..., "input": {"messages", "tools"?, "documents"?,
-// "add_generation_prompt"?, "variables"?, "now"?}, "message"?}. Ops and what their replies hold:
+// Request: {"template": source or "model_type": one with an encoding of its makers, "op": ...,
+// "input": {"messages", "tools"?, "documents"?, "add_generation_prompt"?, "variables"?, "now"?},
+// "message"?}. Ops and what their replies hold:
 //   render    "text"
 //   turns     "text", "spans": [[begin, end, message], ...]; with "last": true of the last turn
 //   only marked    the same of {% generation %} blocks training  "segments": [[text, trained], ...]
@@ -15,6 +16,7 @@
 #include "hone/core/error.h"
 #include "hone/core/json.h"
 #include "hone/text/chat_template.h"
+#include "hone/text/encodings.h"
 
 namespace {
 
@@ -39,7 +41,11 @@ Json with_spans(const text::RenderedChat& chat) {
 }
 
 Json reply_to(const Json& request) {
-  const text::ChatTemplate chat(request.at("template").get<std::string>(), "template");
+  const text::ChatTemplate chat(
+      request.contains("model_type")
+          ? text::makers_encoding(request.at("model_type").get<std::string>())
+          : request.at("template").get<std::string>(),
+      "template");
   const text::ChatInput input = input_of(request.value("input", Json::object()));
   const auto op = request.at("op").get<std::string>();
   if (op == "render") return {{"text", chat.render(input)}};

@@ -142,5 +142,31 @@ TEST_CASE("broken side files are named") {
   }
 }
 
+TEST_CASE("a model whose makers give an encoding instead of a template has that") {
+  Folder folder;
+  folder.write("config.json", R"({"model_type": "deepseek_v32"})");
+  TokenizerFolder loaded = TokenizerFolder::load(folder.path());
+  REQUIRE(loaded.chat_template);
+  CHECK(loaded.chat_template_source == "the encoding of deepseek_v32");
+  folder.write("chat_template.jinja", "{{ messages }}");
+  loaded = TokenizerFolder::load(folder.path());
+  CHECK(loaded.chat_template == "{{ messages }}");
+}
+
+TEST_CASE("variables of the template are those that it reads") {
+  Folder folder(R"({"bos_token": "<s>"})");
+  TokenizerFolder loaded = TokenizerFolder::load(folder.path());
+  CHECK_THROWS_WITH(loaded.set_chat_template_kwargs({{"thinking", true}}),
+                    Catch::EndsWith("comes without a chat template"));
+  loaded.set_chat_template_kwargs(Json::object());
+  folder.write("chat_template.jinja", "{% if thinking %}{{ messages[0].rethinking2 }}{% endif %}");
+  loaded = TokenizerFolder::load(folder.path());
+  CHECK_THROWS_WITH(loaded.set_chat_template_kwargs({{"think", true}}),
+                    Catch::EndsWith("chat_template.jinja reads no variable \"think\""));
+  CHECK_THROWS_AS(loaded.set_chat_template_kwargs({{"", true}}), Error);
+  loaded.set_chat_template_kwargs({{"thinking", true}});
+  CHECK(loaded.chat_variables() == Json{{"bos_token", "<s>"}, {"thinking", true}});
+}
+
 }  // namespace
 }  // namespace hone::text

@@ -54,8 +54,7 @@ std::vector<int64_t> prompt_ids(const data::GenerationRow& row, const text::Toke
     }
     text::ChatInput input{.messages = row.messages, .tools = row.tools};
     input.add_generation_prompt = true;
-    if (!text.bos_token.empty()) input.variables["bos_token"] = text.bos_token;
-    if (!text.eos_token.empty()) input.variables["eos_token"] = text.eos_token;
+    input.variables = text.chat_variables();
     check_tools(row, *chat, input.variables);
     return text.tokenizer.encode_ids(chat->render(input), false);
   }

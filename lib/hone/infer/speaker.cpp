@@ -11,8 +11,6 @@ namespace hone::infer {
 
 Speaker::Speaker(text::TokenizerFolder text, std::vector<int64_t> stop_ids)
     : text_(std::move(text)), stop_ids_(std::move(stop_ids)) {
-  if (!text_.bos_token.empty()) variables_["bos_token"] = text_.bos_token;
-  if (!text_.eos_token.empty()) variables_["eos_token"] = text_.eos_token;
   if (text_.chat_template) chat_.emplace(*text_.chat_template, text_.chat_template_source);
   const auto add = [this](const std::optional<int64_t>& id) {
     if (id && std::find(stop_ids_.begin(), stop_ids_.end(), *id) == stop_ids_.end()) {
@@ -27,7 +25,7 @@ std::optional<int64_t> Speaker::end_of_turn() const {
   text::ChatInput input;
   input.messages = one_turn("a", std::nullopt);
   input.messages.push_back({{"role", "assistant"}, {"content", "b"}});
-  input.variables = variables_;
+  input.variables = text_.chat_variables();
   std::vector<int64_t> ids;
   try {
     const text::RenderedChat turn = text::render_turns(*chat_, input, text::ChatTurns::kLast);
@@ -58,7 +56,7 @@ std::vector<int64_t> Speaker::ids(const Json& messages) const {
     text::ChatInput input;
     input.messages = messages;
     input.add_generation_prompt = true;
-    input.variables = variables_;
+    input.variables = text_.chat_variables();
     return text_.tokenizer.encode_ids(chat_->render(input), false);
   }
   if (!messages.is_array() || messages.empty()) throw Error("there is no message to answer");

@@ -36,7 +36,6 @@ class Speaker {
   text::TokenizerFolder text_;
   std::vector<int64_t> stop_ids_;
   std::optional<text::ChatTemplate> chat_;
-  Json variables_ = Json::object();
 };
 
 /// [{"role": "system"}?, {"role": "user", "content": prompt}].

@@ -27,6 +27,15 @@ namespace {
 /// Prompts of a file that are answered before their answers are written.
 constexpr size_t kAtOnce = 32;
 
+text::TokenizerFolder open_text(const ChatOptions& options, const run::ModelFolders& folders) {
+  text::TokenizerFolder text = run::open_tokenizer(folders);
+  if (options.chat_template_kwargs) {
+    text.set_chat_template_kwargs(
+        parse_json(*options.chat_template_kwargs, "--chat-template-kwargs"));
+  }
+  return text;
+}
+
 class Chat {
  public:
   Chat(const ChatOptions& options, const ChatStreams& streams)
@@ -35,7 +44,7 @@ class Chat {
         device_(machine::prepare_device(options.device, options.threads,
                                         static_cast<uint64_t>(options.seed))),
         folders_(run::ModelFolders::find(options.model, options.base)),
-        speaker_(run::open_tokenizer(folders_), infer::eos_ids(folders_.model)),
+        speaker_(open_text(options, folders_), infer::eos_ids(folders_.model)),
         model_(run::open_model(folders_, device_.device, device_.weights)) {
     const int64_t ids = speaker_.text().tokenizer.vocab_size();
     if (ids > model_.decoder->config().vocab_size) {

@@ -13,7 +13,7 @@ namespace hone::paths {
 /// The flags of hone-chat.
 struct ChatOptions {
   std::string model;
-  std::optional<std::string> base, prompt, prompts, out, system;
+  std::optional<std::string> base, prompt, prompts, out, system, chat_template_kwargs;
   int64_t max_new_tokens = 512;
   double temperature = 0;
   double top_p = 1;
@@ -33,6 +33,8 @@ struct ChatOptions {
       ".txt with one a line.");
     v("out", self.out, "File of those answers; standard output when absent.");
     v("system", self.system, "System turn of the conversation; needs a chat template.");
+    v("chat_template_kwargs", self.chat_template_kwargs,
+      "Variables of the chat template as JSON, e.g. {\"thinking\": true}.");
     v("max_new_tokens", self.max_new_tokens, "Tokens of an answer at most.", Range{1, 1e9});
     v("temperature", self.temperature,
       "Divides the logits before sampling; 0 takes the likeliest token.", Range{0, 1e4});

@@ -144,6 +144,7 @@ struct DataOptions {
   std::optional<int64_t> eval_length;
   bool beyond_positions = false;
   double temperature = 1.0;
+  std::map<std::string, Json> chat_template_kwargs;
   data::AugmentationOptions augmentation;
 
   template <class Self, class Visitor>
@@ -162,6 +163,9 @@ struct DataOptions {
       "by its rope_scaling).");
     v("temperature", self.temperature,
       "Mixes data sets by tokens^(1/T): 1 in proportion, larger more evenly.", Range{0.01, 1e6});
+    v("chat_template_kwargs", self.chat_template_kwargs,
+      "Variables of the chat template, e.g. {\"thinking\": true}, in training, scoring and "
+      "prompts.");
     v("augmentation", self.augmentation, "Other versions of the training text, drawn anew.");
   }
   void validate(Validation& v) const;

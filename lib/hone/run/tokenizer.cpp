@@ -33,9 +33,7 @@ RunTokenizer train_tokenizer(const Config& config, const TokenizerOptions& optio
   return {std::move(folder), ""};
 }
 
-}  // namespace
-
-RunTokenizer make_tokenizer(const Config& config) {
+RunTokenizer read_or_train(const Config& config) {
   const TokenizerOptions options = config.tokenizer.value_or(TokenizerOptions{});
   const std::optional<std::string> name = config.model ? config.model : options.folder;
   if (name) {
@@ -49,6 +47,14 @@ RunTokenizer make_tokenizer(const Config& config) {
     return tokenizer;
   }
   return train_tokenizer(config, options);
+}
+
+}  // namespace
+
+RunTokenizer make_tokenizer(const Config& config) {
+  RunTokenizer tokenizer = read_or_train(config);
+  tokenizer.text.set_chat_template_kwargs(config.data.chat_template_kwargs);
+  return tokenizer;
 }
 
 void write_tokenizer(const RunTokenizer& tokenizer, const std::string& path) {

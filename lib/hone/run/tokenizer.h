@@ -17,7 +17,7 @@ struct RunTokenizer {
 
 /// The model's tokenizer; else the one in tokenizer.folder; else one trained on the text of all
 /// training sets, with DeepSeek's names for begin, end and padding.
-/// Throws: IoError, DataError.
+/// Throws: IoError, DataError, Error for data.chat_template_kwargs that the template does not read.
 RunTokenizer make_tokenizer(const Config& config);
 
 /// Writes the tokenizer and the source folder's companion files (templates, generation settings)

@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 
+#include "hone/core/error.h"
 #include "hone/core/file.h"
 #include "hone/core/keys.h"
+#include "hone/text/encodings.h"
 
 namespace hone::text {
 namespace {
@@ -116,6 +119,21 @@ std::optional<std::string> named_template(Keys& config) {
   return std::nullopt;
 }
 
+bool is_name_char(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+
+/// Whether `word` stands in the text as a word of its own.
+bool names_word(const std::string& text, const std::string& word) {
+  if (word.empty()) return false;
+  for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
+    const size_t end = at + word.size();
+    if ((at == 0 || !is_name_char(text[at - 1])) &&
+        (end == text.size() || !is_name_char(text[end]))) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 TokenizerFolder TokenizerFolder::load(const std::string& folder) {
@@ -123,17 +141,7 @@ TokenizerFolder TokenizerFolder::load(const std::string& folder) {
   const std::string map_path = folder + "/special_tokens_map.json";
   const Json config_json = read_side_file(config_path), map_json = read_side_file(map_path);
   Keys config(config_json, config_path, ""), map(map_json, map_path, "");
-  TokenizerFolder result{Tokenizer::from_file(folder + "/tokenizer.json"),
-                         {},
-                         {},
-                         {},
-                         {},
-                         {},
-                         {},
-                         false,
-                         false,
-                         {},
-                         {}};
+  TokenizerFolder result{Tokenizer::from_file(folder + "/tokenizer.json")};
   const auto token = [&](const char* key, std::string& text, std::optional<int64_t>& id) {
     text = token_of(config.find(key) ? config : map, key);
     if (!text.empty()) id = result.tokenizer.token_to_id(text);
@@ -152,8 +160,37 @@ TokenizerFolder TokenizerFolder::load(const std::string& folder) {
     result.chat_template_source = jinja;
   } else if ((result.chat_template = named_template(config))) {
     result.chat_template_source = config_path;
+  } else {
+    const std::string model_path = folder + "/config.json";
+    const Json model_json = read_side_file(model_path);
+    const std::string type = Keys(model_json, model_path, "").text("model_type").value_or("");
+    if (const char* encoding = makers_encoding(type)) {
+      result.chat_template = encoding;
+      result.chat_template_source = "the encoding of " + type;
+    }
   }
   return result;
+}
+
+void TokenizerFolder::set_chat_template_kwargs(const Json& kwargs) {
+  for (const auto& [name, value] : kwargs.items()) {
+    if (!chat_template) {
+      throw Error("chat_template_kwargs: " + tokenizer.source() + " comes without a chat template");
+    }
+    if (!names_word(*chat_template, name)) {
+      throw Error(fmt::format("chat_template_kwargs: {} reads no variable \"{}\"",
+                              chat_template_source, name));
+    }
+  }
+  chat_template_kwargs = kwargs;
+}
+
+Json TokenizerFolder::chat_variables() const {
+  Json variables = Json::object();
+  if (!bos_token.empty()) variables["bos_token"] = bos_token;
+  if (!eos_token.empty()) variables["eos_token"] = eos_token;
+  variables.update(chat_template_kwargs);
+  return variables;
 }
 
 }  // namespace hone::text

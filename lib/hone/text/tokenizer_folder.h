@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "hone/core/json.h"
 #include "hone/text/tokenizer.h"
 
 namespace hone::text {
@@ -23,12 +24,22 @@ struct TokenizerFolder {
   std::string bos_token, eos_token, pad_token;  ///< "" if there is none
   bool add_bos = false;                         ///< whether encode(text, true) starts with bos
   bool add_eos = false;                         ///< whether encode(text, true) ends with eos
-  std::optional<std::string> chat_template;     ///< Jinja source
-  std::string chat_template_source;             ///< the file it came from
+  /// Jinja source; that of text/encodings.h where the folder has none and config.json names a model
+  /// whose makers give a program instead.
+  std::optional<std::string> chat_template;
+  std::string chat_template_source;            ///< the file it came from, or what stands for it
+  Json chat_template_kwargs = Json::object();  ///< further variables of the template
   bool rewritten = false;  ///< encode(text, true) adds other tokens than tokenizer.json says
 
   /// Throws: IoError.
   static TokenizerFolder load(const std::string& folder);
+
+  /// Sets chat_template_kwargs.
+  /// Throws: Error if there is no template, or for a name that it does not read.
+  void set_chat_template_kwargs(const Json& kwargs);
+  /// What the template sees beside the conversation (ChatInput::variables): bos_token and eos_token
+  /// where there are such, and chat_template_kwargs.
+  Json chat_variables() const;
 };
 
 }  // namespace hone::text

@@ -7,15 +7,13 @@ namespace hone::data::detail {
 
 Encoder::Encoder(const DatasetOptions& options, const text::TokenizerFolder& text,
                  const LoadContext& context)
-    : options_(options), text_(text), context_(context) {
+    : options_(options), text_(text), context_(context), variables_(text.chat_variables()) {
   const int64_t bound = context.max_length;
   if (options.max_length && bound > 0 && !context.own_length && *options.max_length > bound) {
     throw SetupError("max_length " + std::to_string(*options.max_length) +
                      " is over what a batch holds, " + std::to_string(bound) + " tokens");
   }
   max_length_ = static_cast<size_t>(options.max_length.value_or(bound));
-  if (!text.bos_token.empty()) variables_["bos_token"] = text.bos_token;
-  if (!text.eos_token.empty()) variables_["eos_token"] = text.eos_token;
 }
 
 EncodedRow Encoder::encode(const Sample& sample) const {

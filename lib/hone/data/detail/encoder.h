@@ -74,7 +74,7 @@ class Encoder {
   const text::TokenizerFolder& text_;
   const LoadContext context_;
   size_t max_length_ = 0;  ///< 0 = no bound
-  Json variables_ = Json::object();
+  Json variables_;
   mutable std::once_flag chat_once_, form_once_, tools_once_;
   mutable std::optional<text::ChatTemplate> chat_;
   mutable bool discards_ = false;

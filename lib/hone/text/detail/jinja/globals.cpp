@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "hone/text/detail/jinja/json.h"
 #include "hone/text/detail/jinja/runtime.h"
 
 namespace hone::text::jinja {
@@ -96,6 +97,14 @@ Value strftime_now(Runtime& runtime, Args& args) {
   return Value::string(std::string(buffer.data() + 1, size - 1));
 }
 
+/// What a text holds, or none if it is no JSON. Not jinja2's: our own encodings (text/encodings.h)
+/// need it for the arguments of tool calls.
+Value from_json(Runtime&, Args& args) {
+  const Bound bound("hone_from_json", args, {"text"}, 1);
+  const Json json = Json::parse(bound.text(0), nullptr, false);
+  return json.is_discarded() ? Value::none() : to_value(json);
+}
+
 }  // namespace
 
 std::optional<Value> find_counter_method(Runtime&, const Value& value, const std::string& name) {
@@ -126,6 +135,7 @@ std::optional<Value> find_global(std::string_view name) {
       {"joiner", Value::function("joiner", make_joiner)},
       {"raise_exception", Value::function("raise_exception", raise_exception)},
       {"strftime_now", Value::function("strftime_now", strftime_now)},
+      {"hone_from_json", Value::function("hone_from_json", from_json)},
   };
   const auto found = std::find_if(globals.begin(), globals.end(),
                                   [name](const auto& entry) { return entry.first == name; });
