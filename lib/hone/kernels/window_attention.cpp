@@ -46,6 +46,11 @@ at::Tensor with_sink(std::vector<at::Tensor> rows) {
 
 }  // namespace
 
+at::Tensor complete_entries(const at::Tensor& places, int64_t count, int64_t ratio) {
+  const at::Tensor ends = (at::arange(count, places.options()) + 1) * ratio;
+  return ends.le(places.unsqueeze(1) + 1);
+}
+
 at::Tensor window_attention(const at::Tensor& q, const at::Tensor& kv, const at::Tensor& sinks,
                             const WindowOptions& options, const at::Tensor& entries,
                             const at::Tensor& chosen) {
@@ -61,13 +66,14 @@ at::Tensor window_attention(const at::Tensor& q, const at::Tensor& kv, const at:
   for (int64_t begin = 0; begin < length; begin += block) {
     const int64_t end = std::min(begin + block, length);
     const int64_t first = std::max<int64_t>(0, past + begin - o.window + 1);
-    const at::Tensor own = places.slice(0, past + begin, past + end).unsqueeze(1);
+    const at::Tensor own = places.slice(0, past + begin, past + end);
     const at::Tensor near = places.slice(0, first, past + end);
     std::vector<at::Tensor> rows = {kv.slice(0, first, past + end)};
-    std::vector<at::Tensor> seen = {near.le(own).logical_and_(near.gt(own - o.window))};
+    const at::Tensor behind = own.unsqueeze(1) - near;
+    std::vector<at::Tensor> seen = {behind.ge(0).logical_and_(behind.lt(o.window))};
     if (const int64_t count = o.ratio > 0 ? (past + end) / o.ratio : 0; count > 0) {
       rows.push_back(entries.slice(0, 0, count));
-      const at::Tensor complete = (places.slice(0, 0, count) + 1).mul_(o.ratio).le(own + 1);
+      const at::Tensor complete = complete_entries(own, count, o.ratio);
       seen.push_back(chosen.defined()
                          ? complete.logical_and(chosen.slice(0, begin, end).slice(1, 0, count))
                          : complete);

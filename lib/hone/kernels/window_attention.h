@@ -13,9 +13,12 @@ struct WindowOptions {
   double dropout = 0;  ///< of the attention weights
 };
 
+/// [L, count] bool: whether entry i, which stands for the positions from i * ratio to
+/// (i + 1) * ratio - 1, is complete at each of `places` [L] int64.
+at::Tensor complete_entries(const at::Tensor& places, int64_t count, int64_t ratio);
+
 /// out[t, h] = sum_j p_j kv_j with p_j = exp(scale q[t, h] kv_j) / (exp(sinks[h]) + their sum),
-/// over the window's positions and the entries that are complete at t: number i stands for the
-/// positions from i * ratio to (i + 1) * ratio - 1.
+/// over the window's positions and the entries that are complete at t.
 ///
 /// One document, of which q has the last L positions of P. Shapes: q [L, H, E]; kv [P, E], keys and
 ///   values at once of all heads; sinks [H]; entries [C, E]; chosen [L, C] bool, true where a query

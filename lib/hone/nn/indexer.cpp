@@ -15,10 +15,6 @@ namespace {
 
 constexpr double kKeyEps = 1e-6;
 
-at::Tensor product(const at::Tensor& x, const Frozen& layer) {
-  return at::linear(x, layer->weight.to(x.scalar_type()));
-}
-
 /// Rotates the first numbers of each head. x [T, I, W].
 at::Tensor rotated(const at::Tensor& x, const AttentionContext& context) {
   const int64_t width = context.cos.size(1);
@@ -27,29 +23,29 @@ at::Tensor rotated(const at::Tensor& x, const AttentionContext& context) {
       -1);
 }
 
-/// The mask of one document. q [L, I, W], k [P, W], weights [L, I].
-at::Tensor best(const at::Tensor& q, const at::Tensor& k, const at::Tensor& weights,
-                int64_t chosen) {
-  const int64_t tokens = q.size(0), positions = k.size(0);
-  const at::Tensor past =
-      at::ones({tokens, positions}, q.options().dtype(at::kBool)).tril(positions - tokens);
-  if (positions <= chosen) return past;
+}  // namespace
+
+at::Tensor best_seen(const at::Tensor& q, const at::Tensor& k, const at::Tensor& weights,
+                     const at::Tensor& seen, int64_t chosen) {
+  if (k.size(0) <= chosen) return seen;
   const double scale = 1 / std::sqrt(static_cast<double>(q.size(2)));
-  at::Tensor scores = at::zeros({tokens, positions}, q.options());
+  at::Tensor scores = at::zeros(seen.sizes(), q.options());
   for (int64_t h = 0; h < q.size(1); ++h) {
     const at::Tensor head = at::mm(q.select(1, h), k.t()).mul_(scale).relu_();
     scores.add_(head.mul_(weights.slice(1, h, h + 1)));
   }
-  scores.masked_fill_(past.logical_not(), -std::numeric_limits<double>::infinity());
-  return at::zeros_like(past).scatter_(1, std::get<1>(scores.topk(chosen, -1)), true) & past;
+  scores.masked_fill_(seen.logical_not(), -std::numeric_limits<double>::infinity());
+  return at::zeros_like(seen).scatter_(1, std::get<1>(scores.topk(chosen, -1)), true) & seen;
 }
-
-}  // namespace
 
 FrozenImpl::FrozenImpl(const std::vector<int64_t>& shape, bool bias, std::optional<double> start,
                        const at::TensorOptions& tensor_options)
     : weight(register_buffer("weight", at::empty(shape, tensor_options))), start_(start) {
   if (bias) this->bias = register_buffer("bias", at::zeros({shape[0]}, tensor_options));
+}
+
+at::Tensor FrozenImpl::forward(const at::Tensor& x) const {
+  return at::linear(x, weight.to(x.scalar_type()));
 }
 
 std::vector<ModuleTensor> FrozenImpl::own_tensors() const {
@@ -89,16 +85,14 @@ std::vector<at::Tensor> IndexerImpl::forward(const at::Tensor& x, const at::Tens
   const bool all = *std::max_element(positions.begin(), positions.end()) <= o.chosen;
   if (all && !cache) return {};
   const auto kind = x.scalar_type();
-  const at::Tensor normal = at::layer_norm(product(x, wk), {o.width}, k_norm->weight.to(kind),
-                                           k_norm->bias.to(kind), kKeyEps);
+  const at::Tensor normal =
+      at::layer_norm(wk(x), {o.width}, k_norm->weight.to(kind), k_norm->bias.to(kind), kKeyEps);
   const at::Tensor k = rotated(normal.unsqueeze(1), context);
   if (cache) kernels::write_cache(cache->tensors.at(1), k, cache->places);
   if (all) return {};
   const at::ScalarType wide = kernels::wide_type(x);
-  const at::Tensor q =
-      rotated(product(narrow, wq_b).view({x.size(0), o.heads, o.width}), context).to(wide);
-  const at::Tensor weights =
-      product(x.to(wide), weights_proj) / std::sqrt(static_cast<double>(o.heads));
+  const at::Tensor q = rotated(wq_b(narrow).view({x.size(0), o.heads, o.width}), context).to(wide);
+  const at::Tensor weights = weights_proj(x.to(wide)) / std::sqrt(static_cast<double>(o.heads));
   std::vector<at::Tensor> masks;
   for (size_t d = 0; d < positions.size(); ++d) {
     const int64_t begin = offsets[d], end = offsets[d + 1];
@@ -106,8 +100,10 @@ std::vector<at::Tensor> IndexerImpl::forward(const at::Tensor& x, const at::Tens
         cache ? cache->tensors[1][cache->places.first_row + static_cast<int64_t>(d)].slice(
                     0, 0, positions[d])
               : k.slice(0, begin, end);
-    masks.push_back(best(q.slice(0, begin, end), keys.squeeze(1).to(wide),
-                         weights.slice(0, begin, end), o.chosen));
+    const at::Tensor past = at::ones({end - begin, positions[d]}, keys.options().dtype(at::kBool))
+                                .tril(positions[d] - (end - begin));
+    masks.push_back(best_seen(q.slice(0, begin, end), keys.squeeze(1).to(wide),
+                              weights.slice(0, begin, end), past, o.chosen));
   }
   return masks;
 }

@@ -25,6 +25,9 @@ class FrozenImpl : public torch::nn::Module, public TellsTensors {
   FrozenImpl(const std::vector<int64_t>& shape, bool bias, std::optional<double> start,
              const at::TensorOptions& tensor_options);
 
+  /// x [T, in] -> [T, out] by a weight that is a matrix, without the bias; unrounded products.
+  at::Tensor forward(const at::Tensor& x) const;
+
   std::vector<ModuleTensor> own_tensors() const override;
 
   at::Tensor weight, bias;
@@ -34,9 +37,15 @@ class FrozenImpl : public torch::nn::Module, public TellsTensors {
 };
 TORCH_MODULE(Frozen);
 
-/// Scores of position j for query i, sum_h w_ih relu(q_ih k_j / sqrt(W)), in float32, with
-/// w = weights_proj(x) / sqrt(I), q = wq_b(narrow) and k = k_norm(wk(x)); the best are seen by all
-/// heads of the attention. No gradient passes through the choice, so that its tensors are buffers.
+/// For each query the `chosen` keys of those seen whose scores are best, all where they are no
+/// more: score of key j for query i is sum_h weights_ih relu(q_ih k_j / sqrt(W)).
+/// q [L, I, W], k [P, W], weights [L, I]; seen [L, P] bool and the result alike. No graph.
+at::Tensor best_seen(const at::Tensor& q, const at::Tensor& k, const at::Tensor& weights,
+                     const at::Tensor& seen, int64_t chosen);
+
+/// The choice by best_seen(), in float32, with weights = weights_proj(x) / sqrt(I),
+/// q = wq_b(narrow) and k = k_norm(wk(x)); what is chosen is seen by all heads of the attention. No
+/// gradient passes through the choice, so that its tensors are buffers.
 /// Source: DeepSeek-V3.2, section 2.1. Parity: transformers' DeepseekV32Indexer, which rotates
 ///   halves, and has neither Hadamard's transform nor float8 scores.
 class IndexerImpl : public torch::nn::Module {
