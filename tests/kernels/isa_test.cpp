@@ -75,6 +75,15 @@ TEST_CASE("loops give the same by every instruction set") {
           [&](const Tensors& in) { return linear_cross_entropy(in[0], in[1], targets, factors); },
           {x, at::randn({57, width}, type)}));
       check_equal([&] { return Tensors{linear_nll(x, other, targets % 19)}; });
+      for (const Divergence kind :
+           {Divergence::kForwardKl, Divergence::kReverseKl, Divergence::kJsd}) {
+        const SoftTargets soft{.hidden = other, .weight = x, .options = {.kind = kind}};
+        check_equal(with_gradients(
+            [&](const Tensors& in) {
+              return linear_distillation(in[0], in[1], targets, factors, soft);
+            },
+            {x, at::randn({57, width}, type)}));
+      }
       const ExpertOrder order = order_by_expert(at::arange(38).view({19, 2}) % 3, 4);
       check_equal(with_gradients(
           [&](const Tensors& in) { return mixed_experts(in[0], in[1], in[2], in[3], order); },

@@ -141,24 +141,48 @@ at::Tensor cross_entropy(Chunk& chunk, const at::Tensor& factors_n) {
                   [&] { return cross_entropy_composite(logits, chunk.targets_n, factors_n); });
 }
 
+/// The divergence's part in a chunk: its sum, times `factors_n`, and what is to be added to the
+/// gradient of the logits, which this leaves as they are.
+struct SoftPart {
+  at::Tensor sum, grad_nv;
+};
+
+SoftPart soft_part(const Chunk& chunk, const SoftTargets& soft, const at::Tensor& factors_n,
+                   bool needs_grad) {
+  const int64_t width = std::min(soft.weight.size(0), chunk.logits_nv.size(1));
+  at::Tensor teacher_nv = product(chunk.pick(soft.hidden), soft.weight.slice(0, 0, width).t());
+  const at::Tensor values_n =
+      divergence(chunk.logits_nv, teacher_nv, needs_grad ? factors_n : at::Tensor(), soft.options);
+  if (soft.divergence.defined()) chunk.put(soft.divergence, values_n);
+  return {(values_n * factors_n).sum(at::kDouble), teacher_nv};
+}
+
 class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
                             const at::Tensor& weight, const at::Tensor& targets,
                             const std::optional<at::Tensor>& token_weights, int64_t ignore_index,
                             int64_t rows_per_chunk, const std::optional<at::Tensor>& token_nll,
-                            bool needs_grad) {
+                            const SoftTargets* soft, bool needs_grad) {
     const bool to_hidden = needs_grad && hidden.requires_grad();
     const bool to_weight = needs_grad && weight.requires_grad();
     const auto wide = hidden.options().dtype(wide_type(hidden));
     at::Tensor sum = at::zeros({}, wide.dtype(at::kDouble)), grad_hidden, grad_weight;
     if (to_hidden) grad_hidden = at::zeros(hidden.sizes(), hidden.options());
     for_each_chunk(hidden, weight, targets, ignore_index, rows_per_chunk, [&](Chunk& chunk) {
-      const at::Tensor factors = token_weights
-                                     ? chunk.pick(*token_weights).to(wide.dtype()).contiguous()
-                                     : at::ones(chunk.targets_n.sizes(), wide);
+      at::Tensor factors = token_weights ? chunk.pick(*token_weights).to(wide.dtype()).contiguous()
+                                         : at::ones(chunk.targets_n.sizes(), wide);
+      SoftPart other;
+      if (soft) {
+        other = soft_part(chunk, *soft, factors * soft->share, to_hidden || to_weight);
+        sum += other.sum;
+        factors.mul_(1 - soft->share);
+      }
       const at::Tensor nll = cross_entropy(chunk, to_hidden || to_weight ? factors : at::Tensor());
       sum += (nll * factors).sum(at::kDouble);
+      if (soft && (to_hidden || to_weight)) {
+        chunk.logits_nv.slice(1, 0, other.grad_nv.size(1)).add_(other.grad_nv);
+      }
       if (token_nll) chunk.put(*token_nll, nll);
       const at::Tensor& grad = chunk.logits_nv;
       if (to_hidden && chunk.rows.defined()) {
@@ -191,7 +215,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
         if (grad.defined()) grad.mul_(incoming[0]);
       }
     }
-    return {std::move(grads[0]), std::move(grads[1]), {}, {}, {}, {}, {}, {}};
+    return {std::move(grads[0]), std::move(grads[1]), {}, {}, {}, {}, {}, {}, {}};
   }
 };
 
@@ -209,10 +233,11 @@ int64_t wide_rows(int64_t vocabulary) {
       1, kChunkBytes / (std::max<int64_t>(1, vocabulary) * int64_t{sizeof(float)}));
 }
 
-at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
-                                const at::Tensor& targets, const at::Tensor& token_weights,
-                                int64_t ignore_index, int64_t rows_per_chunk,
-                                const at::Tensor& token_nll) {
+namespace {
+
+at::Tensor apply(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,
+                 const at::Tensor& token_weights, const SoftTargets* soft, int64_t ignore_index,
+                 int64_t rows_per_chunk, const at::Tensor& token_nll) {
   check(hidden, weight, targets, token_weights);
   TORCH_CHECK_VALUE(
       !token_nll.defined() ||
@@ -224,7 +249,37 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weig
     return x.defined() ? std::optional(x) : std::nullopt;
   };
   return LinearCrossEntropy::apply(hidden, weight, targets, given(token_weights), ignore_index,
-                                   rows_per_chunk, given(token_nll), torch::GradMode::is_enabled());
+                                   rows_per_chunk, given(token_nll), soft,
+                                   torch::GradMode::is_enabled());
+}
+
+}  // namespace
+
+at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weight,
+                                const at::Tensor& targets, const at::Tensor& token_weights,
+                                int64_t ignore_index, int64_t rows_per_chunk,
+                                const at::Tensor& token_nll) {
+  return apply(hidden, weight, targets, token_weights, nullptr, ignore_index, rows_per_chunk,
+               token_nll);
+}
+
+at::Tensor linear_distillation(const at::Tensor& hidden, const at::Tensor& weight,
+                               const at::Tensor& targets, const at::Tensor& token_weights,
+                               const SoftTargets& soft, int64_t ignore_index,
+                               int64_t rows_per_chunk, const at::Tensor& token_nll) {
+  TORCH_CHECK_VALUE(
+      soft.hidden.dim() == 2 && soft.hidden.size(0) == hidden.size(0) && soft.weight.dim() == 2 &&
+          soft.weight.size(1) == soft.hidden.size(1) &&
+          soft.hidden.scalar_type() == hidden.scalar_type() &&
+          soft.weight.scalar_type() == hidden.scalar_type(),
+      "linear_distillation: the teacher's hidden must be [T, D'] with T = ", hidden.size(0),
+      " and its weight [V', D'], both ", hidden.scalar_type(), ", got ", soft.hidden.scalar_type(),
+      " ", soft.hidden.sizes(), " and ", soft.weight.scalar_type(), " ", soft.weight.sizes());
+  TORCH_CHECK_VALUE(soft.share >= 0 && soft.share <= 1,
+                    "linear_distillation: share must lie between 0 and 1, got ", soft.share);
+  if (soft.divergence.defined()) soft.divergence.zero_();
+  return apply(hidden, weight, targets, token_weights, &soft, ignore_index, rows_per_chunk,
+               token_nll);
 }
 
 at::Tensor linear_nll(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,

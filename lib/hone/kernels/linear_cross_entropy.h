@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "hone/kernels/divergence.h"
+
 namespace hone::kernels {
 
 /// Logits held at once on the CPU, in bytes, unless that were fewer than 256 rows of them.
@@ -34,6 +36,25 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weig
                                 const at::Tensor& targets, const at::Tensor& token_weights,
                                 int64_t ignore_index = -100, int64_t rows_per_chunk = 0,
                                 const at::Tensor& token_nll = {});
+
+/// A teacher's rows for linear_distillation.
+struct SoftTargets {
+  at::Tensor hidden;  ///< [T, D'], of the student's dtype; no gradient
+  at::Tensor weight;  ///< [V', D']
+  DivergenceOptions options;
+  double share = 0.5;     ///< of the divergence in the loss, in [0, 1]; the rest is nll's
+  at::Tensor divergence;  ///< [T], where defined: receives each target's, 0 at ignored ones
+};
+
+/// linear_cross_entropy of (1 - share) nll[t] + share divergence[t], where divergence[t] is that of
+/// the student's row, softmax(hidden[t] weight^T), from the teacher's (kernels/divergence.h). The
+/// vocabularies may be padded to different lengths: rows beyond the shorter one have no part in
+/// the divergence.
+/// Memory: one chunk of the teacher's logits more.
+at::Tensor linear_distillation(const at::Tensor& hidden, const at::Tensor& weight,
+                               const at::Tensor& targets, const at::Tensor& token_weights,
+                               const SoftTargets& soft, int64_t ignore_index = -100,
+                               int64_t rows_per_chunk = 0, const at::Tensor& token_nll = {});
 
 /// nll[t] of each target, [T] float32 (float64), 0 at ignored ones; no gradient.
 at::Tensor linear_nll(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor& targets,

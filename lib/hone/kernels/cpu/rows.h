@@ -71,6 +71,20 @@ static inline double root(double x) { return __builtin_sqrt(x); }
 static inline float logarithm(float x) { return __builtin_logf(x); }
 static inline double logarithm(double x) { return __builtin_log(x); }
 
+/// ln(1 + x) for x in [0, 1]. For float within 2e-8, the series of the inverse hyperbolic tangent,
+/// which becomes vector code.
+static inline float log_1p(float x) {
+  const float z = x / (x + 2), square = z * z;
+  float p = 1.0f / 13;
+  p = p * square + 1.0f / 11;
+  p = p * square + 1.0f / 9;
+  p = p * square + 1.0f / 7;
+  p = p * square + 1.0f / 5;
+  p = p * square + 1.0f / 3;
+  return 2 * z * (p * square + 1);
+}
+static inline double log_1p(double x) { return __builtin_log1p(x); }
+
 /// e^x. For float within 2 units in the last place, without branches or calls, so that loops over
 /// it become vector code (Cody-Waite reduction, the polynomial of Cephes' expf); below -87.3 it
 /// stays at 1e-38, above 88.4 at 2e38; NaN stays NaN.
