@@ -77,7 +77,8 @@ TEST_CASE("A domain that a weight of 0 left out of the mix is drawn once the kno
   run.data.domains = {"law", "news"};
   data::Loader loader(run.data.train, {.tokens_per_batch = 24});
   DecoderStep step(run.decoder, {1.0, 0.0});
-  ReadyRun ready{run.config, run.decoder, loader, step, run.data, run.folder, run.manifest};
+  ReadyRun ready{run.config, run.decoder, loader,       step,
+                 run.data,   run.folder,  run.manifest, run.text};
   optim::FusedAdamW optimizer = run.optimizer();
   train::Knobs knobs;
   const ModelKnobs run_knobs(ready, optimizer, knobs);

@@ -18,6 +18,7 @@
 #include "hone/run/part.h"
 #include "model/support.h"
 #include "support/temporary_folder.h"
+#include "text/tokenizer_fixture.h"
 
 namespace hone::test {
 
@@ -46,7 +47,7 @@ struct SmallRun {
     loader =
         std::make_unique<data::Loader>(data.train, data::LoaderOptions{.tokens_per_batch = 24});
     step = std::make_unique<DecoderStep>(decoder, std::vector{1.0});
-    ready.emplace(ReadyRun{config, decoder, *loader, *step, data, folder, manifest});
+    ready.emplace(ReadyRun{config, decoder, *loader, *step, data, folder, manifest, text});
   }
 
   optim::FusedAdamW optimizer(double lr = 0.01) const {
@@ -54,6 +55,7 @@ struct SmallRun {
   }
 
   TemporaryFolder temporary;
+  text::TokenizerFolder text{hone::text::small()};
   Config config;
   model::Decoder decoder;
   Data data;

@@ -5,8 +5,6 @@
 
 #include <cmath>
 
-#include "hone/kernels/linear_cross_entropy.h"
-
 namespace hone::loss {
 namespace {
 
@@ -85,10 +83,14 @@ LossSum DomainWeightedLossImpl::forward_linear(const at::Tensor& hidden,
                                                const at::Tensor& lm_weight,
                                                const at::Tensor& targets, const at::Tensor& domain,
                                                const at::Tensor& token_weights,
-                                               const at::Tensor& token_nll) {
+                                               const at::Tensor& token_nll,
+                                               const kernels::SoftTargets* soft) {
   const at::Tensor combined = combine(targets, domain, token_weights, wide(hidden));
-  return {kernels::linear_cross_entropy(hidden, lm_weight, targets, combined, options.ignore_index,
-                                        0, token_nll),
+  const int64_t ignored = options.ignore_index;
+  return {soft ? kernels::linear_distillation(hidden, lm_weight, targets, combined, *soft, ignored,
+                                              0, token_nll)
+               : kernels::linear_cross_entropy(hidden, lm_weight, targets, combined, ignored, 0,
+                                               token_nll),
           combined.sum()};
 }
 

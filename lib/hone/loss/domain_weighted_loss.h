@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "hone/kernels/linear_cross_entropy.h"
 #include "hone/loss/loss_sum.h"
 
 namespace hone::loss {
@@ -41,10 +42,12 @@ class DomainWeightedLossImpl : public torch::nn::Cloneable<DomainWeightedLossImp
                   const at::Tensor& token_weights = {});
 
   /// The same from hidden [T, D] and the output projection lm_weight [V, D], without ever holding
-  /// the logits whole (kernels::linear_cross_entropy, which see for `token_nll`).
+  /// the logits whole (kernels::linear_cross_entropy, which see for `token_nll`). With `soft` each
+  /// token's nll is shared with its divergence from a teacher (kernels::linear_distillation).
   LossSum forward_linear(const at::Tensor& hidden, const at::Tensor& lm_weight,
                          const at::Tensor& targets, const at::Tensor& domain,
-                         const at::Tensor& token_weights = {}, const at::Tensor& token_nll = {});
+                         const at::Tensor& token_weights = {}, const at::Tensor& token_nll = {},
+                         const kernels::SoftTargets* soft = nullptr);
 
   /// New weights for the next forward pass. Throws: c10::ValueError unless one a domain, >= 0.
   void set_weights(const std::vector<double>& values);

@@ -102,6 +102,11 @@ void ExpertOptions::validate(Validation& v) const {
   if (balance_loss == 0) v.no_effect("balance_over", "with balance_loss 0");
 }
 
+void DistillationOptions::validate(Validation& v) const {
+  if (divergence != kernels::Divergence::kJsd) v.no_effect("beta", "without divergence jsd");
+  if (temperature == 1) v.no_effect("temperature_squared", "with temperature 1");
+}
+
 void WeightOptions::validate(Validation& v) const {
   for (const auto& [name, weight] : domains) {
     if (!(weight >= 0 && weight <= 1e6))
@@ -194,7 +199,8 @@ void Config::validate(Validation& v) const {
     const auto unused = [&v](const char* key) {
       v.no_effect(key, "with train.steps 0, which only evaluates");
     };
-    for (const char* key : {"data/train", "vocabulary", "weights", "guard", "memory", "save"}) {
+    for (const char* key :
+         {"data/train", "vocabulary", "weights", "distillation", "guard", "memory", "save"}) {
       unused(key);
     }
     if (!lora.from) {  // an adapter may be scored

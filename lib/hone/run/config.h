@@ -13,6 +13,7 @@
 #include "hone/data/options.h"
 #include "hone/machine/device.h"
 #include "hone/run/architecture.h"
+#include "hone/run/distillation_options.h"
 #include "hone/run/expert_options.h"
 #include "hone/run/lora_recipe.h"
 #include "hone/run/save_options.h"
@@ -222,6 +223,7 @@ struct Config {
   VocabularyOptions vocabulary;
   WeightOptions weights;
   ExpertOptions experts;
+  std::optional<DistillationOptions> distillation;
   GuardOptions guard;
   MemoryOptions memory;
   PromptOptions prompts;
@@ -249,6 +251,7 @@ struct Config {
     v("vocabulary", self.vocabulary, "Growth of the vocabulary.");
     v("weights", self.weights, "Weights of domains and entities in the loss.");
     v("experts", self.experts, "Balance of a model's experts.");
+    v("distillation", self.distillation, "A teacher to learn from beside the text.");
     v("guard", self.guard, "Guard on general ability.");
     v("memory", self.memory, "Memory against time.");
     v("prompts", self.prompts, "Prompts answered at each evaluation.");

@@ -3,6 +3,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <optional>
 #include <utility>
 
 #include "hone/core/error.h"
@@ -53,9 +54,12 @@ loss::LossSum DecoderStep::loss(const data::Batch& batch) {
   if (domain_nll_.defined()) {
     token_nll = at::zeros({batch.tokens()}, at::TensorOptions(device).dtype(at::kFloat));
   }
-  loss::LossSum loss =
-      loss_->forward_linear(decoder_->hidden(input(batch)), decoder_->lm_weight(), targets, domains,
-                            torch::tensor(batch.weights, at::kFloat).to(device), token_nll);
+  const model::DecoderInput tokens = input(batch);
+  std::optional<kernels::SoftTargets> soft;
+  if (teacher_) soft = teacher_(tokens);
+  loss::LossSum loss = loss_->forward_linear(
+      decoder_->hidden(tokens), decoder_->lm_weight(), targets, domains,
+      torch::tensor(batch.weights, at::kFloat).to(device), token_nll, soft ? &*soft : nullptr);
   if (token_nll.defined()) {
     const at::Tensor counted = targets.ne(data::kIgnoreIndex).to(at::kDouble);
     domain_nll_.index_add_(0, domains.cpu(),

@@ -1,14 +1,20 @@
 /// The forward passes of training and scoring a decoder on packed batches.
 #pragma once
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hone/data/batch.h"
 #include "hone/data/loader.h"
+#include "hone/kernels/linear_cross_entropy.h"
 #include "hone/loss/domain_weighted_loss.h"
 #include "hone/model/decoder.h"
 
 namespace hone::run {
+
+/// What a teacher says of a batch.
+using Teacher = std::function<kernels::SoftTargets(const model::DecoderInput&)>;
 
 class DecoderStep {
  public:
@@ -20,6 +26,8 @@ class DecoderStep {
   /// New loss weights of the domains.
   void set_weights(const std::vector<double>& weights);
   const std::vector<double>& weights() const { return weights_; }
+  /// From now on loss() is shared with a teacher, which it asks first; an empty one ends that.
+  void set_teacher(Teacher teacher) { teacher_ = std::move(teacher); }
   /// The weights of the batch's targets, together: what its loss is divided by.
   double weight(const data::Batch& batch) const;
   /// From now on loss() also sums each domain's nll.
@@ -35,6 +43,7 @@ class DecoderStep {
   model::Decoder decoder_;
   loss::DomainWeightedLoss loss_;
   std::vector<double> weights_;
+  Teacher teacher_;
   at::Tensor domain_nll_;  // undefined: not measured
 };
 

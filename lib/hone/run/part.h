@@ -17,6 +17,9 @@ class Decoder;
 namespace hone::optim {
 class Optimizer;
 }
+namespace hone::text {
+struct TokenizerFolder;
+}
 namespace hone::train {
 struct Evaluation;
 struct Task;
@@ -57,6 +60,7 @@ struct ReadyRun {
   const Data& data;
   io::RunFolder& folder;
   const Json& manifest;
+  const text::TokenizerFolder& text;
 };
 
 /// One of what joins a run. The functions are called in the order in which they stand here; those

@@ -15,6 +15,7 @@
 #include "hone/run/compute.h"
 #include "hone/run/data.h"
 #include "hone/run/disk.h"
+#include "hone/run/distillation.h"
 #include "hone/run/epochs.h"
 #include "hone/run/prompt_answers.h"
 #include "hone/run/saving.h"
@@ -233,6 +234,9 @@ Plan predict_run(const ReadRun& run) {
                    .loss = training.loss,
                    .peak = training.weights + training.loss};
   }
+  const int64_t teacher =
+      config.distillation ? teacher_bytes(check_teacher(*config.distillation, run.text), request)
+                          : 0;
   request.tokens_per_batch = scored_at_once(config, run.data);
   if (request.tokens_per_batch > config.data.tokens_per_batch) {
     // Scoring holds less at once than a step that keeps no more than one block's activations.
@@ -256,11 +260,13 @@ Plan predict_run(const ReadRun& run) {
   if (snapshots > 0) add_row(fmt::format("{} snapshots", run.changes.snapshots), snapshots);
   const int64_t operands = run.compute.operand_bytes(decoder, config.data.tokens_per_batch);
   if (operands > 0) add_row("bfloat16 operands", operands);
-  plan.memory.peak += snapshots + operands;
+  if (teacher > 0) add_row("teacher", teacher);
+  plan.memory.peak += snapshots + operands + teacher;
   int64_t answering = prompt_bytes(config.prompts, decoder, run.text, device.weights);
   if (answering > 0) {
     add_row("prompts", answering);
-    answering += plan.memory.weights + plan.memory.gradients + plan.memory.optimizer_states;
+    answering +=
+        teacher + plan.memory.weights + plan.memory.gradients + plan.memory.optimizer_states;
   }
   plan.on_gpu = device.device.is_cuda();
   plan.process_bytes =

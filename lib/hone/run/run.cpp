@@ -23,6 +23,7 @@
 #include "hone/run/data.h"
 #include "hone/run/decoder_step.h"
 #include "hone/run/disk.h"
+#include "hone/run/distillation.h"
 #include "hone/run/epochs.h"
 #include "hone/run/expert_balance.h"
 #include "hone/run/guard.h"
@@ -253,7 +254,8 @@ void Run::open_training() {
   base_.decoder->set_checkpointing(config_.memory.checkpoint_every);
   step_ =
       std::make_unique<DecoderStep>(base_.decoder, domain_weights(config_.weights, data_.domains));
-  ready_.emplace(ReadyRun{config_, base_.decoder, *loader_, *step_, data_, folder_, manifest_});
+  ready_.emplace(ReadyRun{config_, base_.decoder, *loader_, *step_, data_, folder_, manifest_,
+                          tokenizer_->text});
   for (Part* part : parts_) part->open(*ready_);
   training_.emplace(*ready_, *files_, parts_,
                     evaluation_sets(data_.held_out, base_held_out_, config_.data.tokens_per_batch),
@@ -354,6 +356,8 @@ Report execute(const Config& config, const Context& context, const std::vector<P
   if (config.guard.domain) all.push_back(&guard);
   ExpertBalance experts(config.experts);
   all.push_back(&experts);
+  std::optional<Distillation> distillation;
+  if (config.distillation) all.push_back(&distillation.emplace(*config.distillation));
   return Run(config, context, context.cache ? *context.cache : own, all).run();
 }
 

@@ -1,0 +1,52 @@
+/// How a recipe lets a model learn from a teacher.
+#pragma once
+#include <string>
+#include <utility>
+
+#include "hone/core/field.h"
+#include "hone/core/names.h"
+#include "hone/kernels/divergence.h"
+
+namespace hone::run {
+
+/// The recipe's `distillation`.
+struct DistillationOptions {
+  std::string teacher;
+  double share = 0.5;
+  kernels::Divergence divergence = kernels::Divergence::kForwardKl;
+  double beta = 0.5;
+  double temperature = 1;
+  bool temperature_squared = true;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("teacher", self.teacher,
+      "Folder of the teacher: a checkpoint, an adapter or a run of hone, of the same tokenizer.",
+      Required{});
+    v("share", self.share,
+      "Share of the divergence from the teacher in the loss; the rest is the text's own.",
+      Range{0, 1});
+    v("divergence", self.divergence,
+      "Of the model's q from the teacher's p: forward_kl, sum p ln(p/q), covers all that the "
+      "teacher knows; reverse_kl, sum q ln(q/p), keeps to what it is sure of; jsd lies between.");
+    v("beta", self.beta, "Weight of p in the mixture of jsd.", Range{1e-3, 0.999});
+    v("temperature", self.temperature, "Divides the logits of both.", Range{0.01, 100});
+    v("temperature_squared", self.temperature_squared,
+      "Multiplies the divergence by temperature^2, which keeps its gradient's size.");
+  }
+  void validate(Validation& v) const;
+
+  kernels::DivergenceOptions loss() const {
+    return {divergence, beta, temperature, temperature_squared};
+  }
+};
+
+}  // namespace hone::run
+
+template <>
+struct hone::EnumNames<hone::kernels::Divergence> {
+  static constexpr std::pair<kernels::Divergence, const char*> values[] = {
+      {kernels::Divergence::kForwardKl, "forward_kl"},
+      {kernels::Divergence::kReverseKl, "reverse_kl"},
+      {kernels::Divergence::kJsd, "jsd"}};
+};
