@@ -1,9 +1,8 @@
 #include "hone/kernels/window_attention.h"
 
+#include <torch/autograd.h>
 #include <torch/types.h>
 #include <torch/utils.h>
-
-#include <cmath>
 
 #include "support/catch.h"
 #include "support/gradcheck.h"
@@ -72,6 +71,42 @@ TEST_CASE("window_attention: gradient") {
   CHECK(test::gradient_error(
             f, {at::randn({9, kHeads, kWidth}, kDouble), at::randn({9, kWidth}, kDouble),
                 at::randn({kHeads}, kDouble), at::randn({4, kWidth}, kDouble)}) == "");
+}
+
+TEST_CASE("window_attention: dropped weights, and their gradient") {
+  const at::Tensor kv = at::eye(kWidth, kDouble), q = at::zeros({kWidth, kHeads, kWidth}, kDouble);
+  const at::Tensor low = at::full({kHeads}, -1e3, kDouble);  // no sink
+  const auto attend = [&](const std::vector<at::Tensor>& in) {
+    torch::manual_seed(4);
+    return window_attention(in[0], in[1], in[2], {.window = kWidth, .scale = 1, .dropout = 0.25});
+  };
+  // Of the last query each weight is 1/4, or a third where 3 of 4 are left.
+  const at::Tensor last = attend({q, kv, low})[-1];
+  CHECK((last.eq(0).logical_or((last - 1.0 / 3).abs().lt(1e-12))).all().item<bool>());
+  CHECK(last.eq(0).any().item<bool>());
+  CHECK(last.ne(0).any().item<bool>());
+  CHECK(test::gradient_error(attend, {at::randn_like(q), at::randn_like(kv), low * 0}) == "");
+}
+
+TEST_CASE("window_attention: half types are summed wide") {
+  torch::manual_seed(5);
+  std::vector<at::Tensor> exact = {at::randn({40, kHeads, kWidth}), at::randn({40, kWidth}),
+                                   at::randn({kHeads}), at::randn({20, kWidth})};
+  const at::Tensor cotangent = at::randn({40, kHeads, kWidth}).to(at::kBFloat16);
+  const auto grads = [&](at::ScalarType type) {
+    std::vector<at::Tensor> in;
+    for (const at::Tensor& x : exact) {
+      in.push_back(x.to(at::kBFloat16).to(type).set_requires_grad(true));
+    }
+    const at::Tensor y = window_attention(in[0], in[1], in[2], {.window = 4, .ratio = 2}, in[3]);
+    CHECK(y.scalar_type() == type);
+    auto all = torch::autograd::grad({y}, in, {cotangent.to(type)});
+    all.push_back(y);
+    return all;
+  };
+  const auto half = grads(at::kBFloat16), wide = grads(at::kDouble);
+  // Products and weights round to 8 bits; sums of 20 blocks' rounded parts would be worse.
+  for (size_t i = 0; i < half.size(); ++i) CHECK(relative_difference(half[i], wide[i]) < 0.015);
 }
 
 TEST_CASE("window_attention: what is misshapen is named") {

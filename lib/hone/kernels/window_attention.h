@@ -24,13 +24,20 @@ at::Tensor complete_entries(const at::Tensor& places, int64_t count, int64_t rat
 ///   values at once of all heads; sinks [H]; entries [C, E]; chosen [L, C] bool, true where a query
 ///   sees a complete entry, undefined for all of them; result [L, H, E]. Differentiable in q, kv,
 ///   sinks and entries.
-/// Cost: queries go in blocks of a window, each with the keys that any of its queries sees, so that
-///   no more than 2 * window + C scores a query are computed; entries not chosen are, and masked.
+/// Cost: queries go in blocks of at most a window (or 16), each with the keys that any of its
+///   queries sees: less than 2 * window + C scores a query are computed, those of entries not
+///   chosen too, and masked. Saved for the backward pass are the arguments alone (and dropout's
+///   noise, a number a score): it computes a block's weights again.
+/// Dropout draws from the default generator.
 /// Throws: c10::ValueError naming the argument and its shape.
-/// Source: DeepSeek-V4, section 2.3, by LibTorch's scaled_dot_product_attention: the sink is one
-///   more key whose value is 0, and whose one number meets the sink's logit in q.
+/// Source: DeepSeek-V4, section 2.3; the passes as in FlashAttention, Dao et al. 2022.
 at::Tensor window_attention(const at::Tensor& q, const at::Tensor& kv, const at::Tensor& sinks,
                             const WindowOptions& options, const at::Tensor& entries = {},
                             const at::Tensor& chosen = {});
+
+/// Numbers that its buffers hold in the backward pass of a document of `positions`: weights of a
+/// block, what becomes of them, and their gradients.
+int64_t window_attention_buffers(int64_t heads, int64_t positions, const WindowOptions& options,
+                                 bool cpu);
 
 }  // namespace hone::kernels
