@@ -4,6 +4,7 @@
 #include <torch/utils.h>
 
 #include "nn/modules.h"
+#include "support/allocations.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"
 
@@ -91,6 +92,40 @@ TEST_CASE("CompressedAttention: tensors, operations and the cache of each kind")
   CHECK(all[0]->cache_shape() == CacheShape{{1, 6}});
   CHECK(all[1]->cache_shape() == CacheShape{{1, 6}, {1, 3}, {2, 12}, {1, 2}, {2, 8}});
   CHECK(all[2]->cache_shape() == CacheShape{{1, 6}, {1, 2}, {2, 6}});
+}
+
+TEST_CASE("CompressedAttention: its footprint is what a step keeps") {
+  constexpr int64_t kTokens = 512;
+  for (const auto& [ratio, chosen] : {std::pair{0, 0}, {4, 32}, {4, 256}, {8, 0}}) {
+    CompressedAttention module = randomised(CompressedAttention(
+        CompressedAttentionOptions{.hidden_size = 64,
+                                   .num_heads = 8,
+                                   .head_dim = 32,
+                                   .q_rank = 48,
+                                   .o_groups = 2,
+                                   .o_rank = 24,
+                                   .window = 32,
+                                   .ratio = ratio,
+                                   .index = {.heads = 4, .width = 16, .chosen = chosen},
+                                   .rope = {.head_dim = 8}},
+        at::kFloat));
+    for (at::Tensor& buffer : module->buffers()) buffer.normal_();
+    const at::Tensor x = at::randn({kTokens, 64}).set_requires_grad(true);
+    const AttentionContext c = context({0, kTokens}, at::kFloat);
+    const auto counter = std::make_shared<test::AllocationCounter>();
+    const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, counter);
+    const at::Tensor y = module(x, c);
+    const Footprint said = module->footprint({.longest = kTokens});
+    const double token = sizeof(float) * kTokens;
+    const double kept = static_cast<double>(counter->now() - y.nbytes() + x.nbytes()) / token;
+    CHECK(kept == Approx(said.saved).epsilon(0.002));
+    const int64_t before = counter->now();
+    counter->restart();
+    y.backward(at::ones_like(y));
+    // In it the gradients of what lies behind the attention, too.
+    const double more = static_cast<double>(counter->peak() - before) / token;
+    CHECK(more == Approx(said.backward + said.gradients / (2.0 * kTokens)).epsilon(0.03));
+  }
 }
 
 TEST_CASE("CompressedAttention: what does not fit together is named") {

@@ -106,24 +106,51 @@ at::Tensor CompressedAttentionImpl::forward(const at::Tensor& x, const Attention
   std::vector<at::Tensor> entries(documents.size()), chosen(documents.size());
   if (compressor) entries = compressor(x, rotary_, context, 1);
   if (indexer) chosen = indexer(x, narrow, cos, sin, rotary_, context, 3);
-  const kernels::WindowOptions window{.window = o.window,
-                                      .ratio = o.ratio,
-                                      .scale = 1 / std::sqrt(static_cast<double>(o.head_dim)),
-                                      .dropout = is_training() ? o.dropout : 0};
-  std::vector<at::Tensor> mixed;
+  std::vector<int64_t> lengths;
+  for (const PassDocument& document : documents) lengths.push_back(document.end - document.begin);
+  const std::vector<at::Tensor> queries = q.split_with_sizes(lengths);
+  std::vector<at::Tensor> keys = kv.split_with_sizes(lengths), outputs;
   for (size_t d = 0; d < documents.size(); ++d) {
     const PassDocument& document = documents[d];
-    const at::Tensor past = cache
-                                ? cache->tensors[0][document.row].slice(0, 0, document.positions())
-                                : kv.slice(0, document.begin, document.end);
-    mixed.push_back(kernels::window_attention(q.slice(0, document.begin, document.end),
-                                              past.squeeze(1), sinks, window, entries[d],
-                                              chosen[d]));
+    if (cache) keys[d] = cache->tensors[0][document.row].slice(0, 0, document.positions());
+    outputs.push_back(kernels::window_attention(queries[d], keys[d].squeeze(1), sinks, window(),
+                                                entries[d], chosen[d]));
   }
-  return o_b_proj(o_a_proj(turned(at::cat(mixed), -sin).view({x.size(0), o.o_groups, -1})));
+  const at::Tensor mixed = outputs.size() == 1 ? outputs[0] : at::cat(outputs);
+  return o_b_proj(o_a_proj(turned(mixed, -sin).view({x.size(0), o.o_groups, -1})));
 }
 
-Footprint CompressedAttentionImpl::footprint(const StepShape& step) const { return {}; }
+kernels::WindowOptions CompressedAttentionImpl::window() const {
+  return {.window = options.window,
+          .ratio = options.ratio,
+          .scale = 1 / std::sqrt(static_cast<double>(options.head_dim)),
+          .dropout = is_training() ? options.dropout : 0};
+}
+
+Footprint CompressedAttentionImpl::footprint(const StepShape& step) const {
+  const CompressedAttentionOptions& o = options;
+  const int64_t query = o.num_heads * o.head_dim;
+  std::vector<Linear> inputs = {q_a_proj, kv_proj};
+  // Queries before and behind their norm, kv behind it, the angles of queries and of the mix.
+  int64_t saved = q_a_norm->saved(o.q_rank, step) + saved_together({q_b_proj}) +
+                  kv_norm->saved(query, step) + o.num_heads + query +
+                  kv_norm->saved(o.head_dim, step) + o.head_dim + 3 * o.rope.head_dim +
+                  saved_together({o_b_proj});
+  if (o_a_proj->weight.requires_grad()) saved += query;
+  if (compressor) {
+    inputs.insert(inputs.end(), {compressor->kv_proj, compressor->gate_proj});
+    // What is summed and its weights; to each entry the norm's input and the result.
+    const int64_t entry = kv_norm->saved(o.head_dim, step) + o.head_dim + 2 * o.rope.head_dim;
+    saved += 2 * compressor->options.given() + entry / o.ratio;
+    const int64_t entries = step.longest / o.ratio;
+    if (indexer && entries > o.index.chosen) saved += entries / 4;  // a mask of bytes
+  }
+  const int64_t buffers =  // of all tokens; half types are a device's
+      kernels::window_attention_buffers(o.num_heads, step.longest, window(), !step.half);
+  return {.saved = saved + saved_together(inputs),
+          .backward = query + o.hidden_size + buffers / std::max<int64_t>(1, step.longest),
+          .gradients = trained_numel(*this)};
+}
 
 int64_t CompressedAttentionImpl::flops(int64_t positions) const {
   const CompressedAttentionOptions& o = options;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "hone/kernels/window_attention.h"
 #include "hone/nn/branch.h"
 #include "hone/nn/compressed_indexer.h"
 #include "hone/nn/compressor.h"
@@ -100,6 +101,7 @@ class CompressedAttentionImpl : public MixerImpl, public TellsTensors {
 
  private:
   void units_cut(const std::vector<int64_t>&) override {}
+  kernels::WindowOptions window() const;
 
   Rotary rotary_;
 };
