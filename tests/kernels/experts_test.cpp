@@ -18,9 +18,17 @@ using test::relative_difference;
 using test::Tensors;
 using test::tolerance_of;
 
-/// Every token through every expert, and 0 times those that it did not choose.
+constexpr double kGateUpScale = 0.7, kDownScale = 1.3;
+
+/// Every token through every expert, and 0 times those that it did not choose. With 8 inputs the
+/// last four are adapters.
 at::Tensor plain_experts(const Tensors& in, const at::Tensor& choices) {
-  const at::Tensor &x = in[0], &weights = in[1], &gate_up = in[2], &down = in[3];
+  const at::Tensor &x = in[0], &weights = in[1];
+  at::Tensor gate_up = in[2], down = in[3];
+  if (in.size() == 8) {
+    gate_up = gate_up + kGateUpScale * at::bmm(in[5], in[4]);
+    down = down + kDownScale * at::bmm(in[7], in[6]);
+  }
   at::Tensor out = at::zeros_like(x);
   for (int64_t e = 0; e < gate_up.size(0); ++e) {
     const auto halves = at::linear(x, gate_up[e]).chunk(2, -1);
@@ -41,6 +49,21 @@ Tensors random_inputs(int64_t tokens, int64_t chosen, int64_t experts, at::Scala
   return {at::randn({tokens, kDim}).to(type), at::rand({tokens, chosen}).to(type),
           at::randn({experts, 2 * kHidden, kDim}).to(type) / 3,
           at::randn({experts, kDim, kHidden}).to(type) / 4};
+}
+
+/// Those, with adapters on both layers; b's numbers do not lie in a row, as nn::Experts' do not.
+Tensors adapted_inputs(int64_t tokens, int64_t chosen, int64_t experts, at::ScalarType type) {
+  Tensors in = random_inputs(tokens, chosen, experts, type);
+  for (const at::Tensor& weight : {in[2], in[3]}) {
+    in.push_back(at::randn({experts, 3, weight.size(2)}).to(type) / 4);
+    in.push_back(at::randn({weight.size(1), 3, experts}).permute({2, 0, 1}).to(type) / 2);
+  }
+  return in;
+}
+
+at::Tensor adapted_experts(const Tensors& in, const ExpertOrder& order) {
+  return mixed_experts(in[0], in[1], in[2], in[3], order, {in[4], in[5], kGateUpScale},
+                       {in[6], in[7], kDownScale});
 }
 
 TEST_CASE("order_by_expert sorts choices, and keeps the order of tokens") {
@@ -94,16 +117,57 @@ TEST_CASE("mixed_experts: gradient, also of what is wanted alone") {
   }
 }
 
+TEST_CASE("mixed_experts with adapters equals experts of changed weights") {
+  torch::manual_seed(6);
+  for (const at::ScalarType type : {at::kFloat, at::kDouble}) {
+    for (const auto& [tokens, chosen, experts] :
+         {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {3, 2, 16}, {700, 2, 2}}) {
+      INFO(type << " " << tokens << " tokens, " << chosen << " of " << experts);
+      const at::Tensor choices = random_choices(tokens, chosen, experts);
+      const ExpertOrder order = order_by_expert(choices, experts);
+      // Products in another order: sums of products of two rounded factors.
+      check_equal([&](const Tensors& in) { return adapted_experts(in, order); },
+                  [&](const Tensors& in) { return plain_experts(in, choices); },
+                  adapted_inputs(tokens, chosen, experts, type), 4 * tolerance_of(type));
+    }
+  }
+}
+
+TEST_CASE("mixed_experts: an adapter on either layer alone; half types take ATen's operations") {
+  torch::manual_seed(7);
+  const at::Tensor choices = random_choices(9, 2, 3);
+  const ExpertOrder order = order_by_expert(choices, 3);
+  for (const at::ScalarType type : {at::kDouble, at::kBFloat16}) {
+    const Tensors in = adapted_inputs(9, 2, 3, type);
+    for (const bool down : {false, true}) {
+      const ExpertLora none, own = {in[down ? 6 : 4].clone().requires_grad_(),
+                                    in[down ? 7 : 5].clone().requires_grad_(), 0.5};
+      const at::Tensor out =
+          mixed_experts(in[0], in[1], in[2], in[3], order, down ? none : own, down ? own : none);
+      Tensors changed = in;
+      changed.resize(4);
+      changed[down ? 3 : 2] = in[down ? 3 : 2] + 0.5 * at::bmm(own.b, own.a);
+      const at::Tensor plain = plain_experts(changed, choices);
+      const double tolerance = type == at::kDouble ? 1e-13 : 3e-2;  // bfloat16 has 8 bits
+      CHECK(relative_difference(out, plain) < tolerance);
+      const at::Tensor cotangent = at::randn(out.sizes()).to(type);
+      const auto got = torch::autograd::grad({out}, {own.a, own.b}, {cotangent});
+      const auto wanted = torch::autograd::grad({plain}, {own.a, own.b}, {cotangent});
+      for (const size_t i : {0, 1}) CHECK(relative_difference(got[i], wanted[i]) < tolerance);
+    }
+  }
+}
+
 TEST_CASE("mixed_experts: the same to the bit by any number of threads") {
   torch::manual_seed(5);
   const at::Tensor choices = random_choices(90, 3, 8);
   const ExpertOrder order = order_by_expert(choices, 8);
-  const Tensors inputs = random_inputs(90, 3, 8, at::kFloat);
+  const Tensors inputs = adapted_inputs(90, 3, 8, at::kFloat);
   const auto all = [&](int threads) {
     at::set_num_threads(threads);
     Tensors in, results;
     for (const at::Tensor& input : inputs) in.push_back(input.clone().requires_grad_());
-    results.push_back(mixed_experts(in[0], in[1], in[2], in[3], order));
+    results.push_back(adapted_experts(in, order));
     results[0].square().sum().backward();
     for (const at::Tensor& input : in) results.push_back(input.grad());
     return results;
@@ -146,6 +210,13 @@ TEST_CASE("mixed_experts: wrong shapes are named") {
                     Catch::Contains("weights [T, K] of the 6 choices, got [3, 12] and [3, 1]"));
   CHECK_THROWS_WITH(mixed_experts(in[0], in[1], in[2].slice(0, 1), in[3], order),
                     Catch::Contains("of E = 4 and D = 12, got [3, 40, 12] and [4, 12, 20]"));
+  const Tensors with = adapted_inputs(3, 2, 4, at::kFloat);
+  CHECK_THROWS_WITH(
+      mixed_experts(in[0], in[1], in[2], in[3], order, {with[6], with[7]}),
+      Catch::Contains("gate_up_lora must be a [E, r, in] and b [E, out, r] of weights [4, 40, 12], "
+                      "got [4, 3, 20] and [4, 12, 3]"));
+  CHECK_THROWS_WITH(mixed_experts(in[0], in[1], in[2], in[3], order, {}, {with[6], {}}),
+                    Catch::Contains("down_lora must have a and b"));
 }
 
 }  // namespace

@@ -11,7 +11,8 @@
 #include "hone/kernels/dispatch.h"
 #include "hone/kernels/product.h"
 
-// Legend: T tokens, K choices of each, E experts, D width, I width of an expert, n rows of one.
+// Legend: T tokens, K choices of each, E experts, D width, I width of an expert, n rows of one,
+// r rank.
 namespace hone::kernels {
 namespace {
 
@@ -19,13 +20,41 @@ namespace {
 /// product of so few rows is too small for all threads together.
 constexpr int64_t kFewRows = 256;
 
+/// One layer of all experts: y = x (W[e] + scale b[e] a[e])^T.
+struct Stack {
+  at::Tensor weight;  // [E, out, in]
+  ExpertLora lora;
+
+  bool has_lora() const { return lora.a.defined(); }
+  /// scale x a[e]^T, [n, r] of x [n, in].
+  at::Tensor narrow(const at::Tensor& x, int64_t e) const {
+    return product(x, lora.a[e].t()).mul_(lora.scale);
+  }
+  /// scale grad b[e], [n, r] of grad [n, out]; undefined without an adapter.
+  at::Tensor narrow_grad(const at::Tensor& grad, int64_t e) const {
+    return has_lora() ? product(grad, lora.b[e]).mul_(lora.scale) : at::Tensor();
+  }
+  /// out [n, out] of x [n, in].
+  void forward(at::Tensor& out, const at::Tensor& x, int64_t e) const {
+    product_out(out, x, weight[e].t());
+    if (has_lora()) add_product(out, narrow(x, e), lora.b[e].t());
+  }
+  /// The gradient of x, [n, in], of grad [n, out] and its narrow_grad.
+  void backward(at::Tensor& out, const at::Tensor& grad, const at::Tensor& narrow,
+                int64_t e) const {
+    product_out(out, grad, weight[e]);
+    if (has_lora()) add_product(out, narrow, lora.a[e]);
+  }
+};
+
 /// The weights of all experts, and the order of the tokens that they work on.
 struct Experts {
-  at::Tensor x, weights, gate_up, down;
+  at::Tensor x, weights;
+  Stack gate_up, down;
   ExpertOrder order;
 
-  int64_t count() const { return gate_up.size(0); }
-  int64_t hidden() const { return down.size(2); }
+  int64_t count() const { return gate_up.weight.size(0); }
+  int64_t hidden() const { return down.weight.size(2); }
   int64_t choices() const { return order.tokens.size(0); }
   bool few_rows() const { return choices() < kFewRows * count(); }
   at::Tensor rows_of(const at::Tensor& sorted, int64_t e) const {
@@ -61,14 +90,16 @@ class Gathered {
     }
   }
 
-  /// a [n, I] by b [I, D], the rows of expert e.
-  void add(int64_t e, const at::Tensor& a, const at::Tensor& b) const {
+  /// The rows of expert e [n, D], which make(rows) fills.
+  template <class Make>
+  void add(int64_t e, Make make) const {
+    const int64_t begin = experts_.order.offsets[e];
     if (all_.defined()) {
       at::Tensor own = experts_.rows_of(all_, e);
-      return product_out(own, a, b);
+      return make(own);
     }
-    const at::Tensor y = product(a, b);
-    const int64_t begin = experts_.order.offsets[e];
+    at::Tensor y = at::empty({experts_.order.offsets[e + 1] - begin, out_.size(1)}, out_.options());
+    make(y);
     run_rows(AddExpertRows<T>{.width = y.size(1),
                               .tokens = read<int64_t>(experts_.order.tokens) + begin,
                               .places = read<int64_t>(experts_.order.places) + begin,
@@ -107,7 +138,7 @@ std::pair<at::Tensor, at::Tensor> forward_of(const Experts& experts) {
     experts.for_each([&](int64_t e) {
       const at::Tensor x = experts.x.index_select(0, experts.rows_of(experts.order.tokens, e));
       at::Tensor own = experts.rows_of(hidden, e);
-      product_out(own, x, experts.gate_up[e].t());
+      experts.gate_up.forward(own, x, e);
       at::Tensor activated = at::empty({x.size(0), width}, x.options());
       const auto* numbers = read<scalar_t>(own);
       run_rows(SwiGluForward<scalar_t>{.width = width,
@@ -117,15 +148,37 @@ std::pair<at::Tensor, at::Tensor> forward_of(const Experts& experts) {
                                        .up = numbers + width,
                                        .out = activated.mutable_data_ptr<scalar_t>()},
                x.size(0), row_grain(width));
-      result.add(e, activated, experts.down[e].t());
+      result.add(e, [&](at::Tensor& y) { experts.down.forward(y, activated, e); });
     });
     result.finish();
   });
   return {out, hidden};
 }
 
+/// Undefined where not wanted.
+struct StackGrads {
+  at::Tensor weight, a, b;
+
+  /// Those of expert e, of grad [n, out] and its narrow_grad, and x [n, in], which input() gives.
+  template <class Input>
+  void fill(const Stack& stack, int64_t e, const at::Tensor& grad, const at::Tensor& narrow,
+            Input input) const {
+    if (!weight.defined() && !a.defined() && !b.defined()) return;
+    const at::Tensor x = input();
+    const auto put = [e](const at::Tensor& all, const at::Tensor& left, const at::Tensor& right) {
+      at::Tensor own = all[e];
+      product_out(own, left.t(), right);
+    };
+    if (weight.defined()) put(weight, grad, x);
+    if (a.defined()) put(a, narrow, x);
+    if (b.defined()) put(b, grad, stack.narrow(x, e));
+  }
+};
+
 struct ExpertGrads {
-  at::Tensor x, weights, gate_up, down;  ///< undefined where not wanted; weights' always
+  at::Tensor x;        ///< undefined where not wanted
+  at::Tensor weights;  ///< always
+  StackGrads gate_up, down;
 };
 
 template <class T>
@@ -134,7 +187,9 @@ void backward_of_expert(const Experts& experts, int64_t e, const at::Tensor& hid
                         const ExpertGrads& grads) {
   const at::Tensor tokens = experts.rows_of(experts.order.tokens, e);
   const at::Tensor own = grad.index_select(0, tokens);
-  const at::Tensor grad_activated = product(own, experts.down[e]);
+  const at::Tensor narrow = experts.down.narrow_grad(own, e);
+  at::Tensor grad_activated = at::empty({own.size(0), experts.hidden()}, own.options());
+  experts.down.backward(grad_activated, own, narrow, e);
   at::Tensor scaled = at::empty_like(grad_activated);
   at::Tensor grad_hidden = at::empty({own.size(0), 2 * experts.hidden()}, own.options());
   run_rows(
@@ -147,23 +202,24 @@ void backward_of_expert(const Experts& experts, int64_t e, const at::Tensor& hid
                          .scaled = scaled.mutable_data_ptr<T>(),
                          .grad_hidden = grad_hidden.mutable_data_ptr<T>()},
       own.size(0), row_grain(experts.hidden()));
-  if (grad_x) grad_x->add(e, grad_hidden, experts.gate_up[e]);
-  if (grads.down.defined()) {
-    at::Tensor into = grads.down[e];
-    product_out(into, own.t(), scaled);
+  grads.down.fill(experts.down, e, own, narrow, [&] { return scaled; });
+  const at::Tensor narrow_hidden = experts.gate_up.narrow_grad(grad_hidden, e);
+  if (grad_x) {
+    grad_x->add(e,
+                [&](at::Tensor& y) { experts.gate_up.backward(y, grad_hidden, narrow_hidden, e); });
   }
-  if (grads.gate_up.defined()) {
-    at::Tensor into = grads.gate_up[e];
-    product_out(into, grad_hidden.t(), experts.x.index_select(0, tokens));
-  }
+  grads.gate_up.fill(experts.gate_up, e, grad_hidden, narrow_hidden,
+                     [&] { return experts.x.index_select(0, tokens); });
 }
 
 void backward_of(const Experts& experts, const at::Tensor& hidden, const at::Tensor& grad,
-                 ExpertGrads& grads) {
+                 ExpertGrads grads) {
   for (int64_t e = 0; e < experts.count(); ++e) {
     if (experts.order.offsets[e] < experts.order.offsets[e + 1]) continue;
-    for (const at::Tensor& unused : {grads.gate_up, grads.down}) {
-      if (unused.defined()) unused[e].zero_();
+    for (const StackGrads& stack : {grads.gate_up, grads.down}) {
+      for (const at::Tensor& unused : {stack.weight, stack.a, stack.b}) {
+        if (unused.defined()) unused[e].zero_();
+      }
     }
   }
   AT_DISPATCH_FLOATING_TYPES(grad.scalar_type(), "mixed_experts", [&] {
@@ -176,35 +232,61 @@ void backward_of(const Experts& experts, const at::Tensor& hidden, const at::Ten
   });
 }
 
+using MaybeTensor = std::optional<at::Tensor>;
+
 class MixedExperts : public torch::autograd::Function<MixedExperts> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
                             const at::Tensor& weights, const at::Tensor& gate_up,
-                            const at::Tensor& down, const ExpertOrder& order) {
-    const auto [out, hidden] = forward_of({x, weights, gate_up, down, order});
-    context->save_for_backward(
-        {x, weights, gate_up, down, order.places, order.tokens, order.rows, hidden});
+                            const at::Tensor& down, const MaybeTensor& gate_up_a,
+                            const MaybeTensor& gate_up_b, const MaybeTensor& down_a,
+                            const MaybeTensor& down_b, const ExpertOrder& order,
+                            double gate_up_scale, double down_scale) {
+    const auto lora = [](const MaybeTensor& a, const MaybeTensor& b, double scale) {
+      return a ? ExpertLora{*a, b->contiguous(), scale} : ExpertLora{};
+    };
+    const auto [out, hidden] = forward_of({x,
+                                           weights,
+                                           {gate_up, lora(gate_up_a, gate_up_b, gate_up_scale)},
+                                           {down, lora(down_a, down_b, down_scale)},
+                                           order});
+    const at::Tensor none;
+    context->save_for_backward({x, weights, gate_up, down, gate_up_a.value_or(none),
+                                gate_up_b.value_or(none), down_a.value_or(none),
+                                down_b.value_or(none), order.places, order.tokens, order.rows,
+                                hidden});
     context->saved_data["offsets"] = order.offsets;
+    context->saved_data["gate_up_scale"] = gate_up_scale;
+    context->saved_data["down_scale"] = down_scale;
     return out;
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list grads_of_out) {
     const auto saved = context->get_saved_variables();
+    const auto lora = [&](size_t a, const char* scale) {
+      if (!saved[a].defined()) return ExpertLora{};
+      return ExpertLora{saved[a], saved[a + 1].contiguous(), context->saved_data[scale].toDouble()};
+    };
     const Experts experts{
         saved[0],
         saved[1],
-        saved[2],
-        saved[3],
-        {context->saved_data["offsets"].toIntVector(), saved[4], saved[5], saved[6]}};
-    const auto wanted = [&](size_t input) {
-      return context->needs_input_grad(input)
-                 ? at::empty_like(saved[input], at::MemoryFormat::Contiguous)
-                 : at::Tensor();
-    };
-    ExpertGrads grads{wanted(0), at::empty_like(experts.weights), wanted(2), wanted(3)};
-    backward_of(experts, saved[7], grads_of_out[0].contiguous(), grads);
-    return {grads.x, grads.weights, grads.gate_up, grads.down, {}};
+        {saved[2], lora(4, "gate_up_scale")},
+        {saved[3], lora(6, "down_scale")},
+        {context->saved_data["offsets"].toIntVector(), saved[8], saved[9], saved[10]}};
+    std::vector<at::Tensor> grads;
+    for (size_t i = 0, edge = 0; i < 8; ++i) {  // an input that is not there has no edge
+      const bool there = saved[i].defined();
+      const bool wanted = there && (i == 1 || context->needs_input_grad(edge));
+      grads.push_back(wanted ? at::empty_like(saved[i], at::MemoryFormat::Contiguous)
+                             : at::Tensor());
+      edge += there;
+    }
+    backward_of(
+        experts, saved[11], grads_of_out[0].contiguous(),
+        {grads[0], grads[1], {grads[2], grads[4], grads[5]}, {grads[3], grads[6], grads[7]}});
+    grads.resize(11);  // order and scales have none
+    return grads;
   }
 };
 
@@ -215,12 +297,28 @@ at::Tensor composite(const Experts& experts) {
   for (int64_t e = 0; e < experts.count(); ++e) {
     if (experts.order.offsets[e] == experts.order.offsets[e + 1]) continue;
     const at::Tensor tokens = experts.rows_of(experts.order.tokens, e);
-    const auto halves = project(experts.x.index_select(0, tokens), experts.gate_up[e]).chunk(2, -1);
-    const at::Tensor y = project(at::silu(halves[0]) * halves[1], experts.down[e]);
+    const auto of = [e](const Stack& stack, const at::Tensor& in) {
+      const at::Tensor y = project(in, stack.weight[e]);
+      if (!stack.has_lora()) return y;
+      return add_projection(y, project(in, stack.lora.a[e]), stack.lora.b[e], stack.lora.scale);
+    };
+    const auto halves = of(experts.gate_up, experts.x.index_select(0, tokens)).chunk(2, -1);
+    const at::Tensor y = of(experts.down, at::silu(halves[0]) * halves[1]);
     const at::Tensor own = weights.index_select(0, experts.rows_of(experts.order.places, e));
     out = out.index_add(0, tokens, (y * own.unsqueeze(1)).to(out.scalar_type()));
   }
   return out;
+}
+
+void check_lora(const char* name, const ExpertLora& lora, const at::Tensor& weight) {
+  const auto &a = lora.a, &b = lora.b;
+  TORCH_CHECK_VALUE(a.defined() == b.defined(), "mixed_experts: ", name, " must have a and b");
+  if (!a.defined()) return;
+  TORCH_CHECK_VALUE(a.dim() == 3 && b.dim() == 3 && a.size(0) == weight.size(0) &&
+                        a.size(2) == weight.size(2) && b.size(0) == weight.size(0) &&
+                        b.size(1) == weight.size(1) && b.size(2) == a.size(1),
+                    "mixed_experts: ", name, " must be a [E, r, in] and b [E, out, r] of weights ",
+                    weight.sizes(), ", got ", a.sizes(), " and ", b.sizes());
 }
 
 }  // namespace
@@ -257,7 +355,8 @@ ExpertOrder order_by_expert(const at::Tensor& choices, int64_t experts) {
 }
 
 at::Tensor mixed_experts(const at::Tensor& x, const at::Tensor& weights, const at::Tensor& gate_up,
-                         const at::Tensor& down, const ExpertOrder& order) {
+                         const at::Tensor& down, const ExpertOrder& order,
+                         const ExpertLora& gate_up_lora, const ExpertLora& down_lora) {
   const int64_t experts = std::ssize(order.offsets) - 1;
   TORCH_CHECK_VALUE(x.dim() == 2 && weights.dim() == 2 && weights.size(0) == x.size(0) &&
                         weights.numel() == order.places.size(0),
@@ -269,10 +368,19 @@ at::Tensor mixed_experts(const at::Tensor& x, const at::Tensor& weights, const a
           gate_up.size(2) == x.size(1) && down.size(1) == x.size(1),
       "mixed_experts: gate_up must be [E, 2 I, D] and down [E, D, I] of E = ", experts,
       " and D = ", x.size(1), ", got ", gate_up.sizes(), " and ", down.sizes());
+  check_lora("gate_up_lora", gate_up_lora, gate_up);
+  check_lora("down_lora", down_lora, down);
+  const auto maybe = [](const at::Tensor& y) {
+    return y.defined() ? MaybeTensor(y) : std::nullopt;
+  };
   return dispatch(
       {x, weights, gate_up, down},
-      [&] { return MixedExperts::apply(x, weights.contiguous(), gate_up, down, order); },
-      [&] { return composite({x, weights, gate_up, down, order}); });
+      [&] {
+        return MixedExperts::apply(x, weights.contiguous(), gate_up, down, maybe(gate_up_lora.a),
+                                   maybe(gate_up_lora.b), maybe(down_lora.a), maybe(down_lora.b),
+                                   order, gate_up_lora.scale, down_lora.scale);
+      },
+      [&] { return composite({x, weights, {gate_up, gate_up_lora}, {down, down_lora}, order}); });
 }
 
 }  // namespace hone::kernels
