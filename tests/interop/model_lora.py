@@ -18,7 +18,8 @@ LENGTHS, VOCAB, STEPS, LR, DECAY = [21, 30, 5], 97, 5, 1e-2, 0.1
 
 MODELS = {"llama": ("llama", {}), "tied": ("qwen2", dict(tie_word_embeddings=True)),
           "qwen3": ("qwen3", dict(attention_bias=True)), "v3": ("deepseek_v3", {}),
-          "v2": ("deepseek_v2", dict(q_lora_rank=None))}
+          "v2": ("deepseek_v2", dict(q_lora_rank=None)), "moe": ("qwen3_moe", {})}
+EXPERTS = ["mlp.experts.down_proj", "mlp.experts.gate_up_proj"]
 LATENT = ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"]
 # name: base, hone's options, PEFT's options, trainable rows
 CASES = {
@@ -30,6 +31,17 @@ CASES = {
     "latent-dora": ("v2", dict(rank=2, alpha=4, dora=True, targets=["q_proj", "kv_b_proj"]),
                     dict(r=2, lora_alpha=4, use_dora=True,
                          target_modules=["q_proj", "kv_b_proj"]), []),
+    "experts": ("v3", dict(rank=3, alpha=5.0, targets=LATENT, target_parameters=EXPERTS),
+                dict(r=3, lora_alpha=5, target_modules=LATENT, target_parameters=EXPERTS), []),
+    "experts-alone": ("moe", dict(rank=2, alpha=4, rslora=True, target_parameters=EXPERTS,
+                                  rank_pattern={r"0\.mlp\.experts\.gate_up_proj": 4}),
+                      dict(r=2, lora_alpha=4, use_rslora=True, target_modules=[],
+                           target_parameters=EXPERTS,
+                           rank_pattern={r"0\.mlp\.experts\.gate_up_proj": 4}), []),
+    "experts-gate_up": ("v2", dict(rank=2, alpha=8, targets=["o_proj"],
+                                   target_parameters=["gate_up_proj"]),
+                        dict(r=2, lora_alpha=8, target_modules=["o_proj"],
+                             target_parameters=["gate_up_proj"]), []),
     "rslora": ("tied", dict(rank=4, alpha=4, rslora=True, targets=["mlp.up_proj", "o_proj"]),
                dict(r=4, lora_alpha=4, use_rslora=True,
                     target_modules=["mlp.up_proj", "o_proj"]), []),
@@ -137,6 +149,37 @@ def check_whole_embeddings(checks, tool, root, batch, batch_path):
         checks.close("whole embeddings", got["logits"], logits_of(model, batch), LOGITS)
 
 
+def check_single_experts(checks, tool, root, batch, batch_path):
+    """The files that PEFT wrote beside transformers 4: an adapter on each expert."""
+    names = ["gate_proj", "up_proj", "down_proj"]
+    for base in ("v3", "moe"):
+        model = load(root / base)
+        folder, tensors = root / f"{base}.single", {}
+        torch.manual_seed(4)
+        for name, module in model.named_modules():
+            if name.endswith("mlp.experts"):
+                width, hidden = module.down_proj.shape[1:]
+                for expert in range(module.down_proj.shape[0]):
+                    for target in names:
+                        inner, outer = (hidden, width) if target == "down_proj" else (width, hidden)
+                        key = f"base_model.model.{name}.{expert}.{target}.lora_"
+                        tensors[f"{key}A.weight"] = torch.randn(2, inner) * 0.1
+                        tensors[f"{key}B.weight"] = torch.randn(outer, 2) * 0.1
+        LoraConfig(task_type="CAUSAL_LM", r=2, lora_alpha=6, target_modules=names,
+                   base_model_name_or_path=str(root / base)).save_pretrained(folder)
+        save_file(tensors, folder / "adapter_model.safetensors")
+        theirs = PeftModel.from_pretrained(model, folder).eval()
+        got, = run_tool(tool, root, [
+            {"model": str(root / base), "batch": str(batch_path), "steps": STEPS, "lr": LR,
+             "weight_decay": DECAY, "out": str(root / "d.safetensors"), "adapter": str(folder),
+             "save_adapter": str(root / f"{base}.single.ours"), "merge": True,
+             "save": str(root / f"{base}.single.merged")}])
+        for name, parameter in theirs.named_parameters():
+            parameter.requires_grad_(".lora_" in name)
+        check_ours_in_peft(checks, f"{base}.single", root, root / base, got, batch)
+        check_peft_in_ours(checks, f"{base}.single", theirs, got, batch)
+
+
 def main():
     tool, checks = sys.argv[1], Checks()
     with tempfile.TemporaryDirectory() as root:
@@ -168,6 +211,7 @@ def main():
             check_peft_in_ours(checks, name, models[name], next(results), batch)
         check_growth(checks, tool, root, path)
         check_whole_embeddings(checks, tool, root, batch, path)
+        check_single_experts(checks, tool, root, batch, path)
     checks.finish()
 
 

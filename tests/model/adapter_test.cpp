@@ -16,6 +16,7 @@ using Catch::Contains;
 using test::random_input;
 using test::small_config;
 using test::small_decoder;
+using test::v3_config;
 
 at::Tensor logits(Decoder& decoder) {
   const torch::NoGradGuard no_grad;
@@ -158,6 +159,71 @@ TEST_CASE("load_adapter: tensors that are missing, unexpected or misshapen are n
                     Contains("0.self_attn.q_proj.lora_A.weight is missing") &&
                         Contains("lora_B.weight must be [32, 2], got [31, 2]") &&
                         Contains("v_proj.lora_B.weight belongs to no module"));
+}
+
+TEST_CASE("Adapters on experts: there and back, and merged; linear layers only by their names") {
+  for (const auto& [parameters, tensors] :
+       {std::pair<std::vector<std::string>, size_t>{{"gate_up_proj"}, 2},
+        {{"mlp.experts.gate_up_proj", "experts.down_proj"}, 4}}) {
+    Decoder decoder = small_decoder(v3_config());
+    add_lora(decoder, {.rank = 2, .target_parameters = parameters}, 3);
+    CHECK(trainable_parameters(decoder).size() == 2 * tensors);  // of two layers with experts
+    {
+      const torch::NoGradGuard no_grad;
+      for (auto& [name, tensor] : trainable_parameters(decoder)) tensor.normal_(0, 0.1);
+    }
+    const at::Tensor wanted = logits(decoder);
+    const io::AdapterFiles files = adapter_files(decoder, "base");
+    CHECK(files.config.at("target_modules") == Json::array());
+    CHECK(files.config.at("target_parameters") == parameters);
+    Decoder loaded = small_decoder(v3_config());
+    CHECK_FALSE(at::allclose(logits(loaded), wanted, 1e-3, 1e-3));
+    load_adapter(loaded, files);
+    CHECK(at::equal(logits(loaded), wanted));
+    merge_lora(loaded);
+    CHECK(at::allclose(logits(loaded), wanted, 1e-5, 1e-5));
+    drop_lora(decoder);
+    Decoder plain = small_decoder(v3_config());
+    CHECK(at::equal(logits(decoder), logits(plain)));
+  }
+  Decoder both = small_decoder(v3_config());
+  add_lora(both,
+           {.targets = {"o_proj"},
+            .target_parameters = {"layers.2.mlp.experts.down_proj"},
+            .rank_pattern = {{"experts.down_proj", 3}}},
+           3);
+  const NamedTensors trained = trainable_parameters(both);
+  CHECK(trained.size() == 3 * 2 + 2);
+  CHECK(trained.back().first == "model.layers.2.mlp.experts.lora_B.weight");
+  CHECK(trained.back().second.size(1) == 6 * 3);
+}
+
+TEST_CASE("Adapters on experts that do not fit are named") {
+  Decoder decoder = small_decoder(v3_config());
+  CHECK_THROWS_WITH(add_lora(decoder, {.target_parameters = {"experts.up_proj", "o_proj"}}, 1),
+                    Contains("target_parameters experts.up_proj matches no weights of experts") &&
+                        Contains("target_parameters o_proj"));
+  Decoder dense = small_decoder();
+  CHECK_THROWS_WITH(add_lora(dense, {.target_parameters = {"down_proj"}}, 1),
+                    Contains("down_proj matches no weights"));
+  add_lora(decoder, {.rank = 2, .target_parameters = {"gate_up_proj", "down_proj"}}, 1);
+  const io::AdapterFiles good = adapter_files(decoder, "base");
+  const auto load = [](const io::AdapterFiles& files) {
+    Decoder plain = small_decoder(v3_config());
+    load_adapter(plain, files);
+  };
+  const std::string experts = "base_model.model.model.layers.1.mlp.experts.";
+  io::AdapterFiles files = good;
+  files.tensors[experts + "lora_A.weight"] = at::zeros({2 * 5, 20});  // of five experts
+  files.tensors.erase(experts + "base_layer.lora_B.weight");
+  CHECK_THROWS_WITH(load(files),
+                    Contains(experts + "lora_A.weight must be [12, 20], got [10, 20]") &&
+                        Contains("base_layer.lora_B.weight is missing"));
+  files = good;
+  files.config["lora_dropout"] = 0.1;
+  CHECK_THROWS_WITH(load(files), Contains("neither DoRA nor dropout"));
+  files.config["target_modules"] = "all-linear";
+  CHECK_THROWS_WITH(load(files), Contains("all-linear beside target_parameters"));
 }
 
 }  // namespace

@@ -53,6 +53,9 @@ const nn::LoraOptions kAttentionLora = {.rank = 8, .targets = {"q_proj", "v_proj
 const nn::LoraOptions kDroppedLora = {.rank = 16, .dropout = 0.1, .modules_to_save = {"lm_head"}};
 const nn::LoraOptions kDora = {.rank = 8, .targets = {"up_proj", "down_proj"}, .dora = true};
 
+const nn::LoraOptions kExpertLora = {
+    .rank = 8, .target_parameters = {"experts.gate_up_proj", "experts.down_proj"}};
+
 /// Layers 1 and 4 dropped; two with uneven groups of heads, one with few channels.
 const Json kPruned = [] {
   Json channels = Json::array();
@@ -133,6 +136,20 @@ const std::vector<Recipe> kRecipes = {
       .documents = 8,
       .lora =
           nn::LoraOptions{.rank = 8, .targets = {"q_a_proj", "q_b_proj", "kv_b_proj", "o_proj"}}}},
+    {"lora on experts alone",
+     expert_config({}),
+     {.tokens_per_batch = 1024, .documents = 4, .lora = kExpertLora}},
+    {"lora of a high rank on experts, few rows",
+     expert_config({{"model_type", "qwen3_moe"},
+                    {"num_experts", 64},
+                    {"head_dim", 32},
+                    {"moe_intermediate_size", 48},
+                    {"num_experts_per_tok", 6}}),
+     {.tokens_per_batch = 512,
+      .documents = 4,
+      .lora = nn::LoraOptions{.rank = 32,
+                              .targets = {"q_proj", "o_proj"},
+                              .target_parameters = kExpertLora.target_parameters}}},
     {"full, many small experts",
      expert_config({{"model_type", "qwen3_moe"},
                     {"num_experts", 64},

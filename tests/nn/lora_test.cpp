@@ -20,6 +20,9 @@ TEST_CASE("LoraOptions: read and checked") {
   CHECK_THROWS_WITH(read({{"target_regex", ".*"}, {"targets", {"q_proj"}}}),
                     Catch::Contains("/targets: has no effect with a target_regex"));
   CHECK_THROWS_WITH(read({{"dropout", 1}}), Catch::Contains("/dropout"));
+  CHECK_THROWS_WITH(
+      read({{"dropout", 0.1}, {"dora", true}, {"target_parameters", {"experts.down_proj"}}}),
+      Catch::Contains("/dropout: must be 0 with target_parameters") && Catch::Contains("/dora"));
 }
 
 }  // namespace

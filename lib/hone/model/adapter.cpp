@@ -15,6 +15,9 @@
 #include "hone/io/adapter.h"
 #include "hone/model/detail/lora_layout.h"
 #include "hone/model/detail/peft_config.h"
+#include "hone/model/detail/single_experts.h"
+#include "hone/nn/experts.h"
+#include "hone/nn/linear.h"
 
 namespace hone::model {
 namespace {
@@ -45,7 +48,7 @@ void add_adapter(Decoder& decoder, const nn::LoraOptions& options, uint64_t seed
   }
   freeze(decoder);
   const at::Generator generator = at::detail::createCPUGenerator(seed);
-  for (const detail::LoraTarget& target : targets) target.layer->add_lora(target.spec, generator);
+  for (const detail::LoraTarget& target : targets) target.add(generator);
   for (auto [name, tensor] : saved) tensor.set_requires_grad(true);
   if (!rows.embedding.empty()) decoder->embed_tokens->add_trainable_rows(rows.embedding);
   if (!rows.head.empty()) decoder->lm_head->add_trainable_rows(rows.head);
@@ -158,7 +161,7 @@ io::AdapterFiles adapter_files(const Decoder& decoder, const std::string& base_n
   std::vector<std::string> names;
   for (const detail::LoraTarget& target :
        detail::lora_targets(decoder, *decoder->adapter(), detail::Unmatched::kIgnore)) {
-    names.push_back(target.name);
+    if (!target.parameter) names.push_back(target.name);
   }
   io::AdapterFiles files;
   files.config = detail::peft_config(*decoder->adapter(), names, rows, base_name);
@@ -168,9 +171,9 @@ io::AdapterFiles adapter_files(const Decoder& decoder, const std::string& base_n
   return files;
 }
 
-AdapterShape adapter_shape(const Json& adapter_config) {
+AdapterShape adapter_shape(const Json& adapter_config, const std::vector<std::string>& names) {
   std::vector<std::string> problems;
-  AdapterShape shape{detail::lora_options(adapter_config, problems)};
+  AdapterShape shape{detail::lora_options(detail::stacked_config(adapter_config, names), problems)};
   if (!problems.empty()) throw Error("adapter_config.json: " + joined(problems));
   const Json rows = adapter_config.value("trainable_token_indices", Json());
   const auto count = [&](const Json& list) {
@@ -182,7 +185,8 @@ AdapterShape adapter_shape(const Json& adapter_config) {
 }
 
 bool replaces_embeddings(const io::AdapterFiles& files) {
-  const auto& saved = adapter_shape(files.config).options.modules_to_save;
+  std::vector<std::string> problems;
+  const auto saved = detail::lora_options(files.config, problems).modules_to_save;
   const auto whole = [&](const std::string& module) {
     return files.tensors.contains(kPrefix + module + ".weight") &&
            std::none_of(saved.begin(), saved.end(),
@@ -191,7 +195,8 @@ bool replaces_embeddings(const io::AdapterFiles& files) {
   return whole("model.embed_tokens") || whole("lm_head");
 }
 
-void load_adapter(Decoder& decoder, const io::AdapterFiles& files) {
+void load_adapter(Decoder& decoder, const io::AdapterFiles& given) {
+  const io::AdapterFiles files = detail::stacked(given);
   std::vector<std::string> problems;
   const nn::LoraOptions options = detail::lora_options(files.config, problems);
   const TokenRows rows = read_token_rows(files.config, decoder, problems);
@@ -205,6 +210,7 @@ void merge_lora(Decoder& decoder) {
   if (!decoder->adapter()) return;
   for (const auto& module : decoder->modules()) {
     if (auto* layer = module->as<nn::LinearImpl>()) layer->merge_lora();
+    if (auto* experts = module->as<nn::ExpertsImpl>()) experts->merge_lora();
     if (auto* table = module->as<nn::EmbeddingImpl>()) table->merge_trainable_rows();
   }
   end_adapter(decoder);
@@ -217,6 +223,7 @@ void drop_lora(Decoder& decoder) {
   }
   for (const auto& module : decoder->modules()) {
     if (auto* layer = module->as<nn::LinearImpl>()) layer->drop_lora();
+    if (auto* experts = module->as<nn::ExpertsImpl>()) experts->drop_lora();
   }
   end_adapter(decoder);
 }

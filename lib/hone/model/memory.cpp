@@ -64,7 +64,15 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   const Decoder decoder = described(config, request);
   const nn::StepShape step = step_shape(request);
   std::vector<std::vector<nn::Footprint>> blocks;
-  for (const nn::DecoderBlock& block : decoder->layers) blocks.push_back(block->footprints(step));
+  // No gradient goes below the first parameter that trains, and nothing is kept there.
+  bool trains = nn::trained_numel(*decoder->embed_tokens) > 0;
+  for (const nn::DecoderBlock& block : decoder->layers) {
+    blocks.push_back(block->footprints(step));
+    for (nn::Footprint& branch : blocks.back()) {
+      trains = trains || branch.gradients > 0;
+      if (!trains) branch = {};
+    }
+  }
   const int64_t e = request.bytes_per_element, T = request.tokens_per_batch;
   const int64_t D = config.hidden_size, V = config.vocab_size, L = std::ssize(blocks);
   const int64_t trained = nn::trained_numel(*decoder);

@@ -10,7 +10,8 @@
 
 namespace hone::nn {
 
-/// LoRA over the linear layers of a decoder's blocks:
+/// LoRA over the linear layers of a decoder's blocks, and over routed experts (nn/experts.h), each
+/// of which has factors of its own:
 ///   y = W x + s B A dropout(x),   s = alpha / rank, or alpha / sqrt(rank) with rslora.
 /// With dora, W + s B A is rescaled to rows of the trained norms `magnitude`.
 /// Names and patterns match as PEFT matches them (model/adapter.h).
@@ -20,6 +21,7 @@ struct LoraOptions {
   double alpha = 16;
   double dropout = 0;
   std::vector<std::string> targets;
+  std::vector<std::string> target_parameters;
   std::optional<std::string> target_regex;
   bool rslora = false;
   bool dora = false;
@@ -35,7 +37,11 @@ struct LoraOptions {
     v("dropout", self.dropout, "Dropout on the adapter's input.", Range{0, 0.999});
     v("targets", self.targets,
       "Linear layers adapted, by name or end of name (q_proj, mlp.down_proj); empty: all of the "
-      "blocks, but of attention alone where a model has experts.");
+      "blocks, but of attention alone where a model has experts, and none beside "
+      "target_parameters.");
+    v("target_parameters", self.target_parameters,
+      "Weights of all routed experts of a layer adapted, by name or end of name: "
+      "experts.gate_up_proj, experts.down_proj (PEFT's target_parameters).");
     v("target_regex", self.target_regex,
       "Pattern of the whole module name, instead of targets (PEFT's target_modules string).");
     v("rslora", self.rslora, "Divide alpha by the root of the rank.");

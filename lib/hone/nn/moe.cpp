@@ -50,18 +50,11 @@ at::Tensor balance_loss(const RouterOptions& options, const Routing& routing,
 
 }  // namespace
 
-ExpertsImpl::ExpertsImpl(const MoeOptions& options, const at::TensorOptions& tensor_options) {
-  const int64_t experts = options.router.experts, dim = options.router.dim;
-  gate_up_proj = register_parameter("gate_up_proj",
-                                    at::empty({experts, 2 * options.hidden, dim}, tensor_options));
-  down_proj =
-      register_parameter("down_proj", at::empty({experts, dim, options.hidden}, tensor_options));
-}
-
 MoeImpl::MoeImpl(const MoeOptions& options, const at::TensorOptions& tensor_options)
     : options(options) {
   router = register_module("gate", Router(options.router, tensor_options));
-  experts = register_module("experts", Experts(options, tensor_options));
+  const ExpertsOptions routed{options.router.experts, options.router.dim, options.hidden};
+  experts = register_module("experts", Experts(routed, tensor_options));
   if (options.shared_hidden > 0) {
     const MlpOptions shared{options.router.dim, options.shared_hidden, options.shared_bias};
     shared_experts = register_module("shared_experts", Mlp(shared, tensor_options));
@@ -72,8 +65,7 @@ at::Tensor MoeImpl::forward(const at::Tensor& x) {
   const Routing routing = router(x);
   const kernels::ExpertOrder order =
       kernels::order_by_expert(routing.experts, options.router.experts);
-  const at::Tensor routed =
-      kernels::mixed_experts(x, routing.weights, experts->gate_up_proj, experts->down_proj, order);
+  const at::Tensor routed = experts(x, routing.weights, order);
   if (is_training()) {
     load_.counts.resize(options.router.experts, 0);
     for (size_t e = 0; e < load_.counts.size(); ++e) {

@@ -9,6 +9,7 @@
 
 #include "hone/kernels/sequences.h"
 #include "hone/nn/branch.h"
+#include "hone/nn/experts.h"
 #include "hone/nn/mlp.h"
 #include "hone/nn/router.h"
 
@@ -20,16 +21,6 @@ struct MoeOptions {
   int64_t shared_hidden = 0;  ///< width of the MLP that every token takes; 0: there is none
   bool shared_bias = false;
 };
-
-/// The routed experts' weights, as transformers stacks them: gate_up_proj [E, 2 I, D], the gate's
-/// rows first, and down_proj [E, D, I].
-class ExpertsImpl : public torch::nn::Module {
- public:
-  ExpertsImpl(const MoeOptions& options, const at::TensorOptions& tensor_options);
-
-  at::Tensor gate_up_proj, down_proj;
-};
-TORCH_MODULE(Experts);
 
 /// How even the choice of experts was.
 struct ExpertLoad {

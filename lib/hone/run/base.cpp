@@ -10,6 +10,7 @@
 #include "hone/core/random.h"
 #include "hone/io/adapter.h"
 #include "hone/io/quantisation.h"
+#include "hone/io/safetensors.h"
 #include "hone/model/checkpoint.h"
 #include "hone/run/hub_cache.h"
 
@@ -90,7 +91,10 @@ model::AdapterShape adapter_of(const Config& config) {
   if (!config.lora.continues()) return {config.lora};
   const std::string& folder = *config.lora.from;
   try {
-    return model::adapter_shape(read_json_file(folder + "/" + io::kAdapterConfig));
+    const io::Safetensors weights(folder + "/" + io::kAdapterWeights);
+    std::vector<std::string> names;
+    for (const io::TensorInfo& tensor : weights.tensors()) names.push_back(tensor.name);
+    return model::adapter_shape(read_json_file(folder + "/" + io::kAdapterConfig), names);
   } catch (const IoError&) {
     throw;
   } catch (const Error& error) {

@@ -9,9 +9,9 @@ namespace hone::run {
 namespace {
 
 /// What makes a new adapter.
-constexpr const char* kLoraKeys[] = {"rank",         "alpha",        "dropout", "targets",
-                                     "target_regex", "rslora",       "dora",    "modules_to_save",
-                                     "rank_pattern", "alpha_pattern"};
+constexpr const char* kLoraKeys[] = {
+    "rank",   "alpha", "dropout",         "targets",      "target_parameters", "target_regex",
+    "rslora", "dora",  "modules_to_save", "rank_pattern", "alpha_pattern"};
 
 /// What does not fit between lora.from and the rest.
 void check_first_adapter(const Config& config, Validation& v) {

@@ -10,6 +10,8 @@
 #include "hone/core/error.h"
 #include "hone/core/keys.h"
 #include "hone/nn/anatomy.h"
+#include "hone/nn/experts.h"
+#include "hone/nn/linear.h"
 #include "hone/unicode/pattern.h"
 
 namespace hone::model::detail {
@@ -63,8 +65,31 @@ T by_pattern(const std::map<std::string, T>& patterns, const std::string& name, 
   return hit ? hit->second : otherwise;
 }
 
-LoraTarget target_of(const nn::LoraOptions& options, const std::string& name,
-                     nn::LinearImpl* layer) {
+/// The weights of experts that `options` names; those that match leave `unused`.
+void add_expert_targets(nn::ExpertsImpl& experts, const std::string& module,
+                        const nn::LoraOptions& options, std::set<std::string>& unused,
+                        std::vector<LoraTarget>& targets) {
+  for (const std::string& weight : nn::ExpertsImpl::adaptable()) {
+    const std::string name = module + "." + weight;
+    bool wanted = false;
+    for (const std::string& target : options.target_parameters) {
+      if (!ends_at_dot(name, target)) continue;
+      wanted = true;
+      unused.erase(target);
+    }
+    if (!wanted || saved_whole(module, options)) continue;
+    LoraTarget target = target_of(options, name);
+    target.parameter = true;
+    target.add = [&experts, weight, spec = target.spec](const at::Generator& generator) {
+      experts.add_lora(weight, spec, generator);
+    };
+    targets.push_back(std::move(target));
+  }
+}
+
+}  // namespace
+
+LoraTarget target_of(const nn::LoraOptions& options, const std::string& name) {
   const int64_t rank = by_pattern(options.rank_pattern, name, options.rank);
   const double alpha = by_pattern(options.alpha_pattern, name, options.alpha);
   const double divisor = static_cast<double>(rank);
@@ -72,21 +97,25 @@ LoraTarget target_of(const nn::LoraOptions& options, const std::string& name,
                           .scale = alpha / (options.rslora ? std::sqrt(divisor) : divisor),
                           .dropout = options.dropout,
                           .dora = options.dora};
-  return {name, layer, spec, alpha};
+  return {name, spec, alpha};
 }
-
-}  // namespace
 
 std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptions& options,
                                      Unmatched unmatched) {
   std::optional<unicode::Pattern> pattern;
   if (options.target_regex) pattern = name_pattern(*options.target_regex, *options.target_regex);
-  const bool all = !pattern && options.targets.empty(), attention = has_experts(decoder);
+  const bool all = !pattern && options.targets.empty() && options.target_parameters.empty();
+  const bool attention = has_experts(decoder);
   std::vector<LoraTarget> targets;
   std::vector<std::string> problems;
   std::set<std::string> unused(options.targets.begin(), options.targets.end());
+  std::set<std::string> parameters(options.target_parameters.begin(),
+                                   options.target_parameters.end());
   for (const auto& item : decoder->named_modules("", /*include_self=*/false)) {
     const std::string name = checkpoint_name(item.key());
+    if (auto* experts = item.value()->as<nn::ExpertsImpl>()) {
+      add_expert_targets(*experts, name, options, parameters, targets);
+    }
     auto* layer = item.value()->as<nn::LinearImpl>();
     bool wanted =
         layer && ((all && !(attention && in_mlp(name))) || (pattern && pattern->matches(name)));
@@ -100,7 +129,10 @@ std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptio
       }
     }
     if (!wanted || !layer || saved_whole(name, options)) continue;
-    targets.push_back(target_of(options, name, layer));
+    targets.push_back(target_of(options, name));
+    targets.back().add = [layer, spec = targets.back().spec](const at::Generator& generator) {
+      layer->add_lora(spec, generator);
+    };
   }
   if (unmatched == Unmatched::kRefuse) {
     if (pattern && targets.empty()) {
@@ -109,6 +141,11 @@ std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptio
     for (const std::string& target : unused) {
       problems.push_back("target " + target + " matches no linear layer");
     }
+    for (const std::string& target : parameters) {
+      problems.push_back("target_parameters " + target +
+                         " matches no weights of experts (experts.gate_up_proj, "
+                         "experts.down_proj)");
+    }
   }
   if (!problems.empty()) throw Error("lora: " + joined(problems));
   return targets;
@@ -116,8 +153,9 @@ std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptio
 
 bool peft_mistakes(const Decoder& decoder, const std::vector<LoraTarget>& targets) {
   return has_experts(decoder) &&
-         std::any_of(targets.begin(), targets.end(),
-                     [](const LoraTarget& target) { return in_mlp(target.name); });
+         std::any_of(targets.begin(), targets.end(), [](const LoraTarget& target) {
+           return !target.parameter && in_mlp(target.name);
+         });
 }
 
 void check_patterns(const std::vector<LoraTarget>& targets, const nn::LoraOptions& options) {

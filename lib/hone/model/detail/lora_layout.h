@@ -1,5 +1,8 @@
 /// Which modules of a decoder an adapter touches, by PEFT's rules of matching.
 #pragma once
+#include <ATen/core/Generator.h>
+
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -8,20 +11,25 @@
 
 namespace hone::model::detail {
 
-/// A linear layer that gets an adapter.
+/// A linear layer, or the weights of a layer's experts, that gets an adapter.
 struct LoraTarget {
   std::string name;  ///< path in the checkpoint
-  nn::LinearImpl* layer = nullptr;
   nn::LoraSpec spec;
-  double alpha = 0;  ///< what spec.scale comes of
+  double alpha = 0;                               ///< what spec.scale comes of
+  bool parameter = false;                         ///< one of PEFT's target_parameters
+  std::function<void(const at::Generator&)> add;  ///< makes it
 };
+
+/// That of a module or weight of this name, without what makes it.
+/// Throws: hone::Error for patterns that both match it and differ.
+LoraTarget target_of(const nn::LoraOptions& options, const std::string& name);
 
 /// What becomes of a name that matches no module: refused where an adapter is made, passed over
 /// where one is saved whose layer was cut meanwhile.
 enum class Unmatched { kRefuse, kIgnore };
 
-/// The layers that `options` adapts, in the order of the model. Where there are experts, no targets
-/// mean those of attention.
+/// What `options` adapts, in the order of the model. Where there are experts, no targets mean those
+/// of attention; beside target_parameters they mean none.
 /// Throws: hone::Error naming all targets that match nothing, and what cannot be adapted.
 std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptions& options,
                                      Unmatched unmatched = Unmatched::kRefuse);

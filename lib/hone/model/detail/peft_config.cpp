@@ -13,6 +13,7 @@ const std::vector<std::string> kRead = {"r",
                                         "lora_alpha",
                                         "lora_dropout",
                                         "target_modules",
+                                        "target_parameters",
                                         "use_rslora",
                                         "use_dora",
                                         "rank_pattern",
@@ -71,15 +72,24 @@ std::map<std::string, T> pattern_values(Keys& keys, const std::string& key, doub
 }
 
 void read_targets(Keys& keys, nn::LoraOptions& options) {
+  options.target_parameters = names(keys, "target_parameters");
+  const bool alone = options.target_parameters.empty();
   const Json* targets = keys.find("target_modules");
-  if (!targets) return keys.problem("target_modules", "is missing");
+  if (!targets) {
+    if (alone) keys.problem("target_modules", "is missing");
+    return;
+  }
   if (!targets->is_string()) {
     options.targets = names(keys, "target_modules");
-    if (options.targets.empty()) keys.problem("target_modules", "names no module");
+    if (alone && options.targets.empty()) keys.problem("target_modules", "names no module");
     return;
   }
   const auto text = targets->get<std::string>();
-  if (text != "all-linear") options.target_regex = text;
+  if (text != "all-linear") {
+    options.target_regex = text;
+  } else if (!alone) {
+    keys.problem("target_modules", "all-linear beside target_parameters is not supported");
+  }
 }
 
 /// Initialisations that change the base's weights cannot be repeated here.
@@ -136,6 +146,8 @@ Json peft_config(const nn::LoraOptions& options, const std::vector<std::string>&
   // it refuses a pattern that also fits other modules.
   const bool given = !options.target_regex && !options.targets.empty();
   const Json targets = given ? options.targets : names;
+  const Json parameters =
+      options.target_parameters.empty() ? Json(nullptr) : Json(options.target_parameters);
   Json alphas = Json::object();
   for (const auto& [pattern, alpha] : options.alpha_pattern) alphas[pattern] = whole(alpha);
   const Json saved =
@@ -160,7 +172,7 @@ Json peft_config(const nn::LoraOptions& options, const std::vector<std::string>&
           {"layers_to_transform", nullptr},
           {"layers_pattern", nullptr},
           {"exclude_modules", nullptr},
-          {"target_parameters", nullptr},
+          {"target_parameters", parameters},
           {"lora_bias", false},
           {"ensure_weight_tying", false},
           {"revision", nullptr}};

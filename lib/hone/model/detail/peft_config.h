@@ -12,7 +12,7 @@ namespace hone::model::detail {
 /// not supported. trainable_token_indices are the caller's to read.
 nn::LoraOptions lora_options(const Json& config, std::vector<std::string>& problems);
 
-/// The file for `options`, whose adapted layers are `names`. `token_rows` is the value of
+/// The file for `options`, whose adapted linear layers are `names`. `token_rows` is the value of
 /// trainable_token_indices.
 Json peft_config(const nn::LoraOptions& options, const std::vector<std::string>& names,
                  const Json& token_rows, const std::string& base_name);

@@ -186,13 +186,14 @@ nn::LoraOptions exported_options(const Decoder& decoder, const Layout& layout) {
   nn::LoraOptions options = old;
   options.target_regex.reset();
   options.targets.clear();
+  options.target_parameters.clear();
   options.modules_to_save.clear();
   options.rank_pattern.clear();
   options.alpha_pattern.clear();
   for (const detail::LoraTarget& target :
        detail::lora_targets(decoder, old, detail::Unmatched::kIgnore)) {
     const std::string name = exported_name(layout, target.name);
-    options.targets.push_back(name);
+    (target.parameter ? options.target_parameters : options.targets).push_back(name);
     if (target.spec.rank != old.rank) options.rank_pattern[escaped(name)] = target.spec.rank;
     if (target.alpha != old.alpha) options.alpha_pattern[escaped(name)] = target.alpha;
   }
