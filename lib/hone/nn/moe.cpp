@@ -1,6 +1,5 @@
 #include "hone/nn/moe.h"
 
-#include <torch/autograd.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -8,23 +7,10 @@
 #include <utility>
 
 #include "hone/kernels/experts.h"
+#include "hone/kernels/with_loss.h"
 
 namespace hone::nn {
 namespace {
-
-/// y, and the gradient 1 for `loss`.
-class WithLoss : public torch::autograd::Function<WithLoss> {
- public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& y,
-                            const at::Tensor& loss) {
-    context->saved_data["loss"] = at::ones_like(loss);
-    return y.view_as(y);
-  }
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
-                                                 torch::autograd::variable_list grads) {
-    return {grads[0], context->saved_data["loss"].toTensor()};
-  }
-};
 
 /// x [T, E] summed over each document: [documents, E].
 at::Tensor by_document(const at::Tensor& x, const kernels::Sequences& documents) {
@@ -80,7 +66,7 @@ at::Tensor MoeImpl::balanced(const at::Tensor& y, const Routing& routing) {
   const at::Tensor loss = balance_loss(options.router, routing, balance.documents);
   load_.balance += loss.item<double>();
   ++load_.passes;
-  return WithLoss::apply(y, loss * balance.factor);
+  return kernels::with_loss(y, loss * balance.factor);
 }
 
 ExpertLoad MoeImpl::take_load() { return std::exchange(load_, {}); }
