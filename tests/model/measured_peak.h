@@ -17,7 +17,8 @@ namespace hone::model::test {
 inline int64_t measured_peak(const Json& config_json, const MemoryRequest& request) {
   const auto counter = std::make_shared<hone::test::AllocationCounter>();
   const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, counter);
-  const DecoderConfig config = DecoderConfig::from_json(config_json, "test");
+  DecoderConfig config = DecoderConfig::from_json(config_json, "test");
+  if (config_json.contains("num_nextn_predict_layers")) join_multi_token(config);
   Decoder decoder = make_decoder(config, at::kCPU, at::kFloat);
   decoder->initialise(1);
   decoder->set_checkpointing(request.checkpoint_every);
@@ -39,7 +40,8 @@ inline int64_t measured_peak(const Json& config_json, const MemoryRequest& reque
   const DecoderInput input = random_input(lengths, config.vocab_size);
   for (int step = 0; step < 2; ++step) {
     optimizer.zero_grad();
-    for (int64_t i = 0; i < request.accumulation; ++i) loss_of(decoder, input).backward();
+    for (int64_t i = 0; i < request.accumulation; ++i)
+      loss_of(decoder, input, config.multi_token).backward();
     optimizer.scale_and_clip(1, 1);
     optimizer.step();
   }

@@ -130,6 +130,16 @@ const std::vector<Recipe> kRecipes = {
                     {"index_head_dim", 32},
                     {"index_topk", 64}}),
      {.tokens_per_batch = 2048, .documents = 2}},
+    {"full, multi-token prediction",
+     expert_config({{"num_nextn_predict_layers", 1}}),
+     {.tokens_per_batch = 1024, .documents = 4}},
+    {"full, two layers for multi-token prediction, accumulating",
+     expert_config({{"num_nextn_predict_layers", 2}, {"num_hidden_layers", 2}}),
+     {.tokens_per_batch = 1024, .documents = 4, .accumulation = 2}},
+    {"full, multi-token prediction, large vocabulary, every block again",
+     expert_config(
+         {{"num_nextn_predict_layers", 1}, {"num_hidden_layers", 2}, {"vocab_size", 30000}}),
+     {.tokens_per_batch = 2048, .documents = 4, .checkpoint_every = 1}},
     {"lora on latent attention beside experts",
      expert_config({{"v_head_dim", 48}}),
      {.tokens_per_batch = 2048,
@@ -164,8 +174,9 @@ const std::vector<Recipe> kRecipes = {
 
 TEST_CASE("predict_memory is within a tenth of the measured peak") {
   for (const Recipe& recipe : kRecipes) {
-    const MemoryPlan plan =
-        predict_memory(DecoderConfig::from_json(recipe.config, recipe.name), recipe.request);
+    DecoderConfig config = DecoderConfig::from_json(recipe.config, recipe.name);
+    if (recipe.config.contains("num_nextn_predict_layers")) join_multi_token(config);
+    const MemoryPlan plan = predict_memory(config, recipe.request);
     const auto measured = static_cast<double>(measured_peak(recipe));
     INFO(recipe.name << ": predicted " << plan.peak << ", measured " << measured << ", ratio "
                      << static_cast<double>(plan.peak) / measured);

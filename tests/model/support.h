@@ -61,14 +61,23 @@ inline DecoderInput random_input(const std::vector<int64_t>& lengths, int64_t vo
           kernels::Sequences::from_offsets(offsets, device)};
 }
 
-/// Mean loss with each token's target the next; the last of each document has none.
-inline at::Tensor loss_of(Decoder& decoder, const DecoderInput& input) {
+/// Mean loss with each token's target the next; the last of each document has none. With `further`
+/// layers for multi-token prediction also theirs, whose targets run on into the next document.
+inline at::Tensor loss_of(Decoder& decoder, const DecoderInput& input, int64_t further = 0) {
   at::Tensor targets = at::roll(input.ids, -1);
   for (size_t d = 1; d < input.segments.offsets.size(); ++d) {
     targets[input.segments.offsets[d] - 1] = -100;
   }
-  const at::Tensor sum =
-      kernels::linear_cross_entropy(decoder->hidden(input), decoder->lm_weight(), targets, {});
+  at::Tensor hidden = decoder->hidden(input);
+  const auto sum_of = [&](const at::Tensor& wanted) {
+    return kernels::linear_cross_entropy(hidden, decoder->lm_weight(), wanted, {});
+  };
+  at::Tensor sum = sum_of(targets);
+  for (int64_t depth = 0; depth < further; ++depth) {
+    const at::Tensor ids = at::roll(input.ids, -1 - depth);
+    hidden = decoder->further(depth, hidden, {ids, input.positions, input.segments});
+    sum = sum + sum_of(at::roll(ids, -1));
+  }
   return sum / targets.ne(-100).sum();
 }
 

@@ -128,7 +128,8 @@ void put_adapter(const std::string& folder, const io::AdapterFiles& files) {
 model::Decoder prepare(const Job& job, const io::Checkpoint& checkpoint) {
   const auto rule =
       job.attn_factor_multiplies ? nn::AttnFactorRule::kMultiplies : nn::AttnFactorRule::kIgnored;
-  model::Decoder decoder = model::load_decoder(checkpoint, at::kCPU, at::kFloat, rule);
+  model::Decoder decoder =
+      model::load_decoder(checkpoint, at::kCPU, at::kFloat, {.attn_factor = rule});
   decoder->set_checkpointing(job.checkpoint_every);
   if (job.grow) {
     model::NewRows rows;

@@ -34,6 +34,20 @@ void Batch::append(const Example& example) {
   offsets.push_back(tokens());
 }
 
+Batch Batch::further() const {
+  Batch next = *this;
+  for (int64_t d = 0; d < documents(); ++d) {
+    const auto last = static_cast<size_t>(offsets[d + 1] - 1);
+    for (auto i = static_cast<size_t>(offsets[d]); i < last; ++i) {
+      next.input_ids[i] = input_ids[i + 1];
+      next.targets[i] = targets[i + 1];
+      next.weights[i] = weights[i + 1];
+    }
+    next.targets[last] = kIgnoreIndex;
+  }
+  return next;
+}
+
 bool operator==(const Batch& a, const Batch& b) {
   return a.input_ids == b.input_ids && a.targets == b.targets && a.positions == b.positions &&
          a.weights == b.weights && a.domains == b.domains && a.offsets == b.offsets;

@@ -47,6 +47,10 @@ struct Batch {
   /// Targets other than kIgnoreIndex.
   int64_t trained() const;
 
+  /// The same one token further: each position has the id, target and weight of the next in its
+  /// document; the last keeps its id and has no target. Positions stay.
+  Batch further() const;
+
   /// Adds a document at the end. Throws: Error if its vectors differ in length or are empty.
   void append(const Example& example);
 };

@@ -45,7 +45,10 @@ std::vector<std::string> compare(const io::QuantisedWeights& weights, const Deco
     const std::vector<int64_t> shape = tensor.shape();
     known.insert(name);
     if (!there.contains(name)) {
-      problems.push_back(fmt::format("tensor {} is missing", name));
+      const bool extra = layer_of(name).value_or(0) >= decoder->config().num_hidden_layers;
+      problems.push_back(fmt::format(
+          "tensor {} is missing{}", name,
+          extra ? ": the layer for multi-token prediction cannot be trained without it" : ""));
     } else if (const auto found = weights.shape(name); found != shape) {
       problems.push_back(fmt::format("tensor {} must be {}, got {}", name,
                                      fmt::streamed(at::IntArrayRef(shape)),
@@ -79,6 +82,42 @@ void copy_weights(const io::QuantisedWeights& weights, Decoder& decoder) {
   }
 }
 
+/// Whether a copy of the decoder's embedding or head holds what that does.
+bool same_table(const io::QuantisedWeights& weights, const std::string& name,
+                const Decoder& decoder) {
+  const at::Tensor table = copied_table(name) == CopiedTable::kHead ? decoder->lm_weight()
+                                                                    : decoder->embed_tokens->weight;
+  if (weights.shape(name) != table.sizes()) return false;
+  const at::Tensor copy = at::empty_like(table);
+  weights.read(name, 0, copy);
+  return at::equal(copy, table);
+}
+
+/// What is no part of the computation, and which copies of its tables the checkpoint has.
+void take_travelling(const io::Checkpoint& checkpoint, const io::QuantisedWeights& weights,
+                     Decoder& decoder) {
+  const torch::NoGradGuard no_grad;
+  NamedTensors travelling;
+  std::vector<std::string> copies;
+  for (const std::string& name : weights.names()) {
+    if (!travels(name, decoder)) continue;
+    if (decoder->config().multi_token > 0 && copied_table(name) != CopiedTable::kNone) {
+      copies.push_back(name);
+      if (same_table(weights, name, decoder)) continue;
+      log_warning(fmt::format(
+          "{}: {} differs from the model's own: the layer is trained with that, and the copy is "
+          "written as it is then",
+          checkpoint.folder(), name));
+      continue;
+    }
+    for (const std::string& each : {name, weights.scales(name)}) {
+      if (!each.empty()) travelling.emplace_back(each, checkpoint.load(each));
+    }
+  }
+  decoder->set_travelling(std::move(travelling));
+  decoder->set_copies(std::move(copies));
+}
+
 }  // namespace
 
 const char* type_name(at::ScalarType dtype) {
@@ -102,10 +141,11 @@ Decoder make_decoder(const DecoderConfig& config, at::Device device, at::ScalarT
 }
 
 Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::ScalarType dtype,
-                     nn::AttnFactorRule attn_factor) {
+                     const LoadOptions& options) {
   DecoderConfig config =
       DecoderConfig::from_json(checkpoint.config(), checkpoint.folder() + "/config.json");
-  config.rope.attn_factor_rule = attn_factor;
+  config.rope.attn_factor_rule = options.attn_factor;
+  if (options.multi_token) join_multi_token(config);
   const io::QuantisedWeights weights(checkpoint);
   config.model_type->recognise(config, weights.names());
   // First without memory: sizes that the files do not have must not be allocated.
@@ -113,14 +153,7 @@ Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::Sc
   if (!problems.empty()) throw IoError(checkpoint.folder(), joined(problems));
   Decoder decoder = make_decoder(config, device, dtype);
   copy_weights(weights, decoder);
-  NamedTensors travelling;
-  for (const std::string& name : weights.names()) {
-    if (!travels(name, decoder)) continue;
-    for (const std::string& each : {name, weights.scales(name)}) {
-      if (!each.empty()) travelling.emplace_back(each, checkpoint.load(each));
-    }
-  }
-  decoder->set_travelling(std::move(travelling));
+  take_travelling(checkpoint, weights, decoder);
   return decoder;
 }
 

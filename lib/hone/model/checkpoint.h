@@ -14,17 +14,23 @@ namespace hone::model {
 /// A decoder with uninitialised weights; call initialise(seed) or fill it.
 Decoder make_decoder(const DecoderConfig& config, at::Device device, at::ScalarType dtype);
 
-/// The model of a checkpoint folder, its tensors converted to `dtype`. `attn_factor` chooses what
-/// yarn's ambiguous key means (nn/rotary.h).
+struct LoadOptions {
+  nn::AttnFactorRule attn_factor = nn::AttnFactorRule::kIgnored;  ///< of yarn (nn/rotary.h)
+  bool multi_token = false;  ///< whether its layers for multi-token prediction are of the model
+};
+
+/// The model of a checkpoint folder, its tensors converted to `dtype`.
 /// Weights that are stored as codes and scales (io/quantisation.h) are read as the numbers they
 /// are. Throws: IoError listing all tensors that are missing, unexpected, misshapen, without their
 /// scales
 ///   or of a type that is no weights' (io::is_weight_dtype), before memory is spent; what
-///   DecoderConfig::from_json throws. Tensors that only travel (Family::travels) are kept on the
-///   CPU as they are. Buffers rotary_emb.inv_freq of old exports are ignored, and so is
-///   lm_head.weight of a tied model.
+///   DecoderConfig::from_json and join_multi_token throw. Tensors that only travel
+///   (Family::travels) are kept on the CPU as they are; but copies of embedding and head in layers
+///   for multi-token prediction that are part of the model follow those, with a warning where they
+///   differ. Buffers rotary_emb.inv_freq of old exports are ignored, and so is lm_head.weight of a
+///   tied model.
 Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::ScalarType dtype,
-                     nn::AttnFactorRule attn_factor = nn::AttnFactorRule::kIgnored);
+                     const LoadOptions& options = {});
 
 /// Fills the base of a decoder that is there, of the checkpoint's shape. What travels stays.
 /// Throws: as load_decoder does.

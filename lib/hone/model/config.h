@@ -52,6 +52,9 @@ struct DecoderConfig {
   /// What pruning left (config.json's hone_pruned); empty: all layers, whole. The sizes above stay
   /// those before; layer_sizes() tells those of each layer.
   std::vector<PrunedLayer> pruned;
+  /// Layers for multi-token prediction that are part of the model (model/multi_token.h); 0: those
+  /// of a checkpoint only travel.
+  int64_t multi_token = 0;
 
   /// Reads the config.json of a model whose family is registered; `source` names it in messages.
   /// Throws: what pruned_from_json throws; IoError for another model_type, and what its family's

@@ -26,7 +26,8 @@ class Cost {
 
   /// Operations of an optimiser step over `tokens` positions in documents of `length`, half of
   /// whose positions are masked: a forward pass, one for the gradient of activations, one for that
-  /// of weights unless the base is `frozen`, and one more for blocks recomputed `every` so many.
+  /// of weights unless the base is `frozen`, and one more for blocks recomputed `every` so many;
+  /// those of layers for multi-token prediction, each with its head, included.
   /// Source: Kaplan et al. 2020, section 2.1, with a frozen base's weight gradients left out.
   double step_flops(double tokens, double length, bool frozen, int64_t every) const;
   /// Of scoring as many.
@@ -36,6 +37,8 @@ class Cost {
   int64_t cache_bytes(at::ScalarType dtype, int64_t rows, int64_t positions) const;
 
  private:
+  int64_t head_flops() const;
+
   Decoder decoder_;
 };
 

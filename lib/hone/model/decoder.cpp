@@ -60,6 +60,13 @@ DecoderImpl::DecoderImpl(const DecoderConfig& config, const at::TensorOptions& t
     layers.push_back(config.model_type->block(config, sizes, tensor_options));
     blocks_->register_module(std::to_string(sizes.index), layers.back());
   }
+  for (int64_t depth = 0; depth < config.multi_token; ++depth) {
+    const MultiTokenLayer& layer = multi_token.emplace_back(config, depth, tensor_options);
+    blocks_->register_module(std::to_string(layer.number), layer.block);
+    for (const char* copy : {"embed_tokens.weight", "shared_head.head.weight"}) {
+      copies_.push_back(layer_prefix(layer.number) + copy);
+    }
+  }
   norm = register_module("norm", config.model_type->norm(config, tensor_options));
   if (!config.tie_word_embeddings) lm_head = register_module("lm_head", table());
 }
@@ -85,17 +92,25 @@ at::Tensor DecoderImpl::run(const DecoderInput& input, const nn::LayerCache* cac
   at::Tensor x = embed_tokens->noisy(input.ids, input.segments);
   for (size_t i = 0; i < layers.size(); ++i) {
     if (caches) context.cache = &caches[i];
-    if (checkpoint_every_ > 0 && i % checkpoint_every_ == 0) {
-      const auto block = [layer = layers[i], context](const at::Tensor& in) mutable {
-        return layer(in, context);
-      };
-      x = nn::checkpoint(block, x);
-    } else {
-      x = layers[i](x, context);
-    }
+    x = pass(layers[i], i, x, context);
     if (observer_) observer_(i, x);
   }
   return norm(x);
+}
+
+at::Tensor DecoderImpl::pass(nn::DecoderBlock& block, size_t place, const at::Tensor& x,
+                             const nn::AttentionContext& context) {
+  if (checkpoint_every_ == 0 || place % checkpoint_every_ != 0) return block(x, context);
+  const auto again = [block, context](const at::Tensor& in) mutable { return block(in, context); };
+  return nn::checkpoint(again, x);
+}
+
+at::Tensor DecoderImpl::further(size_t depth, const at::Tensor& hidden, const DecoderInput& input) {
+  check(input);
+  MultiTokenLayer& layer = multi_token.at(depth);
+  const auto [cos, sin] = rotary_.tables(input.positions, input.segments, dtype());
+  const at::Tensor x = layer.joined(embed_tokens(input.ids), hidden);
+  return layer.norm(pass(layer.block, layers.size() + depth, x, {input.segments, cos, sin}));
 }
 
 at::Tensor DecoderImpl::lm_weight() const {
@@ -133,7 +148,9 @@ std::vector<nn::CacheShape> DecoderImpl::cache_shapes() const {
 
 void DecoderImpl::set_dropout(double dropout) {
   const bool adapted = nn::numel(*this, nn::Role::kAdapter) > 0;
-  for (nn::DecoderBlock& layer : layers) {
+  std::vector<nn::DecoderBlock> blocks = layers;
+  for (const MultiTokenLayer& layer : multi_token) blocks.push_back(layer.block);
+  for (nn::DecoderBlock& layer : blocks) {
     if (!adapted) layer->branch_dropout = dropout;
     for (const auto& module : layer->modules(/*include_self=*/false)) {
       auto* linear = module->as<nn::LinearImpl>();
@@ -178,6 +195,10 @@ NamedTensors DecoderImpl::hf_tensors() const {
   NamedTensors tensors;
   for (const CheckpointTensor& tensor : checkpoint_tensors()) {
     tensors.emplace_back(tensor.name, tensor.whole());
+  }
+  for (const std::string& name : copies_) {
+    const bool head = copied_table(name) == CopiedTable::kHead && lm_head;
+    tensors.emplace_back(name, head ? lm_head->weight : embed_tokens->weight);
   }
   tensors.insert(tensors.end(), travelling_.begin(), travelling_.end());
   return tensors;

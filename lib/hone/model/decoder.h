@@ -17,6 +17,7 @@
 #include "hone/model/config.h"
 #include "hone/model/family.h"
 #include "hone/model/kv_cache.h"
+#include "hone/model/multi_token.h"
 #include "hone/nn/anatomy.h"
 #include "hone/nn/decoder_block.h"
 #include "hone/nn/embedding.h"
@@ -57,6 +58,10 @@ class DecoderImpl : public torch::nn::Module {
   /// each prompt runs alone; beyond max_position_embeddings results then depend on where a
   /// document was cut into passes.
   at::Tensor hidden(const DecoderInput& input, KvCache& cache, int64_t first_row);
+  /// Hidden states [T, D] of multi_token[depth], behind its norm, of what hidden() or the layer
+  /// before it gave; `input` is that of hidden() but for its ids, which are those depth + 1 further
+  /// in each document. For training: nothing else computes these layers.
+  at::Tensor further(size_t depth, const at::Tensor& hidden, const DecoderInput& input);
   /// The head's weight [V, D]; the embedding's where they are tied.
   at::Tensor lm_weight() const;
   /// hidden [T, D] -> [T, V].
@@ -85,12 +90,15 @@ class DecoderImpl : public torch::nn::Module {
   NamedTensors base_tensors() const;
   std::vector<CheckpointTensor> checkpoint_tensors() const;
   /// What its checkpoint is written of: those, which share the model's memory unless the family
-  /// lays several together, and what travels.
+  /// lays several together, copies of embedding and head, and what travels.
   NamedTensors hf_tensors() const;
 
   /// Tensors of the checkpoint that are no part of the computation (Family::travels), as they came.
   const NamedTensors& travelling() const { return travelling_; }
   void set_travelling(NamedTensors tensors) { travelling_ = std::move(tensors); }
+  /// The names under which the layers of multi_token have copies of embedding and head in the
+  /// checkpoint: here all that may be, until load_decoder says which there are.
+  void set_copies(std::vector<std::string> names) { copies_ = std::move(names); }
 
   /// What a cache keeps of a position, layer by layer.
   std::vector<nn::CacheShape> cache_shapes() const;
@@ -114,14 +122,20 @@ class DecoderImpl : public torch::nn::Module {
   /// In order. A block's name in the module is that of its index before any pruning.
   std::vector<nn::DecoderBlock> layers;
   nn::Norm norm{nullptr};
-  nn::Embedding lm_head{nullptr};  ///< null where it is tied to the embedding
+  std::vector<MultiTokenLayer> multi_token;  ///< by depth, config().multi_token of them
+  nn::Embedding lm_head{nullptr};            ///< null where it is tied to the embedding
 
  private:
   /// `caches`: one a layer, or null.
   at::Tensor run(const DecoderInput& input, const nn::LayerCache* caches);
 
   DecoderConfig config_;
+  /// One block, recomputed in the backward pass if its `place` is one of those that are.
+  at::Tensor pass(nn::DecoderBlock& block, size_t place, const at::Tensor& x,
+                  const nn::AttentionContext& context);
+
   NamedTensors travelling_;
+  std::vector<std::string> copies_;
   std::shared_ptr<torch::nn::Module> blocks_;
   nn::Rotary rotary_;
   int64_t checkpoint_every_ = 0;

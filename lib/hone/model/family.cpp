@@ -57,6 +57,8 @@ std::vector<CheckpointTensor> Family::checkpoint_tensors(const NamedTensors& bas
   return tensors;
 }
 
+int64_t Family::multi_token_layers(const DecoderConfig&) const { return 0; }
+
 bool Family::travels(const std::string&, const DecoderConfig&) const { return false; }
 
 void Family::keep_layers(Json& json, const std::vector<int64_t>& left,

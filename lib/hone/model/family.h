@@ -60,6 +60,10 @@ class Family {
   virtual nn::Norm norm(const DecoderConfig& config,
                         const at::TensorOptions& tensor_options) const = 0;
 
+  /// The layers for multi-token prediction that config.json tells of; they are numbered behind the
+  /// others. Here: none.
+  virtual int64_t multi_token_layers(const DecoderConfig& config) const;
+
   /// Takes from the names of a checkpoint's tensors what config.json leaves open. Here: nothing.
   virtual void recognise(DecoderConfig& config, const std::vector<std::string>& names) const;
 
@@ -68,8 +72,8 @@ class Family {
   virtual std::vector<CheckpointTensor> checkpoint_tensors(const NamedTensors& base,
                                                            const DecoderConfig& config) const;
   /// Whether a checkpoint's tensor that is none of them only travels, to the bit, from the folder
-  /// that is loaded to those that are saved: of a multi-token-prediction layer that is not trained,
-  /// say. Here: none does, and a checkpoint with others is refused.
+  /// that is loaded to those that are saved: of a layer for multi-token prediction that is no part
+  /// of the model, say. Here: none does, and a checkpoint with others is refused.
   virtual bool travels(const std::string& name, const DecoderConfig& config) const;
 
   /// Changes what config.json tells of single layers to that of these, which are left and will be

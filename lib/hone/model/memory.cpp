@@ -37,10 +37,41 @@ Decoder described(const DecoderConfig& config, const MemoryRequest& request) {
     std::iota(rows.begin(), rows.end(), 0);
     add_lora(decoder, *request.lora, /*seed=*/0, rows);
   }
-  for (nn::DecoderBlock& block : decoder->layers) {
-    block->branch_dropout = request.branch_dropout ? 0.1 : 0;  // any keeps as much
-  }
+  const double dropout = request.branch_dropout ? 0.1 : 0;  // any keeps as much
+  for (nn::DecoderBlock& block : decoder->layers) block->branch_dropout = dropout;
+  for (MultiTokenLayer& layer : decoder->multi_token) layer.block->branch_dropout = dropout;
   return decoder;
+}
+
+/// What runs between two points at which nothing but its input need be held.
+struct Stage {
+  std::vector<nn::Footprint> branches;
+  bool again = false;  ///< whether it is recomputed
+  bool joins =
+      false;  ///< whether it is what a layer for multi-token prediction does beside its block
+};
+
+/// In the order of the forward pass: the blocks, then the layers for multi-token prediction.
+std::vector<Stage> stages(const Decoder& decoder, const nn::StepShape& step, int64_t every) {
+  std::vector<Stage> stages;
+  int64_t place = 0;
+  const auto add = [&](const nn::DecoderBlock& block) {
+    stages.push_back({block->footprints(step), every > 0 && place++ % every == 0});
+  };
+  for (const nn::DecoderBlock& block : decoder->layers) add(block);
+  for (const MultiTokenLayer& layer : decoder->multi_token) {
+    stages.push_back({.branches = {layer.footprint(step)}, .joins = true});
+    add(layer.block);
+  }
+  // No gradient goes below the first parameter that trains, and nothing is kept there.
+  bool trains = nn::trained_numel(*decoder->embed_tokens) > 0;
+  for (Stage& stage : stages) {
+    for (nn::Footprint& branch : stage.branches) {
+      trains = trains || branch.gradients > 0;
+      if (!trains) branch = {};
+    }
+  }
+  return stages;
 }
 
 int64_t saved(const std::vector<nn::Footprint>& branches) {
@@ -63,18 +94,9 @@ std::vector<std::pair<std::string, int64_t>> MemoryPlan::items() const {
 MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& request) {
   const Decoder decoder = described(config, request);
   const nn::StepShape step = step_shape(request);
-  std::vector<std::vector<nn::Footprint>> blocks;
-  // No gradient goes below the first parameter that trains, and nothing is kept there.
-  bool trains = nn::trained_numel(*decoder->embed_tokens) > 0;
-  for (const nn::DecoderBlock& block : decoder->layers) {
-    blocks.push_back(block->footprints(step));
-    for (nn::Footprint& branch : blocks.back()) {
-      trains = trains || branch.gradients > 0;
-      if (!trains) branch = {};
-    }
-  }
+  std::vector<Stage> passed = stages(decoder, step, request.checkpoint_every);
   const int64_t e = request.bytes_per_element, T = request.tokens_per_batch;
-  const int64_t D = config.hidden_size, V = config.vocab_size, L = std::ssize(blocks);
+  const int64_t D = config.hidden_size, V = config.vocab_size, further = config.multi_token;
   const int64_t trained = nn::trained_numel(*decoder);
 
   MemoryPlan plan;
@@ -83,19 +105,17 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   plan.gradients = e * trained;
   plan.optimizer_states = (e < 4 ? 12 : 8) * trained;
 
-  // Kept by each block until its backward pass: everything, or its input when it is recomputed.
-  const auto kept = [&](int64_t i) {
-    const bool again = request.checkpoint_every > 0 && i % request.checkpoint_every == 0;
-    return again ? D : saved(blocks[i]);
-  };
-  const int64_t shared = e * T * (2 * config.rope.head_dim + D);  // cos, sin, the last norm's input
-  plan.activations = shared;
-  for (int64_t i = 0; i < L; ++i) plan.activations += e * T * kept(i);
+  // Kept by each until its backward pass: everything, or its input when it is recomputed.
+  const auto kept = [&](const Stage& stage) { return stage.again ? D : saved(stage.branches); };
+  // cos, sin, the last norm's input
+  plan.activations = e * T * ((1 + further) * 2 * config.rope.head_dim + D);
+  for (const Stage& stage : passed) plan.activations += e * T * kept(stage);
 
-  // The loss: hidden states and their gradient, one chunk of logits and its rows of both.
+  // The loss: hidden states and their gradient, one chunk of logits and its rows of both; and the
+  // gradients of the losses before it.
   const int64_t most = kernels::chunk_rows(V, request.device);
   const int64_t chunks = (T + most - 1) / most, chunk = (T + chunks - 1) / chunks;
-  plan.loss = e * (2 * T * D + chunk * (V + 2 * D));
+  plan.loss = e * ((2 + further) * T * D + chunk * (V + 2 * D));
   const bool ours = request.device.is_cpu() && e == 4;  // else ATen's operations, in float32
   constexpr int64_t kWide = sizeof(float);
   if (!ours) plan.loss += (e < 4 ? 2 : 1) * kWide * std::min(chunk, kernels::wide_rows(V)) * V;
@@ -106,23 +126,28 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   if (request.lora && request.token_rows > 0) head += table;  // the table with its rows put in
   const int64_t standing = plan.weights + plan.optimizer_states;
   const int64_t before = request.accumulation > 1 ? plan.gradients : 0;
-  plan.peak = standing + before + plan.activations + plan.loss + head;
+  plan.peak = standing + before + plan.activations + plan.loss + (1 + further) * head;
 
-  // The backward pass from the last block to the first: activations go, gradients come.
+  // The backward pass from the last block to the first: activations go, gradients come. With layers
+  // for multi-token prediction those of head and embedding wait for each other's.
+  const int64_t embedding = request.lora ? 0 : table;
   int64_t left = plan.activations - e * T * D, made = before > 0 ? before : head;
-  for (int64_t i = L - 1; i >= 0; --i) {
-    left -= e * T * kept(i);
-    std::vector<nn::Footprint> branches = blocks[i];
-    for (; !branches.empty(); branches.pop_back()) {
+  int64_t held = further * (e * T * D + head);  // by the losses before the one that is at work
+  int64_t waiting = further > 0 ? std::min(before, head) : 0;
+  for (; !passed.empty(); passed.pop_back()) {
+    left -= e * T * kept(passed.back());
+    for (auto& branches = passed.back().branches; !branches.empty(); branches.pop_back()) {
       const nn::Footprint& last = branches.back();
       const int64_t alive = e * T * (saved(branches) + last.backward);
-      plan.peak = std::max(plan.peak, standing + made + left + alive);
+      plan.peak = std::max(plan.peak, standing + made + left + held + waiting + alive);
       if (before == 0) made += e * last.gradients;
     }
+    if (!passed.back().joins) continue;
+    held -= e * T * D + head;
+    waiting = embedding + (held > 0 ? std::min(before, head) : 0);
   }
   // Last, the embedding's gradient; a tied head's waits for it.
-  const int64_t embedding = request.lora ? 0 : table;
-  plan.peak = std::max(plan.peak, standing + made + embedding + 2 * e * T * D);
+  plan.peak = std::max(plan.peak, standing + made + waiting + embedding + 2 * e * T * D);
   const int64_t scaled = request.device.is_cpu() ? 0 : kWide * std::min(trained, optim::kStepGroup);
   plan.peak = std::max(plan.peak, standing + plan.gradients + scaled);
   return plan;

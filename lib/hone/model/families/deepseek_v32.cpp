@@ -27,7 +27,7 @@ class DeepSeekV32 final : public LatentFamily {
       keys.problem("index_head_dim", fmt::format("must be at least qk_rope_head_dim {}, got {}",
                                                  own.mla.rotary, own.mla.index.width));
     }
-    check_types(keys, own.sparse);
+    check_types(keys, own.sparse, config.num_hidden_layers);
     config.own = own;
   }
 
@@ -38,11 +38,11 @@ class DeepSeekV32 final : public LatentFamily {
   }
 
   /// mlp_layer_types, by which transformers goes where it is given, must say what other keys do.
-  static void check_types(Keys& keys, const std::vector<bool>& sparse) {
+  static void check_types(Keys& keys, const std::vector<bool>& sparse, int64_t layers) {
     const Json* types = keys.find("mlp_layer_types");
     if (!types) return;
     Json wanted = Json::array();
-    for (const bool layer : sparse) wanted.push_back(layer ? "sparse" : "dense");
+    for (int64_t i = 0; i < layers; ++i) wanted.push_back(sparse[i] ? "sparse" : "dense");
     if (*types != wanted) {
       keys.problem("mlp_layer_types", "must say what first_k_dense_replace and moe_layer_freq do");
     }

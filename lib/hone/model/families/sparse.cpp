@@ -9,6 +9,7 @@
 
 #include "hone/core/error.h"
 #include "hone/model/decoder.h"
+#include "hone/model/multi_token.h"
 
 namespace hone::model {
 namespace {
@@ -62,7 +63,12 @@ bool SparseFamily::travels(const std::string& name, const DecoderConfig& config)
   const SparseOptions& own = sparse_options(config);
   const int64_t layer = layer_of(name).value_or(-1), layers = config.num_hidden_layers;
   const bool empty = own.empty_shared && name.find(".mlp.shared_experts.") != std::string::npos;
-  return empty || (layer >= layers && layer < layers + own.extra_layers);
+  const bool extra = layer >= layers && layer < layers + own.extra_layers;
+  return empty || (extra && (config.multi_token == 0 || copied_table(name) != CopiedTable::kNone));
+}
+
+int64_t SparseFamily::multi_token_layers(const DecoderConfig& config) const {
+  return sparse_options(config).extra_layers;
 }
 
 void SparseFamily::keep_layers(Json& json, const std::vector<int64_t>& left,
@@ -96,8 +102,9 @@ std::vector<std::string> SparseFamily::expert_keys() {
 
 SparseOptions SparseFamily::read_experts(Keys& keys, const DecoderConfig& config) {
   SparseOptions own;
-  own.sparse.assign(config.num_hidden_layers, false);
   own.extra_layers = keys.integer("num_nextn_predict_layers", 0, 1000).value_or(0);
+  const int64_t layers = config.num_hidden_layers + own.extra_layers;
+  own.sparse.assign(layers, false);
   if (!keys.find("n_routed_experts")) return own;
   nn::RouterOptions& router = own.experts.router;
   router.dim = config.hidden_size;
@@ -111,8 +118,8 @@ SparseOptions SparseFamily::read_experts(Keys& keys, const DecoderConfig& config
   own.experts.shared_bias = config.mlp_bias;
   const int64_t first = keys.integer("first_k_dense_replace", 0, 100000).value_or(0);
   const int64_t every = keys.integer("moe_layer_freq", 1, 100000).value_or(1);
-  for (int64_t i = first; i < config.num_hidden_layers; ++i) own.sparse[i] = i % every == 0;
-  check_choice(keys, router, config);
+  for (int64_t i = first; i < layers; ++i) own.sparse[i] = i % every == 0;
+  check_choice(keys, router, config, own.extra_layers);
   return own;
 }
 
@@ -146,11 +153,11 @@ void SparseFamily::read_groups(Keys& keys, int64_t top, nn::RouterOptions& route
 }
 
 void SparseFamily::check_choice(Keys& keys, const nn::RouterOptions& router,
-                                const DecoderConfig& config) {
-  if (router.experts * config.num_hidden_layers > kMaxExperts) {
-    keys.problem("n_routed_experts",
-                 fmt::format("{} in each of {} layers are more than {} experts", router.experts,
-                             config.num_hidden_layers, kMaxExperts));
+                                const DecoderConfig& config, int64_t extra_layers) {
+  const int64_t layers = config.num_hidden_layers + extra_layers;
+  if (router.experts * layers > kMaxExperts) {
+    keys.problem("n_routed_experts", fmt::format("{} in each of {} layers are more than {} experts",
+                                                 router.experts, layers, kMaxExperts));
   }
   if (router.chosen > router.experts) {
     keys.problem("num_experts_per_tok", fmt::format("must be at most the {} experts, got {}",

@@ -14,7 +14,8 @@ namespace hone::model {
 /// What DecoderConfig::own holds for these families.
 struct SparseOptions {
   nn::MoeOptions experts;
-  std::vector<bool> sparse;        ///< [num_hidden_layers], by index: whether it has experts
+  /// By index, those for multi-token prediction behind the others: whether it has experts.
+  std::vector<bool> sparse;
   bool stacked = false;            ///< the checkpoint has all experts of a layer in one tensor
   int64_t extra_layers = 0;        ///< for multi-token prediction, behind the others
   bool empty_shared = false;       ///< the checkpoint has shared experts of width 0
@@ -30,7 +31,9 @@ class SparseFamily : public CommonFamily {
   void recognise(DecoderConfig& config, const std::vector<std::string>& names) const override;
   std::vector<CheckpointTensor> checkpoint_tensors(const NamedTensors& base,
                                                    const DecoderConfig& config) const override;
-  /// Layers for multi-token prediction, and shared experts of width 0.
+  int64_t multi_token_layers(const DecoderConfig& config) const override;
+  /// Layers for multi-token prediction that are no part of the model, copies of embedding and head
+  /// in those that are, and shared experts of width 0.
   bool travels(const std::string& name, const DecoderConfig& config) const override;
   /// Without layers for multi-token prediction, and how many come before the first with experts.
   void keep_layers(Json& json, const std::vector<int64_t>& left,
@@ -50,8 +53,8 @@ class SparseFamily : public CommonFamily {
   /// n_group and topk_group, of which each counts its `top` best experts.
   static void read_groups(Keys& keys, int64_t top, nn::RouterOptions& router);
   /// A problem if more experts are wanted than there are, or are there than a file could have.
-  static void check_choice(Keys& keys, const nn::RouterOptions& router,
-                           const DecoderConfig& config);
+  static void check_choice(Keys& keys, const nn::RouterOptions& router, const DecoderConfig& config,
+                           int64_t extra_layers = 0);
 };
 
 }  // namespace hone::model
