@@ -159,7 +159,7 @@ def run_tool(tool, folder, jobs):
     done = subprocess.run([tool, str(path)], capture_output=True, text=True,
                           env=dict(os.environ, OMP_NUM_THREADS="1"))
     if done.returncode != 0:
-        raise SystemExit(f"model_tool failed: {done.stderr}")
+        raise SystemExit(f"{pathlib.Path(tool).name} failed: {done.stderr}")
     return [load_file(job["out"]) for job in jobs]
 
 

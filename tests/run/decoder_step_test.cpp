@@ -45,6 +45,38 @@ TEST_CASE("The loss is the weighted sum of the targets' nll, in the domain's and
   CHECK(step.loss(batch()).weight.item<double>() == 1.5);
 }
 
+TEST_CASE("Losses of layers for multi-token prediction are in the gradient, not in the sum") {
+  Json config = model::test::v3_config();
+  config["num_nextn_predict_layers"] = 1;
+  model::DecoderConfig with = model::DecoderConfig::from_json(config, "test");
+  model::join_multi_token(with);
+  model::Decoder decoder = model::make_decoder(with, at::kCPU, at::kFloat);
+  decoder->initialise(1);
+  DecoderStep step(decoder, {1, 2});
+  const at::Tensor& own = decoder->multi_token[0].eh_proj->weight;
+  const double plain = step.loss(batch()).sum.item<double>();
+  CHECK(step.take_multi_token().eq(0).all().item<bool>());  // not computed
+  at::Tensor gradients[2];
+  for (const int weight : {1, 2}) {
+    step.set_multi_token(weight);
+    const loss::LossSum loss = step.loss(batch());
+    CHECK(loss.sum.item<double>() == plain);
+    loss.sum.backward();
+    gradients[weight - 1] = own.grad().clone();
+    decoder->zero_grad();
+  }
+  CHECK(gradients[0].abs().max().item<double>() > 0);
+  CHECK(at::allclose(gradients[1], 2 * gradients[0]));
+  // Of five positions the first alone has a token two further, 3, which weighs 1 in domain 0.
+  const at::Tensor sums = step.take_multi_token();
+  CHECK(sums.sizes() == at::IntArrayRef({1, 2}));
+  CHECK(sums[0][1].item<double>() == 2);  // of two passes
+  step.set_weights({5, 1});
+  step.loss(batch());
+  CHECK(step.take_multi_token()[0][0].item<double>() ==
+        Approx(2.5 * sums[0][0].item<double>()).epsilon(1e-5));
+}
+
 TEST_CASE("Documents of a batch do not see each other") {
   model::Decoder decoder = model::test::small_decoder();
   DecoderStep step(decoder, {1, 1});

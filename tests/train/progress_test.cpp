@@ -46,6 +46,11 @@ TEST_CASE("A progress line names its phase and fits 80 columns in the longest of
   };
   CHECK(line(40, 3.5, 0.847, 1, "embeddings") ==
         "embeddings 1/40  loss 3.5000  lr 2.5e-05  grad 0.847  48912 tok/s  left 39.0 s");
+  Progress beside(40, 1);
+  CHECK(*beside.add({.step = 1, .loss = 3.5, .tokens = 100}, 1, "kl 0.1000") ==
+        "step 1/40  loss 3.5000  kl 0.1000  lr 0.0e+00  grad 0  100 tok/s  left 39.0 s");
+  CHECK(*beside.add({.step = 2, .loss = 3.5, .tokens = 100}, 1, "multi_token 10.1000") ==
+        "step 2/40  loss 3.5000  multi_token 10.1000  lr 0.0e+00  100 tok/s  left 38.0 s");
   for (const int64_t steps : {40, 1234, 12'345, 1'234'567}) {
     for (const double seconds : {0.01, 0.7, 1.0, 60.0}) {
       for (const char* word : {"step", "embeddings"}) {

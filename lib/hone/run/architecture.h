@@ -29,6 +29,7 @@ struct ArchitectureOptions {
   std::optional<int64_t> q_lora_rank, kv_lora_rank, qk_nope_head_dim, qk_rope_head_dim, v_head_dim;
   std::optional<int64_t> n_routed_experts, num_experts, num_experts_per_tok, n_shared_experts;
   std::optional<int64_t> moe_intermediate_size, first_k_dense_replace, n_group, topk_group;
+  std::optional<int64_t> num_nextn_predict_layers;
   std::optional<double> routed_scaling_factor;
   std::optional<bool> norm_topk_prob;
 
@@ -83,6 +84,9 @@ struct ArchitectureOptions {
     v("n_group", self.n_group, "Groups of experts, of which topk_group are chosen from.",
       Range{1, 4096});
     v("topk_group", self.topk_group, "Groups that a token's experts come from.", Range{1, 4096});
+    v("num_nextn_predict_layers", self.num_nextn_predict_layers,
+      "Layers for multi-token prediction, which multi_token trains; none when absent.",
+      Range{0, 16});
     v("routed_scaling_factor", self.routed_scaling_factor,
       "What the weights of a token's experts are multiplied by.", Range{0, 1000});
     v("norm_topk_prob", self.norm_topk_prob,

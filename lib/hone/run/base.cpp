@@ -59,6 +59,13 @@ Json base_config(const Config& config, const text::TokenizerFolder& text) {
                              text.eos_id);
 }
 
+model::DecoderConfig decoder_config(const Config& config, const Json& base_config,
+                                    const std::string& source) {
+  model::DecoderConfig decoder = model::DecoderConfig::from_json(base_config, source);
+  if (config.multi_token.train) model::join_multi_token(decoder);
+  return decoder;
+}
+
 Base load_base(const Config& config, const text::TokenizerFolder& text,
                const machine::DevicePlan& device) {
   Base base;
@@ -66,7 +73,8 @@ Base load_base(const Config& config, const text::TokenizerFolder& text,
     const std::string folder = model_folder(*config.model);
     if (folder != *config.model) log_info(*config.model + " is in " + folder);
     const auto checkpoint = std::make_shared<const io::Checkpoint>(io::Checkpoint::open(folder));
-    base.decoder = model::load_decoder(*checkpoint, device.device, device.weights);
+    base.decoder = model::load_decoder(*checkpoint, device.device, device.weights,
+                                       {.multi_token = config.multi_token.train});
     base.config = checkpoint->config();
     base.name = std::filesystem::canonical(folder).string();
     base.weights_hash = checkpoint->hash();
@@ -75,7 +83,7 @@ Base load_base(const Config& config, const text::TokenizerFolder& text,
     if (config.lora.from) begin_with_adapter(base, config.lora);
   } else {
     base.config = base_config(config, text);
-    base.decoder = model::make_decoder(model::DecoderConfig::from_json(base.config, "architecture"),
+    base.decoder = model::make_decoder(decoder_config(config, base.config, "architecture"),
                                        device.device, device.weights);
     base.decoder->initialise(derive_seed(config.seed, "init"));
   }

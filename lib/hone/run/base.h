@@ -31,6 +31,11 @@ struct Base {
 /// the tokenizer's vocabulary. Throws: IoError.
 Json base_config(const Config& config, const text::TokenizerFolder& text);
 
+/// What a base's config.json says, with the layers for multi-token prediction where the recipe
+/// trains them; `source` names it in messages. Throws: IoError, Error.
+model::DecoderConfig decoder_config(const Config& config, const Json& base_config,
+                                    const std::string& source);
+
 /// Loads the checkpoint folder, with the adapter of lora.from on it or worked into it; or makes and
 /// initialises a model of the architecture.
 /// Throws: IoError; Error if the tokenizer has ids beyond the embedding, or the adapter is one of

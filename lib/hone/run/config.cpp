@@ -30,6 +30,23 @@ void check_first_adapter(const Config& config, Validation& v) {
   }
 }
 
+/// What does not fit between multi_token and the model.
+void check_multi_token(const Config& config, Validation& v) {
+  const bool train = config.multi_token.train;
+  if (train && config.tuning == Tuning::kLora) {
+    v.problem("multi_token/train",
+              "only with tuning full: an adapter's files have no place for these layers");
+  }
+  if (!config.architecture) return;
+  const bool made = config.architecture->num_nextn_predict_layers.value_or(0) > 0;
+  if (made && !train) {
+    v.problem("architecture/num_nextn_predict_layers",
+              "makes layers that nothing would train; set multi_token.train, or 0");
+  } else if (train && !made) {
+    v.problem("multi_token/train", "needs architecture.num_nextn_predict_layers, 1 or more");
+  }
+}
+
 /// Problems of data sets that share a name, and the set of their domains.
 std::set<std::string> check_sets(const std::vector<data::DatasetOptions>& sets,
                                  const std::string& key, Validation& v) {
@@ -105,6 +122,10 @@ void ExpertOptions::validate(Validation& v) const {
 void DistillationOptions::validate(Validation& v) const {
   if (divergence != kernels::Divergence::kJsd) v.no_effect("beta", "without divergence jsd");
   if (temperature == 1) v.no_effect("temperature_squared", "with temperature 1");
+}
+
+void MultiTokenOptions::validate(Validation& v) const {
+  if (!train) v.no_effect("weight", "without train");
 }
 
 void WeightOptions::validate(Validation& v) const {
@@ -189,6 +210,7 @@ void Config::validate(Validation& v) const {
     v.problem("experts/bias_rate",
               "only with tuning full: an adapter's files do not hold the routers' biases");
   }
+  check_multi_token(*this, v);
   if (!train.only_evaluates() && data.train.empty()) {
     v.problem("data/train", "needs at least one data set, unless train.steps is 0");
   }
@@ -199,8 +221,8 @@ void Config::validate(Validation& v) const {
     const auto unused = [&v](const char* key) {
       v.no_effect(key, "with train.steps 0, which only evaluates");
     };
-    for (const char* key :
-         {"data/train", "vocabulary", "weights", "distillation", "guard", "memory", "save"}) {
+    for (const char* key : {"data/train", "vocabulary", "weights", "multi_token", "distillation",
+                            "guard", "memory", "save"}) {
       unused(key);
     }
     if (!lora.from) {  // an adapter may be scored

@@ -16,6 +16,7 @@
 #include "hone/run/distillation_options.h"
 #include "hone/run/expert_options.h"
 #include "hone/run/lora_recipe.h"
+#include "hone/run/multi_token_options.h"
 #include "hone/run/save_options.h"
 #include "hone/text/bpe_trainer.h"
 #include "hone/text/growth.h"
@@ -224,6 +225,7 @@ struct Config {
   WeightOptions weights;
   ExpertOptions experts;
   std::optional<DistillationOptions> distillation;
+  MultiTokenOptions multi_token;
   GuardOptions guard;
   MemoryOptions memory;
   PromptOptions prompts;
@@ -252,6 +254,7 @@ struct Config {
     v("weights", self.weights, "Weights of domains and entities in the loss.");
     v("experts", self.experts, "Balance of a model's experts.");
     v("distillation", self.distillation, "A teacher to learn from beside the text.");
+    v("multi_token", self.multi_token, "Training of layers for multi-token prediction.");
     v("guard", self.guard, "Guard on general ability.");
     v("memory", self.memory, "Memory against time.");
     v("prompts", self.prompts, "Prompts answered at each evaluation.");

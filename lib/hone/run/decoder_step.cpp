@@ -10,6 +10,7 @@
 #include "hone/io/adapter.h"
 #include "hone/io/checkpoint.h"
 #include "hone/kernels/linear_cross_entropy.h"
+#include "hone/kernels/with_loss.h"
 #include "hone/model/adapter.h"
 #include "hone/model/checkpoint.h"
 
@@ -35,7 +36,8 @@ void copy_into(const at::Tensor& target, const at::Tensor& source, const std::st
 DecoderStep::DecoderStep(model::Decoder decoder, const std::vector<double>& weights)
     : decoder_(std::move(decoder)),
       loss_(loss::DomainWeightedLossOptions{.weights = weights}),
-      weights_(weights) {
+      weights_(weights),
+      multi_token_sums_(at::zeros({std::ssize(decoder_->multi_token), 2}, at::kDouble)) {
   loss_->to(decoder_->device());
 }
 
@@ -45,11 +47,31 @@ model::DecoderInput DecoderStep::input(const data::Batch& batch) const {
           kernels::Sequences::from_offsets(batch.offsets, device)};
 }
 
+loss::LossSum DecoderStep::loss_of(const at::Tensor& hidden, const data::Batch& batch,
+                                   const at::Tensor& token_nll, const kernels::SoftTargets* soft) {
+  const at::Device device = decoder_->device();
+  return loss_->forward_linear(hidden, decoder_->lm_weight(), to_tensor(batch.targets, device),
+                               to_tensor(batch.domains, device),
+                               torch::tensor(batch.weights, at::kFloat).to(device), token_nll,
+                               soft);
+}
+
+at::Tensor DecoderStep::multi_token_sum(at::Tensor hidden, data::Batch batch) {
+  at::Tensor sum;
+  for (size_t depth = 0; depth < decoder_->multi_token.size(); ++depth) {
+    batch = batch.further();
+    hidden = decoder_->further(depth, hidden, input(batch));
+    const loss::LossSum loss = loss_of(hidden, batch);
+    multi_token_sums_[static_cast<int64_t>(depth)] +=
+        at::stack({loss.sum.detach(), loss.weight}).to(multi_token_sums_.options());
+    sum = sum.defined() ? sum + loss.sum : loss.sum;
+  }
+  return sum;
+}
+
 loss::LossSum DecoderStep::loss(const data::Batch& batch) {
   const at::Device device = decoder_->device();
   decoder_->train();
-  const at::Tensor targets = to_tensor(batch.targets, device);
-  const at::Tensor domains = to_tensor(batch.domains, device);
   at::Tensor token_nll;
   if (domain_nll_.defined()) {
     token_nll = at::zeros({batch.tokens()}, at::TensorOptions(device).dtype(at::kFloat));
@@ -57,13 +79,18 @@ loss::LossSum DecoderStep::loss(const data::Batch& batch) {
   const model::DecoderInput tokens = input(batch);
   std::optional<kernels::SoftTargets> soft;
   if (teacher_) soft = teacher_(tokens);
-  loss::LossSum loss = loss_->forward_linear(
-      decoder_->hidden(tokens), decoder_->lm_weight(), targets, domains,
-      torch::tensor(batch.weights, at::kFloat).to(device), token_nll, soft ? &*soft : nullptr);
+  const at::Tensor hidden = decoder_->hidden(tokens);
+  loss::LossSum loss = loss_of(hidden, batch, token_nll, soft ? &*soft : nullptr);
   if (token_nll.defined()) {
-    const at::Tensor counted = targets.ne(data::kIgnoreIndex).to(at::kDouble);
-    domain_nll_.index_add_(0, domains.cpu(),
-                           at::stack({token_nll.to(at::kDouble), counted}, 1).cpu());
+    const at::Tensor counted =
+        to_tensor(batch.targets, at::kCPU).ne(data::kIgnoreIndex).to(at::kDouble);
+    domain_nll_.index_add_(0, to_tensor(batch.domains, at::kCPU),
+                           at::stack({token_nll.cpu().to(at::kDouble), counted}, 1));
+  }
+  if (multi_token_ > 0) {
+    const auto depths = static_cast<double>(decoder_->multi_token.size());
+    loss.sum =
+        kernels::with_loss(loss.sum, multi_token_sum(hidden, batch) * (multi_token_ / depths));
   }
   return loss;
 }
@@ -84,6 +111,10 @@ double DecoderStep::weight(const data::Batch& batch) const {
 
 at::Tensor DecoderStep::take_domain_nll() {
   return std::exchange(domain_nll_, at::zeros_like(domain_nll_));
+}
+
+at::Tensor DecoderStep::take_multi_token() {
+  return std::exchange(multi_token_sums_, at::zeros_like(multi_token_sums_));
 }
 
 at::Tensor DecoderStep::nll(const data::Batch& batch) {

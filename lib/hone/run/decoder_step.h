@@ -34,17 +34,32 @@ class DecoderStep {
   void measure_domains() { domain_nll_ = at::zeros({loss_->weights.size(0), 2}, at::kDouble); }
   /// The sums since the last call: {nll, targets} of each domain [M, 2] float64, unweighted.
   at::Tensor take_domain_nll();
+  /// From now on loss() also trains the decoder's layers for multi-token prediction: to its
+  /// gradient comes that of `weight` times the mean over their depths of their losses, divided as
+  /// loss() is, by the weight of its targets (DeepSeek-V3, eq. 24 and 25). The sum that it returns
+  /// is without them. 0: they are not computed.
+  void set_multi_token(double weight) { multi_token_ = weight; }
+  double multi_token() const { return multi_token_; }
+  /// What came of these losses since the last call: {sum, weight} by depth [depths, 2] float64.
+  at::Tensor take_multi_token();
   /// nll of each target [T], unweighted, dropout off, no graph.
   at::Tensor nll(const data::Batch& batch);
 
  private:
   model::DecoderInput input(const data::Batch& batch) const;
+  loss::LossSum loss_of(const at::Tensor& hidden, const data::Batch& batch,
+                        const at::Tensor& token_nll = {},
+                        const kernels::SoftTargets* soft = nullptr);
+  /// The sum over all depths, of what hidden() gave.
+  at::Tensor multi_token_sum(at::Tensor hidden, data::Batch batch);
 
   model::Decoder decoder_;
   loss::DomainWeightedLoss loss_;
   std::vector<double> weights_;
   Teacher teacher_;
   at::Tensor domain_nll_;  // undefined: not measured
+  double multi_token_ = 0;
+  at::Tensor multi_token_sums_;
 };
 
 /// The loader's next batch of which something counts; those before it, whose targets all weigh 0,

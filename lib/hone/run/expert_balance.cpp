@@ -43,9 +43,13 @@ int64_t alive(const nn::ExpertLoad& load) {
 std::vector<std::pair<int64_t, nn::MoeImpl*>> ExpertBalance::layers() const {
   std::vector<std::pair<int64_t, nn::MoeImpl*>> layers;
   const std::vector<int64_t> numbers = model::layer_numbers(run_->decoder->config());
-  for (size_t i = 0; i < numbers.size(); ++i) {
-    auto* moe = dynamic_cast<nn::MoeImpl*>(run_->decoder->layers[i]->mlp.get());
-    if (moe) layers.emplace_back(numbers[i], moe);
+  const auto add = [&layers](int64_t number, nn::DecoderBlock block) {
+    auto* moe = dynamic_cast<nn::MoeImpl*>(block->mlp.get());
+    if (moe) layers.emplace_back(number, moe);
+  };
+  for (size_t i = 0; i < numbers.size(); ++i) add(numbers[i], run_->decoder->layers[i]);
+  for (const model::MultiTokenLayer& layer : run_->decoder->multi_token) {
+    add(layer.number, layer.block);
   }
   return layers;
 }

@@ -206,7 +206,7 @@ Plan make_plan(const Config& recipe, Cache* shared, const std::string& out,
 Plan predict_run(const ReadRun& run) {
   const Config& config = run.config;
   const machine::DevicePlan& device = run.device;
-  model::DecoderConfig decoder = model::DecoderConfig::from_json(run.base_config, "config.json");
+  model::DecoderConfig decoder = decoder_config(config, run.base_config, "config.json");
   const int64_t vocabulary = run.text.tokenizer.vocab_size();
   decoder.vocab_size = std::max(decoder.vocab_size, vocabulary);
   const bool lora = config.tuning == Tuning::kLora;

@@ -31,6 +31,7 @@
 #include "hone/run/hub_cache.h"
 #include "hone/run/manifest.h"
 #include "hone/run/model_files.h"
+#include "hone/run/multi_token.h"
 #include "hone/run/part.h"
 #include "hone/run/plan.h"
 #include "hone/run/prompt_answers.h"
@@ -358,6 +359,8 @@ Report execute(const Config& config, const Context& context, const std::vector<P
   all.push_back(&experts);
   std::optional<Distillation> distillation;
   if (config.distillation) all.push_back(&distillation.emplace(*config.distillation));
+  MultiToken multi_token(config.multi_token);
+  if (config.multi_token.train) all.push_back(&multi_token);
   return Run(config, context, context.cache ? *context.cache : own, all).run();
 }
 

@@ -175,7 +175,8 @@ void Loop::record(const StepStats& stats, double seconds) {
   if (task_.extra_metrics) row.update(task_.extra_metrics());
   if (task_.board) row["signals"] = measured(task_.board->signals());
   folder_.metrics().write(row);
-  if (auto line = progress_.add(stats, seconds)) log_info(*line);
+  const std::string beside = task_.beside ? task_.beside() : "";
+  if (auto line = progress_.add(stats, seconds, beside)) log_info(*line);
 }
 
 void Loop::save() {

@@ -60,6 +60,8 @@ struct Task {
   bool save_evaluated = false;
   /// Fields added to each row of metrics.jsonl, e.g. the domain weights.
   std::function<Json()> extra_metrics;
+  /// What progress lines tell beside the loss; "" for nothing.
+  std::function<std::string()> beside;
   /// The controllers that adapt the run, if any; not owned. They are asked after each step and
   /// evaluation, steps being the run's; the loop sets what it measures itself
   /// (train/loop_control.h).

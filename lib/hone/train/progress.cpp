@@ -31,7 +31,8 @@ std::string fitted(std::vector<std::string> fields, std::initializer_list<size_t
 
 }  // namespace
 
-std::optional<std::string> Progress::add(const StepStats& stats, double seconds) {
+std::optional<std::string> Progress::add(const StepStats& stats, double seconds,
+                                         const std::string& beside) {
   ++steps_here_;
   pace_.emplace_back(stats.tokens, seconds);
   if (static_cast<int64_t>(pace_.size()) > log_every_) pace_.pop_front();
@@ -46,8 +47,8 @@ std::optional<std::string> Progress::add(const StepStats& stats, double seconds)
   const double left =
       recent_seconds / static_cast<double>(pace_.size()) * static_cast<double>(steps_ - stats.step);
   return fitted({fmt::format("{} {}/{}", word_, first_step_ + stats.step, first_step_ + steps_),
-                 fmt::format("loss {:.4f}", recent_loss()), fmt::format("lr {:.1e}", stats.lr),
-                 fmt::format("grad {:.3g}", stats.grad_norm),
+                 fmt::format("loss {:.4f}{}{}", recent_loss(), beside.empty() ? "" : "  ", beside),
+                 fmt::format("lr {:.1e}", stats.lr), fmt::format("grad {:.3g}", stats.grad_norm),
                  fmt::format("{:.0f} tok/s", recent_tokens / recent_seconds),
                  fmt::format("left {}", view::format_duration(left))},
                 {3, 2});

@@ -21,10 +21,12 @@ class Progress {
   Progress(int64_t steps, int64_t log_every, int64_t first_step = 0, std::string word = "step")
       : steps_(steps), log_every_(log_every), first_step_(first_step), word_(std::move(word)) {}
 
-  /// Adds a step that took `seconds`; gives the line to show, if one is due: loss, lr, gradient
-  /// norm, tokens/s of the last log_every steps (of this process) and time left at that pace, in 80
-  /// columns (gradient norm and lr give way in runs of very many steps).
-  std::optional<std::string> add(const StepStats& stats, double seconds);
+  /// Adds a step that took `seconds`; gives the line to show, if one is due: loss, what is told
+  /// `beside` it, lr, gradient norm, tokens/s of the last log_every steps (of this process) and
+  /// time left at that pace, in 80 columns (gradient norm and lr give way where it would be
+  /// longer).
+  std::optional<std::string> add(const StepStats& stats, double seconds,
+                                 const std::string& beside = "");
 
   /// Mean loss of the last log_every steps that were not skipped; NaN before the first.
   double recent_loss() const;

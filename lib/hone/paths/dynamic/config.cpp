@@ -282,6 +282,12 @@ void check_pruning(const DynamicConfig& config, Validation& v) {
     v.problem(to_of(i), "removes layers, which controllers/freezing counts; turn one of them off");
   }
   if (!pruning.enabled) return;
+  if (config.run.multi_token.train) {
+    v.problem(
+        "multi_token/train",
+        "trains layers that pruning leaves whole, and what is saved has none; turn off one of "
+        "it and controllers/pruning");
+  }
   for (const auto& [kind, prune] : pruning.kinds()) {
     if (config.run.train.epochs || prune.end <= config.run.train.steps) continue;
     v.problem("controllers/pruning/" + enum_name(kind) + "/end",
