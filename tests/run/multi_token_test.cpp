@@ -26,7 +26,7 @@ struct Runs : test::RecipeFolder {
                  {"train", {{"steps", 6}, {"lr", 1e-3}, {"save_every", 3}, {"log_every", 2}}}};
     json["architecture"]["num_nextn_predict_layers"] = 1;
     json.merge_patch(changes);
-    return config(json);
+    return json.contains("model") ? config_of(json["model"], json) : config(json);
   }
   Report run(const Json& changes, const std::string& out, bool resume = false) const {
     return execute(config_of_run(changes),
@@ -97,10 +97,7 @@ TEST_CASE("A model with such layers is trained on with them, or keeps them to th
   const Runs runs;
   runs.run({{"train", {{"steps", 1}}}}, "base");
   const auto base = runs.model_of("base");
-  const Json from = {{"model", runs.file("base/model")},
-                     {"architecture", nullptr},
-                     {"tokenizer", nullptr},
-                     {"train", {{"steps", 2}}}};
+  const Json from = {{"model", runs.file("base/model")}, {"train", {{"steps", 2}}}};
   Json kept = from;
   kept["multi_token"] = nullptr;
   runs.run(from, "trained");

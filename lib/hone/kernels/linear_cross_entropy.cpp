@@ -176,7 +176,7 @@ class LinearCrossEntropy : public torch::autograd::Function<LinearCrossEntropy> 
       if (soft) {
         other = soft_part(chunk, *soft, factors * soft->share, to_hidden || to_weight);
         sum += other.sum;
-        factors.mul_(1 - soft->share);
+        factors = factors * (1 - soft->share);  // which may share the caller's memory
       }
       const at::Tensor nll = cross_entropy(chunk, to_hidden || to_weight ? factors : at::Tensor());
       sum += (nll * factors).sum(at::kDouble);
