@@ -51,15 +51,15 @@ at::Tensor overlapping(const at::Tensor& x, int64_t width) {
 }
 
 /// values, scores [N, R, c E] -> [N, E]: sums by the softmax over the positions of a window and,
-/// with overlap, of the one before, but for windows number `begins`.
-at::Tensor pooled(at::Tensor values, at::Tensor scores, const std::vector<int64_t>& begins,
+/// with overlap, of the one before, but for windows number `begins` [documents] int64.
+at::Tensor pooled(at::Tensor values, at::Tensor scores, const at::Tensor& begins,
                   const CompressorOptions& o) {
   if (o.overlap) {
     values = overlapping(values, o.width);
     scores = overlapping(scores, o.width);
     at::Tensor none =
         at::zeros({scores.size(0), scores.size(1), 1}, scores.options().dtype(at::kBool));
-    none.slice(1, 0, o.ratio).index_fill_(0, torch::tensor(begins, at::kLong).to(none.device()), 1);
+    none.slice(1, 0, o.ratio).index_fill_(0, begins, 1);
     scores = scores.masked_fill(none, -std::numeric_limits<double>::infinity());
   }
   return (values * scores.softmax(1).to(values.scalar_type())).sum(1);
@@ -84,47 +84,53 @@ std::vector<at::Tensor> Compression::entries(const at::Tensor& kv, const at::Ten
                                              size_t first) const {
   const CompressorOptions& o = options;
   const LayerCache* cache = context.cache;
-  const std::vector<PassDocument> documents = pass_documents(context);
+  at::Tensor values = kv, scores = gate;  // of all rows
+  int64_t capacity = 0;                   // positions of a row of the cache
   if (cache) {
-    kernels::write_cache(cache->tensors.at(first + 1), at::stack({kv, gate}, 1), cache->places);
+    const at::Tensor& kept = cache->tensors.at(first + 1);
+    kernels::write_cache(kept, at::stack({kv, gate}, 1), cache->places);
+    const at::Tensor flat = kept.flatten(0, 1);
+    values = flat.select(1, 0);
+    scores = flat.select(1, 1);
+    capacity = kept.size(1);
   }
-  std::vector<at::Tensor> values, scores;
+  const std::vector<PassDocument> documents = pass_documents(context);
+  std::vector<int64_t> rows;               // of the windows' positions
   std::vector<int64_t> positions, begins;  // of the windows; those that are first of a document's
+  std::vector<int64_t> counts;             // of each document's windows
   for (const PassDocument& document : documents) {
     const Windows w = windows(o, document);
+    counts.push_back(w.count());
     if (w.count() == 0) continue;
-    const int64_t from = (w.begin - w.lead) * o.ratio, to = w.end * o.ratio;
-    const at::Tensor kept =
-        cache ? cache->tensors[first + 1][document.row].slice(0, from, to) : at::Tensor();
-    const auto rows = [&](const at::Tensor& own, int64_t which) {
-      return (cache ? kept.select(1, which) : own.slice(0, document.begin, document.begin + to))
-          .reshape({-1, o.ratio, o.given()});
-    };
-    values.push_back(rows(kv, 0));
-    scores.push_back(rows(gate, 1));
     begins.push_back(std::ssize(positions));
-    for (int64_t at = from; at < to; at += o.ratio) positions.push_back(at);
+    const int64_t row = cache ? document.row * capacity : document.begin;
+    for (int64_t at = (w.begin - w.lead) * o.ratio; at < w.end * o.ratio; ++at) {
+      rows.push_back(row + at);
+      if (at % o.ratio == 0) positions.push_back(at);
+    }
   }
   at::Tensor fresh = kv.new_empty({0, o.width});
-  if (!positions.empty()) {
-    const at::Tensor biased = (at::cat(scores) + position_bias).to(kernels::wide_type(kv));
-    const at::Tensor normed =
-        kernels::rms_norm(pooled(at::cat(values), biased, begins, o), norm, o.norm_eps);
-    const at::Tensor places = torch::tensor(positions, at::kLong).to(kv.device());
-    const auto [cos, sin] = rotary.tables(places, context.segments, kv.scalar_type());
-    fresh = kernels::apply_rotary(normed.unsqueeze(1), cos, sin, kernels::RotaryPairs::kAdjoining)
+  if (!rows.empty()) {
+    const auto on_device = [&](const std::vector<int64_t>& numbers) {
+      return torch::tensor(numbers, at::kLong).to(kv.device());
+    };
+    const at::Tensor index = on_device(rows);
+    const auto by_window = [&](const at::Tensor& x) {
+      return x.index_select(0, index).view({-1, o.ratio, o.given()});
+    };
+    const at::Tensor biased = (by_window(scores) + position_bias).to(kernels::wide_type(kv));
+    const at::Tensor sums = pooled(by_window(values), biased, on_device(begins), o);
+    const auto [cos, sin] = rotary.tables(on_device(positions), context.segments, kv.scalar_type());
+    fresh = kernels::apply_rotary(kernels::rms_norm(sums, norm, o.norm_eps).unsqueeze(1), cos, sin,
+                                  kernels::RotaryPairs::kAdjoining)
                 .squeeze(1);
   }
-  std::vector<at::Tensor> all;
-  int64_t begin = 0;
-  for (const PassDocument& document : documents) {
-    const Windows w = windows(o, document);
-    all.push_back(fresh.slice(0, begin + w.lead, begin + w.count()));
-    begin += w.count();
-    if (!cache) continue;
+  std::vector<at::Tensor> all = fresh.split_with_sizes(counts);
+  for (size_t d = 0; cache && d < documents.size(); ++d) {
+    const Windows w = windows(o, documents[d]);
     const at::Tensor& kept = cache->tensors.at(first);
-    cached_entries(kept, document.row, w.begin, w.end, o).copy_(all.back());
-    all.back() = cached_entries(kept, document.row, 0, w.end, o);
+    cached_entries(kept, documents[d].row, w.begin, w.end, o).copy_(all[d].slice(0, w.lead));
+    all[d] = cached_entries(kept, documents[d].row, 0, w.end, o);
   }
   return all;
 }
