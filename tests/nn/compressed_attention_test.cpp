@@ -74,6 +74,52 @@ TEST_CASE("CompressedAttention: from a cache it computes what it computes withou
   }
 }
 
+TEST_CASE("CompressedAttention: rows of a cache that are of unlike lengths go on together") {
+  const torch::NoGradGuard no_grad;
+  const at::Tensor a = at::randn({40, kDim}, kDouble), b = at::randn({40, kDim}, kDouble);
+  for (CompressedAttention& module : kinds()) {
+    module->eval();
+    const AttentionContext whole = context({0, 40}, at::kDouble);
+    const at::Tensor wanted_a = module(a, whole), wanted_b = module(b, whole);
+    LayerCache cache = empty_cache(module->cache_shape(), 3, 40, kDouble);
+    int64_t at_a = 0, at_b = 0;
+    for (const auto& [end_a, end_b] :
+         {std::pair<int64_t, int64_t>{1, 22}, {2, 23}, {9, 24}, {10, 40}}) {
+      cache.places = {.first_row = 1,
+                      .past = {at_a, at_b},
+                      .slots = at::cat({at::arange(40 + at_a, 40 + end_a, at::kLong),
+                                        at::arange(80 + at_b, 80 + end_b, at::kLong)}),
+                      .lengths = torch::tensor({end_a, end_b}, at::kLong)};
+      AttentionContext part = context({0, end_a - at_a, end_a - at_a + end_b - at_b}, at::kDouble);
+      part.cache = &cache;
+      const at::Tensor y =
+          module(at::cat({a.slice(0, at_a, end_a), b.slice(0, at_b, end_b)}), part);
+      CHECK(relative_difference(y, at::cat({wanted_a.slice(0, at_a, end_a),
+                                            wanted_b.slice(0, at_b, end_b)})) < 1e-12);
+      at_a = end_a;
+      at_b = end_b;
+    }
+  }
+}
+
+TEST_CASE("CompressedAttention: in half types it computes the same, but for their digits") {
+  const at::Tensor x = at::randn({60, kDim}, kDouble);
+  const AttentionContext wide = context({0, 20, 60}, at::kDouble);
+  for (CompressedAttention& module : kinds()) {
+    const double bound = module->indexer ? 1 : 0.05;  // rounded scores may choose otherwise
+    const at::Tensor wanted = module(x, wide);
+    module->to(at::kBFloat16);
+    const at::Tensor half = x.to(at::kBFloat16).set_requires_grad(true);
+    const at::Tensor y = module(half, context({0, 20, 60}, at::kBFloat16));
+    CHECK(y.scalar_type() == at::kBFloat16);
+    CHECK(relative_difference(y, wanted) < bound);
+    y.sum().backward();
+    for (const at::Tensor& parameter : module->parameters()) {
+      CHECK(parameter.grad().isfinite().all().item<bool>());
+    }
+  }
+}
+
 TEST_CASE("CompressedAttention: tensors, operations and the cache of each kind") {
   const auto all = kinds();
   const int64_t plain = kDim * 7 + 7 * 24 + kDim * 6 + 6 * 12 + 6 * kDim;

@@ -90,11 +90,7 @@ TEST_CASE("Compressor: from a cache it gives what it gives without, from any pre
       CHECK(Compression::cache_shape(module->options) == CacheShape{{1, 2}, {2, overlap ? 12 : 6}});
       const at::Tensor x = at::randn({23, kDim}, kDouble), other = at::randn({23, kDim}, kDouble);
       const at::Tensor wanted = module(x, kRotary, context({0, 23}, at::kDouble), 0)[0];
-      LayerCache cache;
-      for (std::vector<int64_t> sizes : Compression::cache_shape(module->options)) {
-        sizes.insert(sizes.begin(), {2, 25});
-        cache.tensors.push_back(at::zeros(sizes, kDouble));
-      }
+      LayerCache cache = empty_cache(Compression::cache_shape(module->options), 2, 25, kDouble);
       const auto pass = [&](const at::Tensor& x, int64_t begin, int64_t end) {
         cache.places = {.first_row = 1,
                         .past = {begin},

@@ -31,16 +31,22 @@ inline AttentionContext context(std::vector<int64_t> offsets, at::ScalarType dty
   return {segments, cos, sin};
 }
 
+inline LayerCache empty_cache(const CacheShape& shape, int64_t rows, int64_t positions,
+                              const at::TensorOptions& options) {
+  LayerCache cache;
+  for (std::vector<int64_t> sizes : shape) {
+    sizes.insert(sizes.begin(), {rows, positions});
+    cache.tensors.push_back(at::zeros(sizes, options));
+  }
+  return cache;
+}
+
 /// What a mixer gives of one document x [T, D] in passes that end at `ends`, over what its cache
 /// keeps; `whole` is the context of a pass over all of it.
 template <class Mixer>
 at::Tensor in_passes(Mixer& mixer, const at::Tensor& x, const AttentionContext& whole,
                      const std::vector<int64_t>& ends) {
-  LayerCache cache;
-  for (std::vector<int64_t> sizes : mixer->cache_shape()) {
-    sizes.insert(sizes.begin(), {1, ends.back() + 3});
-    cache.tensors.push_back(at::zeros(sizes, x.options()));
-  }
+  LayerCache cache = empty_cache(mixer->cache_shape(), 1, ends.back() + 3, x.options());
   std::vector<at::Tensor> parts;
   int64_t begin = 0;
   for (const int64_t end : ends) {

@@ -70,10 +70,10 @@ TORCH_MODULE(GroupedLinear);
 /// Cost: no scores but those of blocks (window_attention); of the indexer [L, C] for a document of
 ///   L positions and C entries, which are masked and not gathered.
 /// Source: DeepSeek-V4, section 2.3. Parity: transformers' DeepseekV4Attention, whose names the
-///   tensors have (tests/parity/compressed_attention.py). Otherwise than DeepSeek's own code, as
-///   there: kv and the indexer's scores are not rounded to float8 and float4 on the way. Norms
-///   round before their weight as all of hone's do (kernels/rms_norm.h): both round once, behind
-///   it, which differs in half types only.
+///   tensors have (tests/parity/compressed_attention.py). As there, and otherwise than in
+///   DeepSeek's own code, kv is not rounded to float8 on the way. Otherwise than in both, norms
+///   round before their weight, as all of hone's (kernels/rms_norm.h): it shows in half types
+///   alone.
 class CompressedAttentionImpl : public MixerImpl, public TellsTensors {
  public:
   /// Throws: c10::ValueError naming what does not fit together.

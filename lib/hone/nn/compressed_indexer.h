@@ -19,7 +19,7 @@ namespace hone::nn {
 /// are made as the attention's are, of its own kv_proj, gate_proj, position_bias and kv_norm. No
 /// gradient passes through the choice, so that its tensors are buffers.
 /// Source: DeepSeek-V4, section 2.3.1. Parity: transformers' DeepseekV4Indexer, whose names these
-///   are, and which has neither Hadamard's transform nor float4 scores.
+///   are; DeepSeek's own code rounds to float4 on the way.
 class CompressedIndexerImpl : public torch::nn::Module, public TellsTensors {
  public:
   /// `compressor`: of the attention's entries. `narrow`: width of what queries come out of.
