@@ -1,8 +1,10 @@
 #include "hone/nn/compressed_attention.h"
 
+#include <torch/autograd.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "hone/nn/checkpointing.h"
 #include "nn/modules.h"
 #include "support/allocations.h"
 #include "support/catch.h"
@@ -55,6 +57,24 @@ TEST_CASE("CompressedAttention: packed documents are as each alone, and so is th
     const AttentionContext packed = context({0, 2, 13}, at::kDouble);
     const auto f = [&](const std::vector<at::Tensor>& in) { return module(in[0], packed); };
     CHECK(test::gradient_error(f, {x.slice(0, 0, 13)}) == "");
+  }
+}
+
+TEST_CASE("CompressedAttention: computed again, with dropout, it has the same gradients") {
+  const at::Tensor x = at::randn({50, kDim}, kDouble).set_requires_grad(true);
+  const AttentionContext packed = context({0, 17, 50}, at::kDouble);
+  for (CompressedAttention& module : kinds()) {
+    module->options.dropout = 0.3;
+    std::vector<at::Tensor> inputs = module->parameters();
+    inputs.push_back(x);
+    const Block block = [&](const at::Tensor& in) { return module(in, packed); };
+    const auto grads = [&](const auto& forward) {
+      torch::manual_seed(6);
+      return torch::autograd::grad({forward(x).sum()}, inputs);
+    };
+    const auto plain = grads(block);
+    const auto again = grads([&](const at::Tensor& in) { return checkpoint(block, in); });
+    for (size_t i = 0; i < plain.size(); ++i) CHECK(at::equal(plain[i], again[i]));
   }
 }
 
