@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
 #include "hone/kernels/cached_attention.h"
 #include "hone/kernels/product.h"

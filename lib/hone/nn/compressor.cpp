@@ -3,7 +3,6 @@
 #include <torch/types.h>
 
 #include <limits>
-#include <utility>
 
 #include "hone/kernels/cached_attention.h"
 #include "hone/kernels/dispatch.h"
