@@ -22,7 +22,7 @@ constexpr double kGateUpScale = 0.7, kDownScale = 1.3;
 
 /// Every token through every expert, and 0 times those that it did not choose. With 8 inputs the
 /// last four are adapters.
-at::Tensor plain_experts(const Tensors& in, const at::Tensor& choices) {
+at::Tensor plain_experts(const Tensors& in, const at::Tensor& choices, double limit = kNoLimit) {
   const at::Tensor &x = in[0], &weights = in[1];
   at::Tensor gate_up = in[2], down = in[3];
   if (in.size() == 8) {
@@ -32,7 +32,9 @@ at::Tensor plain_experts(const Tensors& in, const at::Tensor& choices) {
   at::Tensor out = at::zeros_like(x);
   for (int64_t e = 0; e < gate_up.size(0); ++e) {
     const auto halves = at::linear(x, gate_up[e]).chunk(2, -1);
-    const at::Tensor y = at::linear(at::silu(halves[0]) * halves[1], down[e]);
+    const at::Tensor activated =
+        at::silu(halves[0].clamp_max(limit)) * halves[1].clamp(-limit, limit);
+    const at::Tensor y = at::linear(activated, down[e]);
     const at::Tensor weight = (weights * choices.eq(e)).sum(1, true);
     out = out + (y * weight).to(x.scalar_type());
   }
@@ -95,6 +97,32 @@ TEST_CASE("mixed_experts equals every expert on every token") {
           [&](const Tensors& in) { return plain_experts(in, choices); },
           random_inputs(tokens, chosen, experts, type), tolerance_of(type));
     }
+  }
+}
+
+TEST_CASE("mixed_experts: a token may choose an expert twice, with many rows too") {
+  torch::manual_seed(7);
+  const at::Tensor choices = at::randint(3, {900, 3}, at::kLong);
+  const ExpertOrder order = order_by_expert(choices, 3);
+  CHECK(order.repeats);
+  CHECK_FALSE(order_by_expert(random_choices(9, 2, 3), 3).repeats);
+  check_equal([&](const Tensors& in) { return mixed_experts(in[0], in[1], in[2], in[3], order); },
+              [&](const Tensors& in) { return plain_experts(in, choices); },
+              random_inputs(900, 3, 3, at::kFloat), tolerance_of(at::kFloat));
+}
+
+TEST_CASE("mixed_experts: beyond a limit gate and up are clamped") {
+  torch::manual_seed(6);
+  constexpr double kLimit = 0.5;
+  for (const at::ScalarType type : kTypes) {
+    const at::Tensor choices = random_choices(50, 2, 4);
+    const ExpertOrder order = order_by_expert(choices, 4);
+    check_equal(
+        [&](const Tensors& in) {
+          return mixed_experts(in[0], in[1], in[2], in[3], order, {}, {}, kLimit);
+        },
+        [&](const Tensors& in) { return plain_experts(in, choices, kLimit); },
+        random_inputs(50, 2, 4, type), tolerance_of(type));
   }
 }
 

@@ -65,6 +65,8 @@ TEST_CASE("loops give the same by every instruction set") {
                                  {x, at::randn({width}, type)}));
       check_equal(
           with_gradients([](const Tensors& in) { return swiglu(in[0], in[1]); }, {x, other}));
+      check_equal(
+          with_gradients([](const Tensors& in) { return swiglu(in[0], in[1], 1); }, {x, other}));
       check_equal(with_gradients(
           [&](const Tensors& in) {
             return apply_rotary(in[0].view({19, 1, width}), other.cos(), other.sin());

@@ -3,6 +3,8 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <cmath>
+
 #include "kernels/plain_formula.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"
@@ -22,6 +24,10 @@ const auto kDouble = at::TensorOptions().dtype(at::kDouble);
 
 at::Tensor plain_swiglu(const at::Tensor& gate, const at::Tensor& up) {
   return at::silu(gate) * up;
+}
+
+at::Tensor plain_clamped(const at::Tensor& gate, const at::Tensor& up, double limit) {
+  return plain_swiglu(gate.clamp_max(limit), up.clamp(-limit, limit));
 }
 
 TEST_CASE("swiglu: gradient") {
@@ -49,6 +55,21 @@ TEST_CASE("swiglu equals the plain formula") {
       {at::randn({7, 48})}, kFloatTolerance);
   const at::Tensor extreme = torch::tensor({-200.f, -90.f, -0.f, 90.f, 200.f});
   CHECK(relative_difference(swiglu(extreme, at::ones(5)), at::silu(extreme)) <= kFloatTolerance);
+}
+
+TEST_CASE("swiglu: beyond a limit gate and up are clamped and get no gradient") {
+  torch::manual_seed(5);
+  constexpr double kLimit = 0.7;
+  const auto f = [](const Tensors& in) { return swiglu(in[0], in[1], kLimit); };
+  const auto plain = [](const Tensors& in) { return plain_clamped(in[0], in[1], kLimit); };
+  CHECK(gradient_error(f, {at::randn({3, 7}, kDouble), at::randn({3, 7}, kDouble)}) == "");
+  for (const at::ScalarType type : kTypes) {
+    check_equal(f, plain, {at::randn({29, 40}).to(type), at::randn({29, 40}).to(type)},
+                tolerance_of(type));
+  }
+  const at::Tensor nan = at::full({1, 1}, std::nan(""));
+  CHECK(swiglu(nan, at::ones({1, 1}), kLimit).isnan().all().item<bool>());
+  CHECK(swiglu(at::ones({1, 1}), nan, kLimit).isnan().all().item<bool>());
 }
 
 TEST_CASE("swiglu: wrong shapes are named") {

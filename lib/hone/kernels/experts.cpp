@@ -17,7 +17,8 @@ namespace hone::kernels {
 namespace {
 
 /// With fewer rows an expert than this, on average, each thread works on experts of its own: a
-/// product of so few rows is too small for all threads together.
+/// product of so few rows is too small for all threads together. The same where tokens repeat in an
+/// expert's rows, which threads must then not add to them side by side.
 constexpr int64_t kFewRows = 256;
 
 /// One layer of all experts: y = x (W[e] + scale b[e] a[e])^T.
@@ -52,11 +53,12 @@ struct Experts {
   at::Tensor x, weights;
   Stack gate_up, down;
   ExpertOrder order;
+  double limit;
 
   int64_t count() const { return gate_up.weight.size(0); }
   int64_t hidden() const { return down.weight.size(2); }
   int64_t choices() const { return order.tokens.size(0); }
-  bool few_rows() const { return choices() < kFewRows * count(); }
+  bool few_rows() const { return order.repeats || choices() < kFewRows * count(); }
   at::Tensor rows_of(const at::Tensor& sorted, int64_t e) const {
     return sorted.slice(0, order.offsets[e], order.offsets[e + 1]);
   }
@@ -144,6 +146,7 @@ std::pair<at::Tensor, at::Tensor> forward_of(const Experts& experts) {
       run_rows(SwiGluForward<scalar_t>{.width = width,
                                        .gate_stride = 2 * width,
                                        .up_stride = 2 * width,
+                                       .limit = static_cast<scalar_t>(experts.limit),
                                        .gate = numbers,
                                        .up = numbers + width,
                                        .out = activated.mutable_data_ptr<scalar_t>()},
@@ -194,6 +197,7 @@ void backward_of_expert(const Experts& experts, int64_t e, const at::Tensor& hid
   at::Tensor grad_hidden = at::empty({own.size(0), 2 * experts.hidden()}, own.options());
   run_rows(
       ExpertsBackward<T>{.width = experts.hidden(),
+                         .limit = static_cast<T>(experts.limit),
                          .places = read<int64_t>(experts.order.places) + experts.order.offsets[e],
                          .weights = read<T>(experts.weights),
                          .hidden = read<T>(experts.rows_of(hidden, e)),
@@ -241,7 +245,7 @@ class MixedExperts : public torch::autograd::Function<MixedExperts> {
                             const at::Tensor& down, const MaybeTensor& gate_up_a,
                             const MaybeTensor& gate_up_b, const MaybeTensor& down_a,
                             const MaybeTensor& down_b, const ExpertOrder& order,
-                            double gate_up_scale, double down_scale) {
+                            double gate_up_scale, double down_scale, double limit) {
     const auto lora = [](const MaybeTensor& a, const MaybeTensor& b, double scale) {
       return a ? ExpertLora{*a, b->contiguous(), scale} : ExpertLora{};
     };
@@ -249,13 +253,16 @@ class MixedExperts : public torch::autograd::Function<MixedExperts> {
                                            weights,
                                            {gate_up, lora(gate_up_a, gate_up_b, gate_up_scale)},
                                            {down, lora(down_a, down_b, down_scale)},
-                                           order});
+                                           order,
+                                           limit});
     const at::Tensor none;
     context->save_for_backward({x, weights, gate_up, down, gate_up_a.value_or(none),
                                 gate_up_b.value_or(none), down_a.value_or(none),
                                 down_b.value_or(none), order.places, order.tokens, order.rows,
                                 hidden});
     context->saved_data["offsets"] = order.offsets;
+    context->saved_data["repeats"] = order.repeats;
+    context->saved_data["limit"] = limit;
     context->saved_data["gate_up_scale"] = gate_up_scale;
     context->saved_data["down_scale"] = down_scale;
     return out;
@@ -268,12 +275,13 @@ class MixedExperts : public torch::autograd::Function<MixedExperts> {
       if (!saved[a].defined()) return ExpertLora{};
       return ExpertLora{saved[a], saved[a + 1].contiguous(), context->saved_data[scale].toDouble()};
     };
-    const Experts experts{
-        saved[0],
-        saved[1],
-        {saved[2], lora(4, "gate_up_scale")},
-        {saved[3], lora(6, "down_scale")},
-        {context->saved_data["offsets"].toIntVector(), saved[8], saved[9], saved[10]}};
+    const Experts experts{saved[0],
+                          saved[1],
+                          {saved[2], lora(4, "gate_up_scale")},
+                          {saved[3], lora(6, "down_scale")},
+                          {context->saved_data["offsets"].toIntVector(), saved[8], saved[9],
+                           saved[10], context->saved_data["repeats"].toBool()},
+                          context->saved_data["limit"].toDouble()};
     std::vector<at::Tensor> grads;
     for (size_t i = 0, edge = 0; i < 8; ++i) {  // an input that is not there has no edge
       const bool there = saved[i].defined();
@@ -285,7 +293,7 @@ class MixedExperts : public torch::autograd::Function<MixedExperts> {
     backward_of(
         experts, saved[11], grads_of_out[0].contiguous(),
         {grads[0], grads[1], {grads[2], grads[4], grads[5]}, {grads[3], grads[6], grads[7]}});
-    grads.resize(11);  // order and scales have none
+    grads.resize(12);  // order, scales and limit have none
     return grads;
   }
 };
@@ -303,7 +311,7 @@ at::Tensor composite(const Experts& experts) {
       return add_projection(y, project(in, stack.lora.a[e]), stack.lora.b[e], stack.lora.scale);
     };
     const auto halves = of(experts.gate_up, experts.x.index_select(0, tokens)).chunk(2, -1);
-    const at::Tensor y = of(experts.down, at::silu(halves[0]) * halves[1]);
+    const at::Tensor y = of(experts.down, swiglu(halves[0], halves[1], experts.limit));
     const at::Tensor own = weights.index_select(0, experts.rows_of(experts.order.places, e));
     out = out.index_add(0, tokens, (y * own.unsqueeze(1)).to(out.scalar_type()));
   }
@@ -346,6 +354,7 @@ ExpertOrder order_by_expert(const at::Tensor& choices, int64_t experts) {
     const int64_t at = next[chosen[i]]++;
     place_of[at] = i;
     token_of[at] = i / each;
+    order.repeats |= at > order.offsets[chosen[i]] && token_of[at - 1] == token_of[at];
     row_of[i] = at;
   }
   order.places = places.to(choices.device());
@@ -356,7 +365,8 @@ ExpertOrder order_by_expert(const at::Tensor& choices, int64_t experts) {
 
 at::Tensor mixed_experts(const at::Tensor& x, const at::Tensor& weights, const at::Tensor& gate_up,
                          const at::Tensor& down, const ExpertOrder& order,
-                         const ExpertLora& gate_up_lora, const ExpertLora& down_lora) {
+                         const ExpertLora& gate_up_lora, const ExpertLora& down_lora,
+                         double limit) {
   const int64_t experts = std::ssize(order.offsets) - 1;
   TORCH_CHECK_VALUE(x.dim() == 2 && weights.dim() == 2 && weights.size(0) == x.size(0) &&
                         weights.numel() == order.places.size(0),
@@ -378,9 +388,11 @@ at::Tensor mixed_experts(const at::Tensor& x, const at::Tensor& weights, const a
       [&] {
         return MixedExperts::apply(x, weights.contiguous(), gate_up, down, maybe(gate_up_lora.a),
                                    maybe(gate_up_lora.b), maybe(down_lora.a), maybe(down_lora.b),
-                                   order, gate_up_lora.scale, down_lora.scale);
+                                   order, gate_up_lora.scale, down_lora.scale, limit);
       },
-      [&] { return composite({x, weights, {gate_up, gate_up_lora}, {down, down_lora}, order}); });
+      [&] {
+        return composite({x, weights, {gate_up, gate_up_lora}, {down, down_lora}, order, limit});
+      });
 }
 
 }  // namespace hone::kernels

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "hone/kernels/swiglu.h"
+
 namespace hone::kernels {
 
 /// The T K choices of tokens, those of expert 0 first, each expert's in the order of the tokens.
@@ -13,6 +15,7 @@ struct ExpertOrder {
   at::Tensor places;             ///< [T K] int64: where each lies in choices, t K + k
   at::Tensor tokens;             ///< [T K] int64: its token t
   at::Tensor rows;               ///< [T, K] int64: where each choice lies in this order
+  bool repeats = false;          ///< whether a token has chosen one expert more than once
 };
 
 /// Sorts choices [T, K] int64, each in [0, experts). Throws: c10::ValueError.
@@ -25,7 +28,7 @@ struct ExpertLora {
   double scale = 1;
 };
 
-/// out[t] = sum over k of weights[t, k] * down[e] (silu(g) * u), (g, u) = gate_up[e] x[t],
+/// out[t] = sum over k of weights[t, k] * down[e] swiglu(g, u, limit), (g, u) = gate_up[e] x[t],
 ///   e = choices[t, k].
 ///
 /// Shapes: x [T, D]; weights [T, K], float32 beside half types; gate_up [E, 2 I, D], the gate's
@@ -37,6 +40,7 @@ struct ExpertLora {
 /// qwen3_moe (tests/parity), with PEFT's adapters on them (tests/interop/model_lora.py).
 at::Tensor mixed_experts(const at::Tensor& x, const at::Tensor& weights, const at::Tensor& gate_up,
                          const at::Tensor& down, const ExpertOrder& order,
-                         const ExpertLora& gate_up_lora = {}, const ExpertLora& down_lora = {});
+                         const ExpertLora& gate_up_lora = {}, const ExpertLora& down_lora = {},
+                         double limit = kNoLimit);
 
 }  // namespace hone::kernels

@@ -39,10 +39,10 @@ void ExpertsBackward<T>::rows(int64_t begin, int64_t end) const {
     T* __restrict to_gate = grad_hidden + row * 2 * width;
     T* __restrict to_up = to_gate + width;
     for (int64_t i = 0; i < width; ++i) {
-      const T s = sigmoid(g[i]), wd = weight * d[i];
-      activated[i] = g[i] * s * u[i];
-      to_gate[i] = wd * u[i] * s * (1 + g[i] * (1 - s));
-      to_up[i] = wd * g[i] * s;
+      const SwiGluGrads<T> grads = clamped_swiglu_grads(weight * d[i], g[i], u[i], limit);
+      activated[i] = clamped_swiglu(g[i], u[i], limit);
+      to_gate[i] = grads.gate;
+      to_up[i] = grads.up;
     }
     grad_weights[places[row]] = sum_row<T>(width, [&](int64_t i) { return d[i] * activated[i]; });
     for (int64_t i = 0; i < width; ++i) activated[i] *= weight;

@@ -33,13 +33,15 @@ struct CombineExpertRows {
 };
 
 /// From d(silu(g) u) to d(g), d(u) of rows of one expert, whose output row r has weight
-/// w = weights[places[r]], and what its weight's gradient and down's need:
+/// w = weights[places[r]], and what its weight's gradient and down's need (g and u clamped by
+/// `limit` as in cpu/rows.h):
 ///   grad_weights[places[r]] = sum grad[r] a,  a = silu(g) u;
 ///   scaled[r] = w a;  grad_hidden[r] = (w grad u s (1 + g (1 - s)), w grad g s),  s = sigmoid(g).
 /// hidden and grad_hidden hold a row's `width` numbers of g before those of u.
 template <class T>
 struct ExpertsBackward {
   int64_t width;
+  T limit;
   const int64_t *places;
   const T *weights, *hidden, *grad;
   T *grad_weights, *scaled, *grad_hidden;

@@ -113,4 +113,27 @@ static T sigmoid(T x) {
   return 1 / (1 + exponential(-x));
 }
 
+/// silu(min(gate, limit)) * clamp(up, -limit, limit). NaN stays NaN.
+template <class T>
+static T clamped_swiglu(T gate, T up, T limit) {
+  const T g = gate > limit ? limit : gate;
+  const T u = up > limit ? limit : up < -limit ? -limit : up;
+  return g * sigmoid(g) * u;
+}
+
+template <class T>
+struct SwiGluGrads {
+  T gate, up;
+};
+
+/// From the gradient of clamped_swiglu to those of gate and up, which are 0 beyond the limit.
+template <class T>
+static SwiGluGrads<T> clamped_swiglu_grads(T grad, T gate, T up, T limit) {
+  const T g = gate > limit ? limit : gate;
+  const T u = up > limit ? limit : up < -limit ? -limit : up;
+  const T s = sigmoid(g);
+  return {gate > limit ? 0 : grad * u * s * (1 + g * (1 - s)),
+          up > limit || up < -limit ? 0 : grad * g * s};
+}
+
 }  // namespace hone::kernels

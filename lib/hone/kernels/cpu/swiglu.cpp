@@ -9,7 +9,7 @@ void SwiGluForward<T>::rows(int64_t begin, int64_t end) const {
   for (int64_t row = begin; row < end; ++row) {
     const T *g = gate + row * gate_stride, *u = up + row * up_stride;
     T* __restrict y = out + row * width;
-    for (int64_t i = 0; i < width; ++i) y[i] = g[i] * sigmoid(g[i]) * u[i];
+    for (int64_t i = 0; i < width; ++i) y[i] = clamped_swiglu(g[i], u[i], limit);
   }
 }
 
@@ -21,9 +21,9 @@ void SwiGluBackward<T>::rows(int64_t begin, int64_t end) const {
     T* __restrict to_gate = grad_gate + row * width;
     T* __restrict to_up = grad_up + row * width;
     for (int64_t i = 0; i < width; ++i) {
-      const T s = sigmoid(in[i]);
-      to_gate[i] = g[i] * u[i] * s * (1 + in[i] * (1 - s));
-      to_up[i] = g[i] * in[i] * s;
+      const SwiGluGrads<T> grads = clamped_swiglu_grads(g[i], in[i], u[i], limit);
+      to_gate[i] = grads.gate;
+      to_up[i] = grads.up;
     }
   }
 }

@@ -6,10 +6,12 @@
 
 namespace hone::kernels {
 
-/// out = gate * sigmoid(gate) * up. Rows of gate and up are so many numbers apart.
+/// out = gate * sigmoid(gate) * up, both clamped (cpu/rows.h). Rows of gate and up are so many
+/// numbers apart.
 template <class T>
 struct SwiGluForward {
   int64_t width, gate_stride, up_stride;
+  T limit;
   const T *gate, *up;
   T *out;
 
@@ -21,6 +23,7 @@ struct SwiGluForward {
 template <class T>
 struct SwiGluBackward {
   int64_t width, gate_stride, up_stride;
+  T limit;
   const T *grad, *gate, *up;
   T *grad_gate, *grad_up;
 
