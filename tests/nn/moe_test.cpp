@@ -3,6 +3,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "hone/kernels/swiglu.h"
 #include "nn/modules.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"
@@ -16,8 +17,8 @@ const MoeOptions kOptions = {.router = {.dim = 6, .experts = 4, .chosen = 2}, .h
 const auto kDouble = at::TensorOptions().dtype(at::kDouble);
 
 /// Each token by itself, through the MLPs that it takes.
-at::Tensor plain(Moe& moe, const at::Tensor& x) {
-  const Routing routing = moe->router(x);
+at::Tensor plain(Moe& moe, const at::Tensor& x, const at::Tensor& ids = {}) {
+  const Routing routing = moe->router(x, ids);
   std::vector<at::Tensor> rows;
   for (int64_t t = 0; t < x.size(0); ++t) {
     at::Tensor row = moe->shared_experts ? moe->shared_experts(x.slice(0, t, t + 1))
@@ -26,7 +27,9 @@ at::Tensor plain(Moe& moe, const at::Tensor& x) {
       const int64_t e = routing.experts[t][k].item<int64_t>();
       const auto halves =
           at::linear(x.slice(0, t, t + 1), moe->experts->gate_up_proj[e]).chunk(2, 1);
-      const at::Tensor y = at::linear(at::silu(halves[0]) * halves[1], moe->experts->down_proj[e]);
+      const at::Tensor activated =
+          kernels::swiglu(halves[0].contiguous(), halves[1].contiguous(), moe->options.limit);
+      const at::Tensor y = at::linear(activated, moe->experts->down_proj[e]);
       row = row + y * routing.weights[t][k];
     }
     rows.push_back(row);
@@ -47,11 +50,25 @@ TEST_CASE("Moe: a token's experts, weighed, and the shared ones") {
   }
 }
 
+TEST_CASE("Moe: experts by the token's id; a limit on the shared ones too") {
+  MoeOptions options = kOptions;
+  options.router.hashed = 20;
+  options.shared_hidden = 7;
+  options.limit = 0.3;
+  Moe moe = randomised(Moe(options, kDouble));
+  moe->router->tid2eid.copy_(at::rand({20, 4}).argsort(1, false).slice(1, 0, 2));
+  CHECK(moe->shared_experts->options.limit == 0.3);
+  const at::Tensor x = at::randn({9, 6}, kDouble), ids = at::randint(20, {9}, at::kLong);
+  CHECK(relative_difference(moe(x, ids), plain(moe, x, ids)) < 1e-13);
+  const auto f = [&](const std::vector<at::Tensor>& in) { return moe(in[0], ids); };
+  CHECK(test::gradient_error(f, {x}) == "");
+}
+
 /// Of one document, by its definition.
 double plain_balance(Moe& moe, const at::Tensor& x) {
   const RouterOptions& o = moe->options.router;
   at::Tensor scores = moe->router(x).scores;
-  if (o.scoring == Scoring::kSigmoid) scores = scores / scores.sum(-1, true);
+  if (o.scoring != Scoring::kSoftmax) scores = scores / scores.sum(-1, true);
   double loss = 0;
   for (int64_t e = 0; e < o.experts; ++e) {
     double chosen = 0;
@@ -67,10 +84,10 @@ double plain_balance(Moe& moe, const at::Tensor& x) {
 }
 
 TEST_CASE("Moe: the balance loss of each document, its gradient beside the model's") {
-  for (const Scoring scoring : {Scoring::kSoftmax, Scoring::kSigmoid}) {
+  for (const Scoring scoring : {Scoring::kSoftmax, Scoring::kSigmoid, Scoring::kSqrtSoftplus}) {
     MoeOptions options = kOptions;
     options.router.scoring = scoring;
-    options.router.bias = scoring == Scoring::kSigmoid;
+    options.router.bias = scoring != Scoring::kSoftmax;
     Moe moe = randomised(Moe(options, kDouble));
     if (options.router.bias) moe->router->e_score_correction_bias.copy_(at::arange(4) * 0.3);
     const at::Tensor x = at::randn({9, 6}, kDouble);

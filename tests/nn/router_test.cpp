@@ -3,6 +3,8 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <cmath>
+
 #include "nn/modules.h"
 #include "support/catch.h"
 
@@ -57,6 +59,41 @@ TEST_CASE("Router: the bias chooses and does not weigh") {
   check_weights(router, {0, sigmoid(1), 0, sigmoid(2)});
   router->e_score_correction_bias.copy_(torch::tensor({0.f, 0.f, 1.f, -1.f}));
   check_weights(router, {0, sigmoid(1), sigmoid(-1), 0});
+}
+
+double sqrt_softplus(double x) { return std::sqrt(std::log1p(std::exp(x))); }
+
+TEST_CASE("Router: roots of softplus, finite in their gradients also where it is 0") {
+  RouterOptions options = {.chosen = 2, .scoring = Scoring::kSqrtSoftplus, .bias = true};
+  check_weights(router_of(options, {0, 1, -1, 2}), {0, sqrt_softplus(1), 0, sqrt_softplus(2)});
+  Router router = router_of(options, {0, 1, -1000, 2});
+  router(torch::tensor({{1.f, 0.f}})).weights.sum().backward();
+  CHECK(router->weight.grad().isfinite().all().item<bool>());
+}
+
+TEST_CASE("Router: a table chooses by the token's id; its scores weigh") {
+  const RouterOptions options = {
+      .chosen = 2, .scoring = Scoring::kSqrtSoftplus, .hashed = 3, .normalise = true, .scale = 1.5};
+  Router router = router_of(options, {0, 1, -1, 2});
+  router->tid2eid.copy_(torch::tensor({{0, 1}, {3, 2}, {1, 3}}, at::kLong));
+  const at::Tensor x = torch::tensor({{1.f, 0.f}, {1.f, 0.f}});
+  const Routing routing = router(x, torch::tensor({1, 0}, at::kLong));
+  CHECK(routing.experts.equal(torch::tensor({{3, 2}, {0, 1}}, at::kLong)));
+  const double first = sqrt_softplus(2), second = sqrt_softplus(-1);
+  CHECK(routing.weights[0][0].item<double>() == Approx(1.5 * first / (first + second)));
+  CHECK(routing.weights[0][1].item<double>() == Approx(1.5 * second / (first + second)));
+  CHECK_THROWS_WITH(router(x), Contains("ids must be [T] with T = 2, got []"));
+  CHECK_THROWS_WITH(router(x, at::zeros({3}, at::kLong)), Contains("with T = 2, got [3]"));
+
+  const auto own = router->own_tensors();
+  REQUIRE(own.size() == 2);
+  CHECK(own[1].name == "tid2eid");
+  CHECK(own[1].role == Role::kBuffer);
+  CHECK(own[1].choices == 4);
+  router->grow({2, 0});
+  CHECK(router->options.hashed == 5);
+  CHECK(router->own_tensors()[1].tensor.slice(0, 3).equal(
+      torch::tensor({{1, 3}, {0, 1}}, at::kLong)));
 }
 
 TEST_CASE("Router: experts come of the best groups alone") {

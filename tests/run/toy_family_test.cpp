@@ -71,7 +71,7 @@ class GeluMlpImpl : public nn::FeedForwardImpl {
     fc_out_ = register_module("fc_out", nn::Linear(nn::LinearOptions{hidden, dim, true}, options));
   }
 
-  at::Tensor forward(const at::Tensor& x) override {
+  at::Tensor forward(const at::Tensor& x, const at::Tensor&) override {
     const at::Tensor channels = at::gelu(fc_in_(x), approximate_);
     return fc_out_(gate ? gate(channels) : channels);
   }

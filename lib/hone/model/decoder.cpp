@@ -88,7 +88,8 @@ at::Tensor DecoderImpl::hidden(const DecoderInput& input, KvCache& cache, int64_
 at::Tensor DecoderImpl::run(const DecoderInput& input, const nn::LayerCache* caches) {
   check(input);
   auto [cos, sin] = rotary_.tables(input.positions, input.segments, dtype());
-  nn::AttentionContext context{input.segments, cos, sin};
+  nn::AttentionContext context{
+      .segments = input.segments, .cos = cos, .sin = sin, .ids = input.ids};
   at::Tensor x = embed_tokens->noisy(input.ids, input.segments);
   for (size_t i = 0; i < layers.size(); ++i) {
     if (caches) context.cache = &caches[i];

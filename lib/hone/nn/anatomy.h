@@ -25,6 +25,7 @@ struct ModuleTensor {
   Role role = Role::kBase;
   std::string parameter = name;  ///< as named_parameters() spells it
   std::optional<double> start;   ///< the value that it begins with; absent: drawn at random
+  int64_t choices = 0;           ///< of integers: the different ones of a row are in [0, choices)
   int64_t outputs = -1;          ///< of a linear layer's: the dimension of its outputs, -1 for none
   int64_t inputs = -1;           ///< and that of its inputs
 };

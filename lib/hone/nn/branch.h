@@ -65,6 +65,7 @@ struct AttentionContext {
   kernels::Sequences segments;
   at::Tensor cos, sin;                ///< [T, E], of the activations' dtype
   const LayerCache* cache = nullptr;  ///< null: documents begin in this pass, and none is kept
+  at::Tensor ids;                     ///< [T] int64, of the tokens
 };
 
 /// Holds any class of an interface, as LibTorch's holders hold one class: `Norm norm =
@@ -129,10 +130,11 @@ class MixerImpl : public BranchImpl {
 };
 using Mixer = HolderOf<MixerImpl>;
 
-/// The branch that works on each position alone. x [T, D] -> [T, D].
+/// The branch that works on each position alone. x [T, D], and the tokens' ids [T] int64, by which
+/// some choose experts -> [T, D].
 class FeedForwardImpl : public BranchImpl {
  public:
-  virtual at::Tensor forward(const at::Tensor& x) = 0;
+  virtual at::Tensor forward(const at::Tensor& x, const at::Tensor& ids) = 0;
 };
 using FeedForward = HolderOf<FeedForwardImpl>;
 

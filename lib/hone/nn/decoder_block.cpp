@@ -45,7 +45,7 @@ at::Tensor DecoderBlockImpl::forward(const at::Tensor& x, const AttentionContext
     return is_training() && branch_dropout > 0 ? at::dropout(branch, branch_dropout, true) : branch;
   };
   const at::Tensor h = x + drop(self_attn(input_layernorm(x), context));
-  const at::Tensor y = h + drop(mlp(post_attention_layernorm(h)));
+  const at::Tensor y = h + drop(mlp(post_attention_layernorm(h), context.ids));
   if (off) generators->restore();
   return gate ? gate(y.unsqueeze(1), x.unsqueeze(1)).squeeze(1) : y;
 }

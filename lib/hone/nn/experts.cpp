@@ -25,7 +25,7 @@ ExpertsImpl::ExpertsImpl(const ExpertsOptions& options, const at::TensorOptions&
 at::Tensor ExpertsImpl::forward(const at::Tensor& x, const at::Tensor& weights,
                                 const kernels::ExpertOrder& order) const {
   return kernels::mixed_experts(x, weights, gate_up_proj, down_proj, order, factors(gate_up_),
-                                factors(down_));
+                                factors(down_), options.limit);
 }
 
 kernels::ExpertLora ExpertsImpl::factors(const Stack& stack) const {

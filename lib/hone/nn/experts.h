@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "hone/kernels/experts.h"
+#include "hone/kernels/swiglu.h"
 #include "hone/nn/anatomy.h"
 #include "hone/nn/linear.h"
 
@@ -19,6 +20,7 @@ struct ExpertsOptions {
   int64_t count = 0;   ///< E
   int64_t dim = 0;     ///< D
   int64_t hidden = 0;  ///< I, width of an expert
+  double limit = kernels::kNoLimit;  ///< of what the activations take in (kernels/swiglu.h)
 };
 
 /// Gated MLPs whose weights are stacked as transformers has them: gate_up_proj [E, 2 I, D], the

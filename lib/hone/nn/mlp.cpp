@@ -2,8 +2,6 @@
 
 #include <torch/types.h>
 
-#include "hone/kernels/swiglu.h"
-
 namespace hone::nn {
 
 MlpImpl::MlpImpl(const MlpOptions& options, const at::TensorOptions& tensor_options)
@@ -15,8 +13,8 @@ MlpImpl::MlpImpl(const MlpOptions& options, const at::TensorOptions& tensor_opti
   down_proj = register_module("down_proj", Linear(out, tensor_options));
 }
 
-at::Tensor MlpImpl::forward(const at::Tensor& x) {
-  const at::Tensor channels = kernels::swiglu(gate_proj(x), up_proj(x));
+at::Tensor MlpImpl::forward(const at::Tensor& x, const at::Tensor&) {
+  const at::Tensor channels = kernels::swiglu(gate_proj(x), up_proj(x), options.limit);
   return down_proj(gate ? gate(channels) : channels);
 }
 
@@ -29,9 +27,10 @@ std::vector<UnitAxis> MlpImpl::axes() const {
 Footprint MlpImpl::footprint(const StepShape& step) const {
   const int64_t hidden = options.hidden;
   const int64_t product = down_proj->keeps_input() ? hidden : 0;
+  const int64_t steps = options.limit == kernels::kNoLimit ? 1 : 3;  // silu, and what is clamped
   // gate and up, and their product if kept. Backward: its gradient and theirs.
   return {.saved = saved_together({gate_proj, up_proj}) + down_proj->saved() + 2 * hidden +
-                   product + (step.half ? hidden : 0),
+                   product + (step.half ? steps * hidden : 0),
           .backward = options.dim + 3 * hidden - product,
           .gradients = trained_numel(*this)};
 }

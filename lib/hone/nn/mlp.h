@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "hone/kernels/swiglu.h"
 #include "hone/nn/branch.h"
 #include "hone/nn/linear.h"
 
@@ -15,15 +16,16 @@ struct MlpOptions {
   int64_t dim = 0;     ///< D
   int64_t hidden = 0;  ///< I
   bool bias = false;
+  double limit = kernels::kNoLimit;  ///< of what the activation takes in (kernels/swiglu.h)
 };
 
-/// down_proj(silu(gate_proj(x)) * up_proj(x)). x [T, D] -> [T, D]. Units are the I channels; the
-/// gate lies on what down_proj takes in.
+/// down_proj(swiglu(gate_proj(x), up_proj(x), limit)). x [T, D] -> [T, D]. Units are the I
+/// channels; the gate lies on what down_proj takes in.
 class MlpImpl : public FeedForwardImpl {
  public:
   MlpImpl(const MlpOptions& options, const at::TensorOptions& tensor_options);
 
-  at::Tensor forward(const at::Tensor& x) override;
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& ids = {}) override;
 
   int64_t units() const override { return options.hidden; }
   std::vector<UnitAxis> axes() const override;

@@ -24,7 +24,7 @@ at::Tensor by_document(const at::Tensor& x, const kernels::Sequences& documents)
 at::Tensor balance_loss(const RouterOptions& options, const Routing& routing,
                         const kernels::Sequences& documents) {
   at::Tensor scores = routing.scores, chosen = routing.experts;
-  if (options.scoring == Scoring::kSigmoid) scores = scores / (scores.sum(-1, true) + 1e-20);
+  if (options.scoring != Scoring::kSoftmax) scores = scores / (scores.sum(-1, true) + 1e-20);
   if (options.bias) chosen = std::get<1>(scores.detach().topk(options.chosen, -1));
   const at::Tensor choices = at::zeros_like(scores).scatter(1, chosen, 1);
   const at::Tensor lengths =
@@ -39,16 +39,18 @@ at::Tensor balance_loss(const RouterOptions& options, const Routing& routing,
 MoeImpl::MoeImpl(const MoeOptions& options, const at::TensorOptions& tensor_options)
     : options(options) {
   router = register_module("gate", Router(options.router, tensor_options));
-  const ExpertsOptions routed{options.router.experts, options.router.dim, options.hidden};
+  const ExpertsOptions routed{options.router.experts, options.router.dim, options.hidden,
+                              options.limit};
   experts = register_module("experts", Experts(routed, tensor_options));
   if (options.shared_hidden > 0) {
-    const MlpOptions shared{options.router.dim, options.shared_hidden, options.shared_bias};
+    const MlpOptions shared{options.router.dim, options.shared_hidden, options.shared_bias,
+                            options.limit};
     shared_experts = register_module("shared_experts", Mlp(shared, tensor_options));
   }
 }
 
-at::Tensor MoeImpl::forward(const at::Tensor& x) {
-  const Routing routing = router(x);
+at::Tensor MoeImpl::forward(const at::Tensor& x, const at::Tensor& ids) {
+  const Routing routing = router(x, ids);
   const kernels::ExpertOrder order =
       kernels::order_by_expert(routing.experts, options.router.experts);
   const at::Tensor routed = experts(x, routing.weights, order);

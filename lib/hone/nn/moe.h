@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hone/kernels/sequences.h"
+#include "hone/kernels/swiglu.h"
 #include "hone/nn/branch.h"
 #include "hone/nn/experts.h"
 #include "hone/nn/mlp.h"
@@ -20,6 +21,7 @@ struct MoeOptions {
   int64_t hidden = 0;         ///< I, width of an expert
   int64_t shared_hidden = 0;  ///< width of the MLP that every token takes; 0: there is none
   bool shared_bias = false;
+  double limit = kernels::kNoLimit;  ///< of what the activations take in (kernels/swiglu.h)
 };
 
 /// How even the choice of experts was.
@@ -30,7 +32,7 @@ struct ExpertLoad {
 };
 
 /// What a balance loss is of: per document d of the batch, with f_e = E / (K T_d) times the choices
-/// of expert e and P_e the mean of its scores, normalised over the experts where they are sigmoid,
+/// of expert e and P_e the mean of its scores, normalised over the experts unless they are softmax,
 ///   loss = mean over documents of sum over e of f_e P_e,
 /// 1 where all is even. f carries no gradient.
 /// Source: DeepSeek-V2's modelling code (seq_aux), DeepSeek-V3, eq. 17 to 20, where the choice is
@@ -42,12 +44,14 @@ struct Balance {
 
 /// sum over a token's experts e of weight_e * expert_e(x), and shared_experts(x). No token is ever
 /// dropped. x [T, D] -> [T, D]. It has no units that a gate could switch.
-/// Parity: transformers' DeepseekV2Moe, DeepseekV3MoE, Qwen3MoeSparseMoeBlock.
+/// Parity: transformers' DeepseekV2Moe, DeepseekV3MoE, DeepseekV4SparseMoeBlock,
+///   Qwen3MoeSparseMoeBlock.
 class MoeImpl : public FeedForwardImpl {
  public:
   MoeImpl(const MoeOptions& options, const at::TensorOptions& tensor_options);
 
-  at::Tensor forward(const at::Tensor& x) override;
+  /// `ids`: for a router by hash.
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& ids = {}) override;
 
   int64_t units() const override { return 0; }
   std::vector<UnitAxis> axes() const override { return {}; }
