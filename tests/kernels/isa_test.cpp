@@ -13,6 +13,7 @@
 #include "hone/kernels/product.h"
 #include "hone/kernels/rms_norm.h"
 #include "hone/kernels/rotary.h"
+#include "hone/kernels/sinkhorn.h"
 #include "hone/kernels/swiglu.h"
 #include "support/catch.h"
 
@@ -72,6 +73,8 @@ TEST_CASE("loops give the same by every instruction set") {
             return apply_rotary(in[0].view({19, 1, width}), other.cos(), other.sin());
           },
           {x}));
+      check_equal(with_gradients([](const Tensors& in) { return sinkhorn(in[0], 20, 1e-6); },
+                                 {at::randn({width, 4, 4}, type)}));
       const at::Tensor targets = at::arange(19) * 3, factors = at::rand({19}, type);
       check_equal(with_gradients(
           [&](const Tensors& in) { return linear_cross_entropy(in[0], in[1], targets, factors); },
