@@ -67,6 +67,8 @@ DecoderImpl::DecoderImpl(const DecoderConfig& config, const at::TensorOptions& t
       copies_.push_back(layer_prefix(layer.number) + copy);
     }
   }
+  hc_head = config.model_type->head_connection(config, tensor_options);
+  if (hc_head) register_module("hc_head", hc_head);
   norm = register_module("norm", config.model_type->norm(config, tensor_options));
   if (!config.tie_word_embeddings) lm_head = register_module("lm_head", table());
 }
@@ -91,12 +93,13 @@ at::Tensor DecoderImpl::run(const DecoderInput& input, const nn::LayerCache* cac
   nn::AttentionContext context{
       .segments = input.segments, .cos = cos, .sin = sin, .ids = input.ids};
   at::Tensor x = embed_tokens->noisy(input.ids, input.segments);
+  if (hc_head) x = x.unsqueeze(1).repeat({1, hc_head->options.streams, 1});
   for (size_t i = 0; i < layers.size(); ++i) {
     if (caches) context.cache = &caches[i];
     x = pass(layers[i], i, x, context);
     if (observer_) observer_(i, x);
   }
-  return norm(x);
+  return norm(hc_head ? hc_head(x) : x);
 }
 
 at::Tensor DecoderImpl::pass(nn::DecoderBlock& block, size_t place, const at::Tensor& x,

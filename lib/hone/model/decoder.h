@@ -21,6 +21,7 @@
 #include "hone/nn/anatomy.h"
 #include "hone/nn/decoder_block.h"
 #include "hone/nn/embedding.h"
+#include "hone/nn/hyper_connection.h"
 #include "hone/nn/lora.h"
 
 namespace hone::model {
@@ -78,7 +79,8 @@ class DecoderImpl : public torch::nn::Module {
   void set_checkpointing(int64_t every);
   int64_t checkpointing() const { return checkpoint_every_; }
 
-  /// Calls `observer` with each layer's output [T, D] in every pass from now on; empty for nobody.
+  /// Calls `observer` with each layer's output [T, D], or its streams [T, m, D], in every pass from
+  /// now on; empty for nobody.
   void set_observer(std::function<void(size_t layer, const at::Tensor& x)> observer) {
     observer_ = std::move(observer);
   }
@@ -121,6 +123,8 @@ class DecoderImpl : public torch::nn::Module {
   nn::Embedding embed_tokens{nullptr};
   /// In order. A block's name in the module is that of its index before any pruning.
   std::vector<nn::DecoderBlock> layers;
+  /// Null: blocks pass on one vector a token; else so many streams, which begin as the embedding.
+  nn::HyperHead hc_head{nullptr};
   nn::Norm norm{nullptr};
   std::vector<MultiTokenLayer> multi_token;  ///< by depth, config().multi_token of them
   nn::Embedding lm_head{nullptr};            ///< null where it is tied to the embedding

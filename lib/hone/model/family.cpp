@@ -48,6 +48,10 @@ at::Tensor CheckpointTensor::whole() const {
   return parts.size() == 1 ? parts.front() : at::cat(parts);
 }
 
+nn::HyperHead Family::head_connection(const DecoderConfig&, const at::TensorOptions&) const {
+  return nullptr;
+}
+
 void Family::recognise(DecoderConfig&, const std::vector<std::string>&) const {}
 
 std::vector<CheckpointTensor> Family::checkpoint_tensors(const NamedTensors& base,

@@ -18,6 +18,7 @@
 #include "hone/model/pruned/layers.h"
 #include "hone/nn/branch.h"
 #include "hone/nn/decoder_block.h"
+#include "hone/nn/hyper_connection.h"
 
 namespace hone::model {
 
@@ -56,6 +57,10 @@ class Family {
   /// The block of one layer, without values.
   virtual nn::DecoderBlock block(const DecoderConfig& config, const LayerSizes& sizes,
                                  const at::TensorOptions& tensor_options) const = 0;
+  /// What makes one vector a token of the streams that blocks with hyper-connections pass on. Here:
+  /// null, blocks pass on one vector.
+  virtual nn::HyperHead head_connection(const DecoderConfig& config,
+                                        const at::TensorOptions& tensor_options) const;
   /// The norm behind the last block.
   virtual nn::Norm norm(const DecoderConfig& config,
                         const at::TensorOptions& tensor_options) const = 0;

@@ -47,8 +47,9 @@ Decoder described(const DecoderConfig& config, const MemoryRequest& request) {
 struct Stage {
   std::vector<nn::Footprint> branches;
   bool again = false;  ///< whether it is recomputed
-  bool joins =
-      false;  ///< whether it is what a layer for multi-token prediction does beside its block
+  int64_t width = 0;   ///< numbers a token of its input, where it is
+  /// Whether it is what a layer for multi-token prediction does beside its block.
+  bool joins = false;
 };
 
 /// In the order of the forward pass: the blocks, then the layers for multi-token prediction.
@@ -56,7 +57,8 @@ std::vector<Stage> stages(const Decoder& decoder, const nn::StepShape& step, int
   std::vector<Stage> stages;
   int64_t place = 0;
   const auto add = [&](const nn::DecoderBlock& block) {
-    stages.push_back({block->footprints(step), every > 0 && place++ % every == 0});
+    stages.push_back(
+        {block->footprints(step), every > 0 && place++ % every == 0, block->width()});
   };
   for (const nn::DecoderBlock& block : decoder->layers) add(block);
   for (const MultiTokenLayer& layer : decoder->multi_token) {
@@ -106,9 +108,12 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   plan.optimizer_states = (e < 4 ? 12 : 8) * trained;
 
   // Kept by each until its backward pass: everything, or its input when it is recomputed.
-  const auto kept = [&](const Stage& stage) { return stage.again ? D : saved(stage.branches); };
-  // cos, sin, the last norm's input
-  plan.activations = e * T * ((1 + further) * 2 * config.rope.head_dim + D);
+  const auto kept = [](const Stage& stage) {
+    return stage.again ? stage.width : saved(stage.branches);
+  };
+  // cos, sin, the last norm's input and what that is of
+  const int64_t head_kept = decoder->hc_head ? decoder->hc_head->saved(step) : 0;
+  plan.activations = e * T * ((1 + further) * 2 * config.rope.head_dim + D + head_kept);
   for (const Stage& stage : passed) plan.activations += e * T * kept(stage);
 
   // The loss: hidden states and their gradient, one chunk of logits and its rows of both; and the

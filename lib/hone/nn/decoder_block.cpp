@@ -29,6 +29,9 @@ DecoderBlockImpl::DecoderBlockImpl(int64_t dim, const DecoderBlockParts& parts) 
   post_attention_layernorm =
       register_module("post_attention_layernorm", parts.post_attention_layernorm);
   mlp = register_module("mlp", parts.mlp);
+  if (!parts.attn_hc) return;
+  attn_hc = register_module("attn_hc", parts.attn_hc);
+  ffn_hc = register_module("ffn_hc", parts.ffn_hc);
 }
 
 DecoderBlockImpl::DecoderBlockImpl(const DecoderBlockOptions& options,
@@ -44,19 +47,32 @@ at::Tensor DecoderBlockImpl::forward(const at::Tensor& x, const AttentionContext
   const auto drop = [this](const at::Tensor& branch) {
     return is_training() && branch_dropout > 0 ? at::dropout(branch, branch_dropout, true) : branch;
   };
-  const at::Tensor h = x + drop(self_attn(input_layernorm(x), context));
-  const at::Tensor y = h + drop(mlp(post_attention_layernorm(h), context.ids));
+  const auto attend = [&](const at::Tensor& in) {
+    return drop(self_attn(input_layernorm(in), context));
+  };
+  const auto feed = [&](const at::Tensor& in) {
+    return drop(mlp(post_attention_layernorm(in), context.ids));
+  };
+  const at::Tensor h = attn_hc ? attn_hc(x, attend) : x + attend(x);
+  const at::Tensor y = ffn_hc ? ffn_hc(h, feed) : h + feed(h);
   if (off) generators->restore();
-  return gate ? gate(y.unsqueeze(1), x.unsqueeze(1)).squeeze(1) : y;
+  return gate ? gate(y.flatten(1).unsqueeze(1), x.flatten(1).unsqueeze(1)).view_as(x) : y;
 }
 
 std::vector<Footprint> DecoderBlockImpl::footprints(const StepShape& step) const {
   std::vector<Footprint> branches = {self_attn->footprint(step), mlp->footprint(step)};
   const Norm norms[] = {input_layernorm, post_attention_layernorm};
+  const HyperConnection connections[] = {attn_hc, ffn_hc};
   for (size_t i = 0; i < branches.size(); ++i) {
     Footprint& branch = branches[i];
     branch.saved += norms[i]->saved(dim_, step);
     branch.gradients += trained_numel(*norms[i]);
+    if (connections[i]) {
+      const Footprint connection = connections[i]->footprint(step);
+      branch.saved += connection.saved;
+      branch.backward += connection.backward;
+      branch.gradients += connection.gradients;
+    }
     if (branch_dropout == 0) continue;
     branch.saved += dim_;  // the noise, and what it makes of the gradient
     branch.backward += dim_;
