@@ -100,8 +100,12 @@ std::vector<int64_t> QuantisedWeights::shape(const std::string& name) const {
   return found == stored_.end() ? shape : weight_shape(shape, found->second.format);
 }
 
-std::optional<std::string> QuantisedWeights::problem(const std::string& name) const {
+std::optional<std::string> QuantisedWeights::problem(const std::string& name, bool integers) const {
   const TensorInfo& info = checkpoint_.info(name);
+  if (integers) {
+    if (at::isIntegralType(to_scalar_type(info.dtype), /*includeBool=*/false)) return std::nullopt;
+    return fmt::format("tensor {} is {}, but must hold integers", name, dtype_name(info.dtype));
+  }
   if (const auto found = stored_.find(name); found != stored_.end()) {
     const auto& [format, scales] = found->second;
     return quantised_problem(info, scales.empty() ? nullptr : &checkpoint_.info(scales), format);

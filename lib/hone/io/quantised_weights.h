@@ -28,8 +28,8 @@ class QuantisedWeights {
   std::string scales(const std::string& name) const;
   /// Of its numbers.
   std::vector<int64_t> shape(const std::string& name) const;
-  /// Why a tensor holds no weights, for people; nullopt if it does.
-  std::optional<std::string> problem(const std::string& name) const;
+  /// Why a tensor holds no weights, or no integers, for people; nullopt if it does.
+  std::optional<std::string> problem(const std::string& name, bool integers = false) const;
 
   /// Rows [first_row, first_row + out.size(0)) into `out` [rows, ...] of any type and device, a few
   /// MiB at a time: computed in float32 and rounded once. Throws: IoError.

@@ -107,7 +107,9 @@ at::Tensor read_rows(const Safetensors& file, const TensorInfo& info, int64_t be
 at::ScalarType written_type(const std::string& name, const at::Tensor& tensor,
                             const TensorTypes& types) {
   const auto found = types.find(name);
-  return found == types.end() ? tensor.scalar_type() : found->second;
+  const at::ScalarType own = tensor.scalar_type();
+  const auto integers = [](at::ScalarType type) { return at::isIntegralType(type, true); };
+  return found == types.end() || integers(own) != integers(found->second) ? own : found->second;
 }
 
 int64_t WrittenTensor::bytes() const {

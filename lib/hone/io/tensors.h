@@ -30,7 +30,7 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 /// Types in which tensors are written, by name; the others keep their own.
 using TensorTypes = std::map<std::string, at::ScalarType>;
 
-/// The type in which a tensor is written.
+/// The type in which a tensor is written. Integers are never written as other numbers.
 at::ScalarType written_type(const std::string& name, const at::Tensor& tensor,
                             const TensorTypes& types);
 

@@ -53,7 +53,8 @@ std::vector<std::string> compare(const io::QuantisedWeights& weights, const Deco
       problems.push_back(fmt::format("tensor {} must be {}, got {}", name,
                                      fmt::streamed(at::IntArrayRef(shape)),
                                      fmt::streamed(at::IntArrayRef(found))));
-    } else if (const auto problem = weights.problem(name)) {
+    } else if (const auto problem = weights.problem(
+                   name, at::isIntegralType(tensor.parts.front().scalar_type(), false))) {
       problems.push_back(*problem);
     }
   }
@@ -71,7 +72,25 @@ std::vector<std::string> compare(const io::QuantisedWeights& weights, const Deco
   return problems;
 }
 
-void copy_weights(const io::QuantisedWeights& weights, Decoder& decoder) {
+/// Throws: IoError unless all integers of tables are in their range.
+void check_choices(const Decoder& decoder, const std::string& folder) {
+  std::vector<std::string> problems;
+  const std::vector<CheckpointTensor> stored = decoder->checkpoint_tensors();
+  for (const nn::ModuleTensor& own : decoder->tensors()) {
+    if (own.choices == 0 || own.tensor.numel() == 0) continue;
+    const auto least = own.tensor.min().item<int64_t>(), most = own.tensor.max().item<int64_t>();
+    if (least >= 0 && most < own.choices) continue;
+    const auto name = std::find_if(stored.begin(), stored.end(), [&](const auto& tensor) {
+      return tensor.parts.front().is_same(own.tensor);
+    });
+    problems.push_back(fmt::format("tensor {} must hold integers in [0, {}), got {} to {}",
+                                   name->name, own.choices, least, most));
+  }
+  if (!problems.empty()) throw IoError(folder, joined(problems));
+}
+
+void copy_weights(const io::QuantisedWeights& weights, Decoder& decoder,
+                  const std::string& folder) {
   const torch::NoGradGuard no_grad;
   for (const CheckpointTensor& tensor : decoder->checkpoint_tensors()) {
     int64_t begin = 0;
@@ -80,6 +99,7 @@ void copy_weights(const io::QuantisedWeights& weights, Decoder& decoder) {
       begin += part.size(0);
     }
   }
+  check_choices(decoder, folder);
 }
 
 /// Whether a copy of the decoder's embedding or head holds what that does.
@@ -152,7 +172,7 @@ Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::Sc
   const auto problems = compare(weights, make_decoder(config, at::kMeta, dtype));
   if (!problems.empty()) throw IoError(checkpoint.folder(), joined(problems));
   Decoder decoder = make_decoder(config, device, dtype);
-  copy_weights(weights, decoder);
+  copy_weights(weights, decoder, checkpoint.folder());
   take_travelling(checkpoint, weights, decoder);
   return decoder;
 }
@@ -161,13 +181,15 @@ void read_weights(Decoder& decoder, const io::Checkpoint& checkpoint) {
   const io::QuantisedWeights weights(checkpoint);
   const auto problems = compare(weights, decoder);
   if (!problems.empty()) throw IoError(checkpoint.folder(), joined(problems));
-  copy_weights(weights, decoder);
+  copy_weights(weights, decoder, checkpoint.folder());
 }
 
 io::TensorTypes tensor_types(const io::Checkpoint& checkpoint) {
   io::TensorTypes types;
   for (const std::string& name : checkpoint.names()) {
-    if (io::is_weight_dtype(checkpoint.info(name).dtype)) types[name] = checkpoint.dtype(name);
+    const at::ScalarType type = checkpoint.dtype(name);
+    const bool index = at::isIntegralType(type, false) && c10::elementSize(type) > 1;  // no codes
+    if (index || io::is_weight_dtype(checkpoint.info(name).dtype)) types[name] = type;
   }
   return types;
 }

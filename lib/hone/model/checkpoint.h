@@ -23,8 +23,9 @@ struct LoadOptions {
 /// Weights that are stored as codes and scales (io/quantisation.h) are read as the numbers they
 /// are. Throws: IoError listing all tensors that are missing, unexpected, misshapen, without their
 /// scales
-///   or of a type that is no weights' (io::is_weight_dtype), before memory is spent; what
-///   DecoderConfig::from_json and join_multi_token throw. Tensors that only travel
+///   or of a type that is no weights' (io::is_weight_dtype), before memory is spent; of tables of
+///   integers those that are out of their range; what DecoderConfig::from_json and join_multi_token
+///   throw. Tensors that only travel
 ///   (Family::travels) are kept on the CPU as they are; but copies of embedding and head in layers
 ///   for multi-token prediction that are part of the model follow those, with a warning where they
 ///   differ. Buffers rotary_emb.inv_freq of old exports are ignored, and so is lm_head.weight of a
@@ -36,8 +37,8 @@ Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::Sc
 /// Throws: as load_decoder does.
 void read_weights(Decoder& decoder, const io::Checkpoint& checkpoint);
 
-/// The types of a checkpoint's weights, for writing them back as they came; those of codes are in
-/// io::CheckpointOptions::quantised_as.
+/// The types of a checkpoint's weights and tables of integers, for writing them back as they came;
+/// those of codes are in io::CheckpointOptions::quantised_as.
 io::TensorTypes tensor_types(const io::Checkpoint& checkpoint);
 
 /// `wanted`, but float32 for those of `tensors` that hold numbers beyond float16, with a warning.

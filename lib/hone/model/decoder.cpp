@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <system_error>
+#include <tuple>
 
 #include "hone/kernels/product.h"
 #include "hone/nn/checkpointing.h"
@@ -27,6 +28,17 @@ void check(const DecoderInput& input) {
       input.positions.scalar_type(), " ", input.positions.sizes());
   TORCH_CHECK_VALUE(input.segments.documents() > 0 && input.segments.tokens() == input.ids.size(0),
                     "Decoder: segments must cover the T = ", input.ids.size(0), " ids");
+}
+
+/// Rows [n, k] of different integers in [0, choices) each.
+at::Tensor drawn_choices(at::IntArrayRef sizes, int64_t choices, const at::Generator& generator) {
+  constexpr int64_t kRows = 4096;  // at once: `choices` random numbers each
+  std::vector<at::Tensor> parts;
+  for (int64_t begin = 0; begin < sizes[0]; begin += kRows) {
+    const int64_t rows = std::min(kRows, sizes[0] - begin);
+    parts.push_back(std::get<1>(at::rand({rows, choices}, generator).topk(sizes[1])));
+  }
+  return at::cat(parts);
 }
 
 }  // namespace
@@ -132,6 +144,8 @@ void DecoderImpl::initialise(uint64_t seed) {
     if (own.role != nn::Role::kBase && own.role != nn::Role::kBuffer) continue;
     if (own.start) {
       own.tensor.fill_(*own.start);
+    } else if (own.choices > 0) {
+      own.tensor.copy_(drawn_choices(own.tensor.sizes(), own.choices, generator));
     } else {
       own.tensor.copy_(
           at::empty(own.tensor.sizes()).normal_(0, config_.initializer_range, generator));

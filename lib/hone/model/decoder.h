@@ -68,7 +68,8 @@ class DecoderImpl : public torch::nn::Module {
   /// hidden [T, D] -> [T, V].
   at::Tensor logits(const at::Tensor& hidden) const;
 
-  /// The families' initialisation: weights normal(0, initializer_range), biases 0, norms 1, drawn
+  /// The families' initialisation: weights normal(0, initializer_range), biases 0, norms 1, tables
+  /// of experts by token at random, drawn
   /// on the CPU in float32 so that every device begins equal.
   void initialise(uint64_t seed);
 

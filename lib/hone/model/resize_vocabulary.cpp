@@ -5,6 +5,7 @@
 #include <torch/utils.h>
 
 #include "hone/core/error.h"
+#include "hone/nn/router.h"
 
 namespace hone::model {
 namespace {
@@ -42,6 +43,16 @@ at::Tensor grown(const at::Tensor& old, int64_t rows, const NewRows& new_rows) {
   return table;
 }
 
+/// The id whose experts a row that is added takes: that of its first piece, or any.
+std::vector<int64_t> like_which(int64_t old_rows, int64_t rows, const NewRows& new_rows) {
+  std::vector<int64_t> like;
+  for (int64_t id = old_rows; id < rows; ++id) like.push_back(id % old_rows);
+  for (const auto& [id, pieces] : new_rows) {
+    if (id >= old_rows) like[id - old_rows] = pieces.front();
+  }
+  return like;
+}
+
 }  // namespace
 
 void resize_vocabulary(Decoder& decoder, int64_t rows, const NewRows& new_rows) {
@@ -56,6 +67,11 @@ void resize_vocabulary(Decoder& decoder, int64_t rows, const NewRows& new_rows) 
   }
   for (nn::Embedding& table : tables) {
     table->replace_weight(grown(table->weight.detach(), rows, new_rows));
+  }
+  const std::vector<int64_t> like = like_which(decoder->config().vocab_size, rows, new_rows);
+  for (const auto& module : decoder->modules(/*include_self=*/false)) {
+    auto* router = module->as<nn::RouterImpl>();
+    if (router && router->options.hashed > 0) router->grow(like);
   }
   decoder->set_vocab_size(rows);
 }

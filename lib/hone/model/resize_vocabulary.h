@@ -13,7 +13,8 @@ using NewRows = std::vector<std::pair<int64_t, std::vector<int64_t>>>;
 
 /// Gives embedding and untied head `rows` rows. Each id of `new_rows`, which may be a padding row
 /// that existed already, becomes the mean of its pieces' rows in both; other added rows become the
-/// mean of all old rows. Computed in float32. config().vocab_size becomes `rows`.
+/// mean of all old rows. Computed in float32. Where a table has each id's experts (nn/router.h), an
+/// added id takes those of its first piece, or of any. config().vocab_size becomes `rows`.
 /// Parameters are replaced: make optimisers afterwards.
 /// Throws: hone::Error if rows would shrink, an id is outside, pieces are empty or not of the old
 ///   rows, or the decoder carries adapters.
