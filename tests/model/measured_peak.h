@@ -18,7 +18,7 @@ inline int64_t measured_peak(const Json& config_json, const MemoryRequest& reque
   const auto counter = std::make_shared<hone::test::AllocationCounter>();
   const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, counter);
   DecoderConfig config = DecoderConfig::from_json(config_json, "test");
-  if (config_json.contains("num_nextn_predict_layers")) join_multi_token(config);
+  if (config.model_type->multi_token_layers(config) > 0) join_multi_token(config);
   Decoder decoder = make_decoder(config, at::kCPU, at::kFloat);
   decoder->initialise(1);
   decoder->set_checkpointing(request.checkpoint_every);

@@ -45,6 +45,30 @@ Json expert_config(std::initializer_list<std::pair<const char*, Json>> changes) 
   return config;
 }
 
+/// A small DeepSeek-V4.
+Json v4_config(std::initializer_list<std::pair<const char*, Json>> changes) {
+  Json config = test::v4_config();
+  config.update({{"hidden_size", 192},
+                 {"head_dim", 48},
+                 {"qk_rope_head_dim", 16},
+                 {"vocab_size", 3000},
+                 {"max_position_embeddings", 2048},
+                 {"q_lora_rank", 96},
+                 {"o_lora_rank", 48},
+                 {"sliding_window", 32},
+                 {"compress_rates", {{"heavily_compressed_attention", 32}}},
+                 {"index_n_heads", 4},
+                 {"index_head_dim", 32},
+                 {"index_topk", 8},
+                 {"n_routed_experts", 16},
+                 {"num_experts_per_tok", 4},
+                 {"moe_intermediate_size", 128},
+                 {"hc_mult", 4},
+                 {"hc_sinkhorn_iters", 20}});
+  for (const auto& [key, value] : changes) config[key] = value;
+  return config;
+}
+
 int64_t measured_peak(const Recipe& recipe) {
   return test::measured_peak(recipe.config, recipe.request);
 }
@@ -167,6 +191,18 @@ const std::vector<Recipe> kRecipes = {
                     {"moe_intermediate_size", 48},
                     {"num_experts_per_tok", 6}}),
      {.tokens_per_batch = 1024, .documents = 1}},
+    {"full, streams", v4_config({}), {.tokens_per_batch = 1024, .documents = 4}},
+    {"full, streams, every block again",
+     v4_config({}),
+     {.tokens_per_batch = 2048, .documents = 4, .checkpoint_every = 1}},
+    {"full, two streams, dropout of branches",
+     v4_config({{"hc_mult", 2}}),
+     {.tokens_per_batch = 1024, .documents = 2, .branch_dropout = true}},
+    {"lora, streams",
+     v4_config({}),
+     {.tokens_per_batch = 2048,
+      .documents = 8,
+      .lora = nn::LoraOptions{.rank = 8, .targets = {"q_a_proj", "q_b_proj", "o_b_proj"}}}},
     {"lora with token rows",
      config_of({}),
      {.tokens_per_batch = 512, .documents = 2, .lora = kAttentionLora, .token_rows = 50}},
@@ -175,7 +211,7 @@ const std::vector<Recipe> kRecipes = {
 TEST_CASE("predict_memory is within a tenth of the measured peak") {
   for (const Recipe& recipe : kRecipes) {
     DecoderConfig config = DecoderConfig::from_json(recipe.config, recipe.name);
-    if (recipe.config.contains("num_nextn_predict_layers")) join_multi_token(config);
+    if (config.model_type->multi_token_layers(config) > 0) join_multi_token(config);
     const MemoryPlan plan = predict_memory(config, recipe.request);
     const auto measured = static_cast<double>(measured_peak(recipe));
     INFO(recipe.name << ": predicted " << plan.peak << ", measured " << measured << ", ratio "

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "hone/model/checkpoint.h"
 #include "hone/model/config.h"
 #include "hone/model/cost.h"
 #include "support/catch.h"
@@ -42,6 +43,42 @@ Json latent(Json config, const Json& query_rank) {
                                   {"qk_nope_head_dim", 128},
                                   {"qk_rope_head_dim", 64},
                                   {"v_head_dim", 128}});
+}
+
+/// Its layers' ratios: `first` twice, then 4 and 128 in turn, and one for multi-token prediction.
+Json v4(int64_t width, int64_t layers, int64_t heads, int64_t query_rank, int64_t groups,
+        int64_t experts, int64_t hidden, int64_t chosen_entries, int64_t first) {
+  Json ratios = {first, first};
+  for (int64_t i = 2; i < layers; ++i) ratios.push_back(i % 2 == 0 ? 4 : 128);
+  ratios.push_back(0);
+  return {{"model_type", "deepseek_v4"},
+          {"hidden_size", width},
+          {"num_hidden_layers", layers},
+          {"num_attention_heads", heads},
+          {"num_key_value_heads", 1},
+          {"head_dim", 512},
+          {"qk_rope_head_dim", 64},
+          {"vocab_size", 129280},
+          {"max_position_embeddings", 1048576},
+          {"q_lora_rank", query_rank},
+          {"o_groups", groups},
+          {"o_lora_rank", 1024},
+          {"sliding_window", 128},
+          {"compress_ratios", ratios},
+          {"compress_rope_theta", 160000},
+          {"index_n_heads", 64},
+          {"index_head_dim", 128},
+          {"index_topk", chosen_entries},
+          {"n_routed_experts", experts},
+          {"n_shared_experts", 1},
+          {"num_experts_per_tok", 6},
+          {"moe_intermediate_size", hidden},
+          {"routed_scaling_factor", 1.5},
+          {"swiglu_limit", 10},
+          {"num_hash_layers", 3},
+          {"hc_mult", 4},
+          {"hc_sinkhorn_iters", 20},
+          {"hc_eps", 1e-6}};
 }
 
 struct Released {
@@ -84,6 +121,19 @@ const std::vector<Released> kReleased = {
               1536),
           {{"n_group", 8}, {"topk_group", 4}, {"num_nextn_predict_layers", 1}}),
      671.03, 37.6, 576},
+    {"V3.2",
+     with(latent(
+              experts(dense("deepseek_v32", 7168, 18432, 61, 128, 128, 129280), 256, 1, 8, 2048, 3),
+              1536),
+          {{"n_group", 8},
+           {"topk_group", 4},
+           {"index_n_heads", 64},
+           {"index_head_dim", 128},
+           {"index_topk", 2048}}),
+     671.03 + 61 * 13.96e-3, 37.6, 576 + 128},
+    // Told as 13 and 49, without embeddings.
+    {"V4-Flash", v4(4096, 43, 64, 1024, 8, 256, 2048, 512, 0), 284.3, 13.57},
+    {"V4-Pro", v4(7168, 61, 128, 1536, 16, 384, 3072, 1024, 128), 1573, 49.28},
 };
 
 TEST_CASE("Released models have the parameters that they are said to have") {
@@ -91,13 +141,41 @@ TEST_CASE("Released models have the parameters that they are said to have") {
     INFO(model.name);
     const auto config = DecoderConfig::from_json(model.config, model.name);
     const Cost cost(config);
+    double numbers = 0;  // those that nothing trains included
+    for (const auto& [name, tensor] : make_decoder(config, at::kMeta, at::kFloat)->base_tensors()) {
+      if (tensor.is_floating_point()) numbers += static_cast<double>(tensor.numel());
+    }
     // The totals are told to so many digits.
-    CHECK(static_cast<double>(cost.parameters()) / 1e9 == Approx(model.billions).epsilon(4e-4));
+    CHECK(numbers / 1e9 == Approx(model.billions).epsilon(4e-4));
     const double active = model.active > 0 ? model.active : model.billions;
     CHECK(static_cast<double>(cost.active_parameters()) / 1e9 == Approx(active).epsilon(5e-3));
     if (model.cached == 0) continue;
     CHECK(cost.cache_bytes(at::kBFloat16, 1, 1) == 2 * model.cached * config.num_hidden_layers);
   }
+}
+
+TEST_CASE("DeepSeek-V4's layers have the tensors of the released files") {
+  // ../shared/reference/deepseek-architectures.md, 2.9: counted with the scales of quantised ones.
+  const auto config =
+      DecoderConfig::from_json(v4(4096, 43, 64, 1024, 8, 256, 2048, 512, 0), "V4-Flash");
+  std::map<std::string, int64_t> counts;
+  for (const CheckpointTensor& tensor :
+       make_decoder(config, at::kMeta, at::kFloat)->checkpoint_tensors()) {
+    const std::string& name = tensor.name;
+    const bool layer = name.starts_with("layers.");
+    int64_t& count = counts[layer ? name.substr(0, name.find('.', 7)) : "root"];
+    ++count;
+    for (const char* part : {"attn.w", ".wq_b.", ".w1.", ".w2.", ".w3."}) {
+      if (layer && name.find(part) != std::string::npos) {
+        ++count;
+        break;
+      }
+    }
+  }
+  CHECK(counts.at("root") == 6);
+  CHECK(counts.at("layers.0") == 1565);
+  CHECK(counts.at("layers.2") == 1576);
+  CHECK(counts.at("layers.3") == 1569);
 }
 
 }  // namespace

@@ -40,6 +40,37 @@ inline Json v3_config() {
   return config;
 }
 
+/// DeepSeek-V4, each kind of layer twice, the first two with experts by table.
+inline Json v4_config() {
+  Json config = small_config("deepseek_v4");
+  config.erase("intermediate_size");
+  config.update({{"num_hidden_layers", 6},
+                 {"num_key_value_heads", 1},
+                 {"head_dim", 12},
+                 {"qk_rope_head_dim", 4},
+                 {"q_lora_rank", 16},
+                 {"o_groups", 2},
+                 {"o_lora_rank", 10},
+                 {"sliding_window", 3},
+                 {"compress_ratios", {0, 4, 128, 4, 0, 128, 0}},
+                 {"compress_rope_theta", 160000},
+                 {"compress_rates", {{"heavily_compressed_attention", 5}}},
+                 {"index_n_heads", 3},
+                 {"index_head_dim", 6},
+                 {"index_topk", 2},
+                 {"n_routed_experts", 6},
+                 {"num_experts_per_tok", 2},
+                 {"moe_intermediate_size", 20},
+                 {"num_hash_layers", 2},
+                 {"routed_scaling_factor", 1.5},
+                 {"swiglu_limit", 10},
+                 {"hc_mult", 3},
+                 {"hc_sinkhorn_iters", 4},
+                 {"hc_eps", 1e-6},
+                 {"num_nextn_predict_layers", 1}});
+  return config;
+}
+
 inline Decoder small_decoder(const Json& config = small_config(), uint64_t seed = 1) {
   Decoder decoder = make_decoder(DecoderConfig::from_json(config, "test"), at::kCPU, at::kFloat);
   decoder->initialise(seed);

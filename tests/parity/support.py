@@ -9,7 +9,7 @@ import subprocess
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (AutoModelForCausalLM, DeepseekV2Config, DeepseekV3Config,
-                          DeepseekV32Config, LlamaConfig, LlamaForCausalLM, Qwen2Config,
+                          DeepseekV32Config, DeepseekV4Config, LlamaConfig, LlamaForCausalLM, Qwen2Config,
                           Qwen3Config, Qwen3MoeConfig)
 from transformers.models.deepseek_v2.modeling_deepseek_v2 import DeepseekV2Moe
 
@@ -18,7 +18,8 @@ torch.set_num_threads(1)
 
 CONFIGS = {"llama": LlamaConfig, "qwen2": Qwen2Config, "qwen3": Qwen3Config,
            "qwen3_moe": Qwen3MoeConfig, "deepseek_v2": DeepseekV2Config,
-           "deepseek_v3": DeepseekV3Config, "deepseek_v32": DeepseekV32Config}
+           "deepseek_v3": DeepseekV3Config, "deepseek_v32": DeepseekV32Config,
+           "deepseek_v4": DeepseekV4Config}
 SMALL = dict(vocab_size=97, hidden_size=48, intermediate_size=80, num_hidden_layers=2,
              num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
              attn_implementation="eager")
@@ -37,6 +38,19 @@ OWN = {"qwen3": dict(head_dim=16),
 # Documents of the tests are longer than index_topk. Scores of few heads are often all 0, and ties
 # fall otherwise in another shape, in transformers too: so many heads have none.
 OWN["deepseek_v32"] = dict(OWN["deepseek_v3"], index_n_heads=24, index_head_dim=12, index_topk=8)
+# Documents are longer than the window, than either stretch that is compressed, and have more entries
+# than are chosen. Its experts' width is all that transformers calls intermediate_size.
+OWN["deepseek_v4"] = dict(EXPERTS, n_routed_experts=8, num_key_value_heads=1, num_hidden_layers=4,
+                          head_dim=16, partial_rotary_factor=0.5, q_lora_rank=20, o_groups=2,
+                          o_lora_rank=12, sliding_window=6, index_n_heads=24, index_head_dim=12,
+                          index_topk=3, swiglu_limit=0.4, compress_rope_theta=4e4,
+                          compress_rates={"compressed_sparse_attention": 4,
+                                          "heavily_compressed_attention": 8},
+                          layer_types=["sliding_attention", "compressed_sparse_attention",
+                                       "heavily_compressed_attention",
+                                       "compressed_sparse_attention"],
+                          mlp_layer_types=["hash_moe", "hash_moe", "moe", "moe"],
+                          num_nextn_predict_layers=0, use_cache=False)
 
 
 def make_moe_16b(values):
@@ -76,8 +90,9 @@ def load_saved(model, folder):
 
 def make_model(family, seed, **changes):
     """A random model whose norms and biases are not at their neutral initial values."""
-    values = dict(SMALL, **OWN.get(family, {}))
-    values.update(changes)
+    values = SMALL | OWN.get(family, {}) | changes
+    if family == "deepseek_v4":
+        del values["intermediate_size"]
     torch.manual_seed(seed)
     model = (make_moe_16b(values) if family == "deepseek" else
              AutoModelForCausalLM.from_config(CONFIGS[family](**values))).float().eval()
@@ -87,6 +102,9 @@ def make_model(family, seed, **changes):
         for name, buffer in model.named_buffers():
             if name.endswith("e_score_correction_bias"):
                 buffer.add_(torch.randn_like(buffer) * 0.1)
+            if name.endswith("tid2eid"):
+                buffer.copy_(torch.rand(len(buffer), model.config.n_routed_experts).argsort()
+                             [:, :buffer.shape[1]])
     return model
 
 

@@ -28,7 +28,7 @@ NamedTypes& registry() {
   static NamedTypes types = [] {
     NamedTypes types;
     for (const Family* family : {&llama(), &qwen2(), &qwen3(), &qwen3_moe(), &deepseek(),
-                                 &deepseek_v2(), &deepseek_v3(), &deepseek_v32()}) {
+                                 &deepseek_v2(), &deepseek_v3(), &deepseek_v32(), &deepseek_v4()}) {
       add(types, *family);
     }
     return types;

@@ -57,8 +57,7 @@ std::vector<Stage> stages(const Decoder& decoder, const nn::StepShape& step, int
   std::vector<Stage> stages;
   int64_t place = 0;
   const auto add = [&](const nn::DecoderBlock& block) {
-    stages.push_back(
-        {block->footprints(step), every > 0 && place++ % every == 0, block->width()});
+    stages.push_back({block->footprints(step), every > 0 && place++ % every == 0, block->width()});
   };
   for (const nn::DecoderBlock& block : decoder->layers) add(block);
   for (const MultiTokenLayer& layer : decoder->multi_token) {

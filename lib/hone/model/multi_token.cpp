@@ -1,5 +1,6 @@
 #include "hone/model/multi_token.h"
 
+#include <fmt/format.h>
 #include <torch/types.h>
 
 #include "hone/core/error.h"
@@ -50,8 +51,10 @@ nn::Footprint MultiTokenLayer::footprint(const nn::StepShape& step) const {
 void join_multi_token(DecoderConfig& config) {
   config.multi_token = config.model_type->multi_token_layers(config);
   if (config.multi_token > 0) return;
-  throw Error(std::string("the model has no layers for multi-token prediction to train: ") +
-              enum_name(config.model_type) + " with num_nextn_predict_layers 0 in its config.json");
+  throw Error(fmt::format(
+      "the model has no layers for multi-token prediction to train: {}, where deepseek_v3 or "
+      "deepseek_v32 with num_nextn_predict_layers above 0 has some",
+      enum_name(config.model_type)));
 }
 
 CopiedTable copied_table(const std::string& name) {

@@ -17,9 +17,11 @@ const std::string kGateUp = "gate_up_proj", kDown = "down_proj";
 
 ExpertsImpl::ExpertsImpl(const ExpertsOptions& options, const at::TensorOptions& tensor_options)
     : options(options) {
-  const auto& [count, dim, hidden] = options;
-  gate_up_proj = register_parameter(kGateUp, at::empty({count, 2 * hidden, dim}, tensor_options));
-  down_proj = register_parameter(kDown, at::empty({count, dim, hidden}, tensor_options));
+  const auto add = [&](const std::string& name, int64_t out, int64_t in) {
+    return register_parameter(name, at::empty({options.count, out, in}, tensor_options));
+  };
+  gate_up_proj = add(kGateUp, 2 * options.hidden, options.dim);
+  down_proj = add(kDown, options.dim, options.hidden);
 }
 
 at::Tensor ExpertsImpl::forward(const at::Tensor& x, const at::Tensor& weights,

@@ -17,9 +17,9 @@
 namespace hone::nn {
 
 struct ExpertsOptions {
-  int64_t count = 0;   ///< E
-  int64_t dim = 0;     ///< D
-  int64_t hidden = 0;  ///< I, width of an expert
+  int64_t count = 0;                 ///< E
+  int64_t dim = 0;                   ///< D
+  int64_t hidden = 0;                ///< I, width of an expert
   double limit = kernels::kNoLimit;  ///< of what the activations take in (kernels/swiglu.h)
 };
 

@@ -75,7 +75,7 @@ Footprint HyperConnectionImpl::footprint(const StepShape& step) const {
   // The streams, what the branch gave, and some steps to the weights of both. Backward: gradients
   // of the streams by each of their uses.
   return {.saved = width + options.dim + 5 * rows + widened(options, step),
-          .backward = 3 * width,
+          .backward = 2 * width,
           .gradients = trained_numel(*this)};
 }
 

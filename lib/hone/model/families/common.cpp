@@ -33,21 +33,6 @@ const std::vector<std::string> kRopeKeys = {"rope_type",
                                             "partial_rotary_factor",
                                             "original_max_position_embeddings"};
 
-/// The object that holds the scaling, by transformers' order of precedence.
-std::pair<const Json*, std::string> rope_object(Keys& keys) {
-  for (const char* name : {"rope_scaling", "rope_parameters"}) {
-    const Json* value = keys.find(name);
-    if (!value) continue;
-    if (!value->is_object()) {
-      keys.problem(name, "expected an object");
-    } else if (!value->empty()) {
-      return {value, name};
-    }
-  }
-  static const Json kNone = Json::object();
-  return {&kNone, "rope_parameters"};
-}
-
 nn::RopeType rope_type(Keys& rope) {
   const auto name = rope.find("rope_type") ? rope.text("rope_type") : rope.text("type");
   if (!name) return nn::RopeType::kDefault;
@@ -71,53 +56,6 @@ void check_partial(Keys& keys) {
   if (keys.number("partial_rotary_factor", 0, 1).value_or(1) != 1) {
     keys.problem("partial_rotary_factor", "rotating a part of the head is not supported");
   }
-}
-
-nn::RotaryOptions read_rope(Keys& keys, int64_t head_dim, int64_t max_positions,
-                            std::vector<std::string>& problems) {
-  const auto [object, name] = rope_object(keys);
-  Keys rope(*object, "/" + name, problems);
-  check_unknown(*object, rope);
-  check_partial(keys);
-  check_partial(rope);
-  nn::RotaryOptions options;
-  options.head_dim = head_dim;
-  options.max_positions = max_positions;
-  const auto theta = rope.find("rope_theta") ? rope.number("rope_theta", 1.001, 1e15)
-                                             : keys.number("rope_theta", 1.001, 1e15);
-  options.theta = theta.value_or(10000);
-  options.type = rope_type(rope);
-  if (options.type == nn::RopeType::kDefault) return options;
-
-  const char* original_key = "original_max_position_embeddings";
-  const auto original = keys.find(original_key) ? keys.integer(original_key, 1, kMaxPositions)
-                                                : rope.integer(original_key, 1, kMaxPositions);
-  options.original_positions = original.value_or(max_positions);
-  if (options.type == nn::RopeType::kYarn && !rope.find("factor")) {
-    options.factor = static_cast<double>(max_positions) / options.original_positions;
-  } else {
-    options.factor = rope.required_number("factor", 1e-3, 1e6);
-  }
-  if (options.type == nn::RopeType::kLlama3) {
-    options.low_freq_factor = rope.required_number("low_freq_factor", 1e-3, 1e6);
-    options.high_freq_factor = rope.required_number("high_freq_factor", 1e-3, 1e6);
-    if (options.high_freq_factor <= options.low_freq_factor) {
-      rope.problem("high_freq_factor", "must be above low_freq_factor");
-    }
-  }
-  if (options.type == nn::RopeType::kYarn) {
-    options.beta_fast = rope.number("beta_fast", 1e-6, 1e6).value_or(32);
-    options.beta_slow = rope.number("beta_slow", 1e-6, 1e6).value_or(1);
-    options.attention_factor = rope.number("attention_factor", 0, 1e6);
-    options.attn_factor = rope.number("attn_factor", 0, 1e6);
-    options.mscale = rope.number("mscale", 0, 1e6);
-    options.mscale_all_dim = rope.number("mscale_all_dim", 0, 1e6);
-    options.truncate = rope.flag("truncate").value_or(true);
-  }
-  if (options.type == nn::RopeType::kDynamic && head_dim == 2) {
-    rope.problem("rope_type", "dynamic needs a head_dim above 2");
-  }
-  return options;
 }
 
 }  // namespace
@@ -165,12 +103,79 @@ void CommonFamily::require(Keys& keys, const char* key) {
   if (!keys.find(key)) keys.problem(key, "is missing");
 }
 
+std::pair<const Json*, std::string> CommonFamily::rope_object(Keys& keys) {
+  for (const char* name : {"rope_scaling", "rope_parameters"}) {
+    const Json* value = keys.find(name);
+    if (!value) continue;
+    if (!value->is_object()) {
+      keys.problem(name, "expected an object");
+    } else if (!value->empty()) {
+      return {value, name};
+    }
+  }
+  static const Json kNone = Json::object();
+  return {&kNone, "rope_parameters"};
+}
+
+nn::RotaryOptions CommonFamily::read_angles(Keys& keys, const Json& object,
+                                            const std::string& place, const DecoderConfig& config) {
+  const int64_t max_positions = config.max_position_embeddings;
+  Keys rope = keys.below(object, place);
+  check_unknown(object, rope);
+  nn::RotaryOptions options;
+  options.head_dim = config.head_dim;
+  options.max_positions = max_positions;
+  const auto theta = rope.find("rope_theta") ? rope.number("rope_theta", 1.001, 1e15)
+                                             : keys.number("rope_theta", 1.001, 1e15);
+  options.theta = theta.value_or(10000);
+  options.type = rope_type(rope);
+  if (options.type == nn::RopeType::kDefault) return options;
+
+  const char* original_key = "original_max_position_embeddings";
+  const auto original = keys.find(original_key) ? keys.integer(original_key, 1, kMaxPositions)
+                                                : rope.integer(original_key, 1, kMaxPositions);
+  options.original_positions = original.value_or(max_positions);
+  if (options.type == nn::RopeType::kYarn && !rope.find("factor")) {
+    options.factor = static_cast<double>(max_positions) / options.original_positions;
+  } else {
+    options.factor = rope.required_number("factor", 1e-3, 1e6);
+  }
+  if (options.type == nn::RopeType::kLlama3) {
+    options.low_freq_factor = rope.required_number("low_freq_factor", 1e-3, 1e6);
+    options.high_freq_factor = rope.required_number("high_freq_factor", 1e-3, 1e6);
+    if (options.high_freq_factor <= options.low_freq_factor) {
+      rope.problem("high_freq_factor", "must be above low_freq_factor");
+    }
+  }
+  if (options.type == nn::RopeType::kYarn) {
+    options.beta_fast = rope.number("beta_fast", 1e-6, 1e6).value_or(32);
+    options.beta_slow = rope.number("beta_slow", 1e-6, 1e6).value_or(1);
+    options.attention_factor = rope.number("attention_factor", 0, 1e6);
+    options.attn_factor = rope.number("attn_factor", 0, 1e6);
+    options.mscale = rope.number("mscale", 0, 1e6);
+    options.mscale_all_dim = rope.number("mscale_all_dim", 0, 1e6);
+    options.truncate = rope.flag("truncate").value_or(true);
+  }
+  if (options.type == nn::RopeType::kDynamic && options.head_dim == 2) {
+    rope.problem("rope_type", "dynamic needs a head_dim above 2");
+  }
+  return options;
+}
+
+void CommonFamily::read_positions(Keys& keys, DecoderConfig& config) const {
+  const auto [rope, place] = rope_object(keys);
+  check_partial(keys);
+  Keys below = keys.below(*rope, place);
+  check_partial(below);
+  config.rope = read_angles(keys, *rope, place, config);
+}
+
 DecoderConfig CommonFamily::read(const Json& json, const std::string& source) const {
   std::vector<std::string> problems;
   Keys keys(json, "", problems);
   DecoderConfig config;
   config.hidden_size = keys.required_integer("hidden_size", 1, kMaxWidth);
-  config.intermediate_size = keys.required_integer("intermediate_size", 1, kMaxWidth);
+  config.intermediate_size = keys.required_integer(width_key(), 1, kMaxWidth);
   config.num_hidden_layers = keys.required_integer("num_hidden_layers", 1, 10000);
   config.vocab_size = keys.required_integer("vocab_size", 1, kMaxVocabulary);
   config.max_position_embeddings =
@@ -181,7 +186,7 @@ DecoderConfig CommonFamily::read(const Json& json, const std::string& source) co
   config.initializer_range = keys.number("initializer_range", 0, 10).value_or(0.02);
   config.attention_dropout = keys.number("attention_dropout", 0, 0.999).value_or(0);
   config.tie_word_embeddings = keys.flag("tie_word_embeddings").value_or(false);
-  config.rope = read_rope(keys, config.head_dim, config.max_position_embeddings, problems);
+  read_positions(keys, config);
   read_own(keys, config);
   if (const auto act = keys.text("hidden_act"); act.value_or("silu") != "silu") {
     keys.problem("hidden_act", "only silu is supported, got \"" + *act + "\"");
@@ -196,7 +201,12 @@ nn::DecoderBlock CommonFamily::block(const DecoderConfig& c, const LayerSizes& s
   return nn::DecoderBlock(
       c.hidden_size,
       nn::DecoderBlockParts{norm(c, tensor_options), mixer(c, sizes, tensor_options),
-                            norm(c, tensor_options), feed_forward(c, sizes, tensor_options)});
+                            norm(c, tensor_options), feed_forward(c, sizes, tensor_options),
+                            connection(c, tensor_options), connection(c, tensor_options)});
+}
+
+nn::HyperConnection CommonFamily::connection(const DecoderConfig&, const at::TensorOptions&) const {
+  return nullptr;
 }
 
 nn::Mixer CommonFamily::mixer(const DecoderConfig& c, const LayerSizes& sizes,

@@ -1,5 +1,6 @@
 /// Families with experts in some of their layers.
 #pragma once
+#include <any>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -20,6 +21,7 @@ struct SparseOptions {
   int64_t extra_layers = 0;        ///< for multi-token prediction, behind the others
   bool empty_shared = false;       ///< the checkpoint has shared experts of width 0
   nn::LatentAttentionOptions mla;  ///< of families with latent attention; num_heads is a layer's
+  std::any own;                    ///< what one family alone needs
 };
 
 const SparseOptions& sparse_options(const DecoderConfig& config);
