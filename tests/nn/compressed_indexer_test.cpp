@@ -32,7 +32,8 @@ std::vector<at::Tensor> choose(CompressedIndexer& module, const at::Tensor& x,
   return module(x, narrow, c.cos, c.sin, kRotary, c, 0);
 }
 
-/// The entries that the last position of a document scores best, of those complete.
+/// The entries that the last position of a document scores best, of those complete; of equal ones
+/// the first.
 at::Tensor best_of_last(CompressedIndexer& module, const at::Tensor& x, const at::Tensor& narrow) {
   const AttentionContext c = context({0, x.size(0)}, at::kDouble, kRotated);
   Compressor same(module->compressor, kDouble);
@@ -50,7 +51,7 @@ at::Tensor best_of_last(CompressedIndexer& module, const at::Tensor& x, const at
   for (int64_t h = 0; h < 3; ++h) {
     scores += w[h] * (at::mv(keys, last[h]) / std::sqrt(6.0)).clamp_min(0);
   }
-  return std::get<1>(scores.topk(2));
+  return std::get<1>(scores.sort(/*stable=*/true, 0, /*descending=*/true)).slice(0, 0, 2);
 }
 
 TEST_CASE("CompressedIndexer: the best of the complete entries of a query's own document") {
@@ -74,7 +75,7 @@ TEST_CASE("CompressedIndexer: its tensors are of the checkpoint and never traine
   std::vector<std::string> names;
   for (const ModuleTensor& tensor : tensors(*module)) {
     names.push_back(tensor.name);
-    CHECK(tensor.role == Role::kBuffer);
+    CHECK_FALSE(tensor.tensor.requires_grad());
     if (tensor.name == "kv_norm.weight") CHECK(tensor.start == 1);
     if (tensor.name == "position_bias") CHECK(tensor.start == 0);
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "hone/nn/checkpointing.h"
 #include "hone/nn/latent_attention.h"
 #include "nn/modules.h"
 #include "support/catch.h"
@@ -88,15 +89,20 @@ TEST_CASE("Indexer: the best positions of a query's own document and past") {
             .empty());
 }
 
-TEST_CASE("Indexer: its tensors are of the checkpoint and never trained") {
+TEST_CASE("Indexer: its tensors are of the checkpoint, and train where it learns") {
   Indexer module = indexer();
   std::vector<std::string> names;
   for (const ModuleTensor& tensor : tensors(*module)) {
     names.push_back(tensor.name);
-    CHECK(tensor.role == Role::kBuffer);
+    CHECK(tensor.role == Role::kBase);
   }
   CHECK(names == std::vector<std::string>{"wq_b.weight", "wk.weight", "k_norm.weight",
                                           "k_norm.bias", "weights_proj.weight"});
+  CHECK(module->parameters().empty());  // so that nobody else trains them
+  CHECK(trained_numel(*module) == 0);
+  module->set_learning(IndexLearning::kSparse);
+  CHECK(trained_numel(*module) == kNarrow * 18 + kDim * 6 + 6 + 6 + kDim * 3);
+  module->set_learning(IndexLearning::kOff);
   CHECK(trained_numel(*module) == 0);
   CHECK(module->flops(10) == 2 * (kNarrow * 18 + kDim * 6 + kDim * 3 + 18 * 10));
 }
@@ -115,6 +121,56 @@ TEST_CASE("LatentAttention with an indexer: documents alone, gradient, and from 
   const torch::NoGradGuard no_grad;
   CHECK(module->cache_shape() == CacheShape{{1, 12}, {1, 6}});
   CHECK(relative_difference(in_passes(module, later, whole, {2, 3, 4, 7}), wanted) < 1e-12);
+}
+
+/// Gradients of the indexer's tensors by its loss over two documents.
+std::vector<at::Tensor> learned(IndexLearning learning, bool again) {
+  LatentAttention module = attention(kOptions);
+  module->indexer->set_learning(learning);
+  torch::manual_seed(4);
+  const at::Tensor x = at::randn({9, kDim}, kDouble).requires_grad_();
+  const AttentionContext packed = context({0, 2, 9}, at::kDouble, kRotary);
+  const Block block = [&](const at::Tensor& in) { return module(in, packed); };
+  const at::Tensor y = again ? checkpoint(block, x) : block(x);
+  const auto [loss, queries] = module->indexer->take_loss();
+  CHECK(queries == 9);
+  CHECK(loss.item<double>() > 0);
+  loss.backward();
+  CHECK_FALSE(x.grad().defined());
+  for (const at::Tensor& parameter : module->parameters()) CHECK_FALSE(parameter.grad().defined());
+  y.sum().backward();
+  CHECK(x.grad().abs().max().item<double>() > 0);
+  CHECK(module->indexer->take_loss().second == 0);  // a second run adds none
+  std::vector<at::Tensor> gradients;
+  for (const at::Tensor& tensor : module->indexer->buffers()) gradients.push_back(tensor.grad());
+  return gradients;
+}
+
+TEST_CASE("Indexer: it learns by a loss of its own, alike in a recomputed block") {
+  for (const IndexLearning learning : {IndexLearning::kWarmUp, IndexLearning::kSparse}) {
+    const auto once = learned(learning, false), again = learned(learning, true);
+    REQUIRE(once.size() == 5);
+    for (size_t i = 0; i < once.size(); ++i) {
+      CHECK(once[i].abs().max().item<double>() > 0);
+      CHECK(at::equal(once[i], again[i]));
+    }
+  }
+}
+
+TEST_CASE("Indexer: in a warm-up training sees all positions, and scoring what it chooses") {
+  LatentAttention module = attention(kOptions), dense = attention({});
+  const at::Tensor x = at::randn({9, kDim}, kDouble);
+  const AttentionContext c = context({0, 9}, at::kDouble, kRotary);
+  const at::Tensor chosen = module(x, c);
+  module->indexer->set_learning(IndexLearning::kSparse);
+  CHECK(at::equal(module(x, c), chosen));
+  module->indexer->set_learning(IndexLearning::kWarmUp);
+  CHECK(at::equal(module(x, c), dense(x, c)));
+  module->eval();
+  CHECK(at::equal(module(x, c), chosen));
+  module->train();
+  const torch::NoGradGuard no_grad;
+  CHECK(at::equal(module(x, c), chosen));
 }
 
 TEST_CASE("LatentAttention with an indexer that chooses all is dense to the bit") {

@@ -12,7 +12,8 @@ namespace hone::nn {
 
 /// What a tensor is there for.
 enum class Role {
-  kBase,       ///< of the model itself: trained in full tuning, part of its checkpoint
+  kBase,       ///< of the model itself: trained in full tuning (an indexer's only where it learns),
+               ///< part of its checkpoint
   kAdapter,    ///< of an adapter on it: part of the adapter's files
   kQuantiser,  ///< a scale or range of fake quantisation: in neither of them
   kBuffer      ///< part of the checkpoint, but never trained

@@ -7,6 +7,8 @@
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
+#include <algorithm>
+#include <cmath>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -28,17 +30,25 @@ struct StepShape {
   int64_t longest = 0;  ///< tokens of the longest document
   double padding = 1;   ///< positions that attention computes to a token
   bool half = false;    ///< half types, in which norms and activations do not run fused
+  int64_t tokens = 0;   ///< of all documents
 
   /// `width` numbers a token where attention holds them.
   int64_t padded(int64_t width) const {
     return static_cast<int64_t>(padding * static_cast<double>(width));
+  }
+  /// `width` numbers a token and position of the longest document, of which one is held at a time.
+  int64_t squares(double width) const {
+    const auto length = static_cast<double>(longest);
+    return std::llround(width * length * length / static_cast<double>(std::max(tokens, longest)));
   }
 };
 
 /// What a part of a block holds in a training step, in numbers.
 struct Footprint {
   int64_t saved = 0;      ///< a token: from the forward for the backward pass
+  int64_t always = 0;     ///< of these, those that recomputation keeps too
   int64_t backward = 0;   ///< a token: more than saved, while its gradients are made
+  int64_t forward = 0;    ///< a token: more than saved, while it is computed, where that is much
   int64_t gradients = 0;  ///< of the parameters that train, not a token
 };
 

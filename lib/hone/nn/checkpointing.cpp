@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hone/core/error.h"
@@ -28,6 +29,7 @@ class Recorder {
 };
 
 thread_local Recorder* current_recorder = nullptr;
+thread_local bool in_second_run = false;
 
 /// Makes `recorder` current in this scope; nullptr saves tensors as usual.
 class RecorderGuard {
@@ -128,6 +130,17 @@ struct KeepHooks : torch::autograd::SavedVariableHooks {
   Segment* segment;
 };
 
+/// recomputing() is true while it lives.
+class SecondRun {
+ public:
+  SecondRun() : outer_(std::exchange(in_second_run, true)) {}
+  ~SecondRun() { in_second_run = outer_; }
+  SecondRun(const SecondRun&) = delete;
+
+ private:
+  bool outer_;
+};
+
 struct Dropping : Recorder {
   explicit Dropping(std::shared_ptr<Segment> segment) : segment(std::move(segment)) {}
   HooksPtr hooks() override { return std::make_unique<DropHooks>(segment); }
@@ -153,6 +166,7 @@ void Segment::recompute() {
   Keeping recorder(this);
   const RecorderGuard guard(&recorder);
   const at::AutoGradMode grad_mode(true);
+  const SecondRun second_run;
   try {
     block_(input_);
   } catch (const Complete&) {
@@ -164,6 +178,8 @@ void Segment::recompute() {
 }
 
 }  // namespace
+
+bool recomputing() { return in_second_run; }
 
 at::Tensor checkpoint(const Block& block, const at::Tensor& input) {
   if (!at::GradMode::is_enabled()) return block(input);

@@ -22,4 +22,7 @@ using Block = std::function<at::Tensor(const at::Tensor&)>;
 ///   with use_reentrant=False.
 at::Tensor checkpoint(const Block& block, const at::Tensor& input);
 
+/// Whether this thread is in such a second run, of which nothing is used but what it saves.
+bool recomputing();
+
 }  // namespace hone::nn

@@ -21,7 +21,7 @@ CompressedIndexerImpl::CompressedIndexerImpl(const IndexerOptions& options,
   using Shape = std::vector<int64_t>;
   const auto frozen = [&](torch::nn::Module& owner, const char* name, const Shape& shape,
                           std::optional<double> start) {
-    return owner.register_module(name, Frozen(shape, /*bias=*/false, start, tensor_options));
+    return owner.register_module(name, IndexLayer(shape, /*bias=*/false, start, tensor_options));
   };
   kv_proj = frozen(*this, "kv_proj", {given, dim}, {});
   gate_proj = frozen(*this, "gate_proj", {given, dim}, {});

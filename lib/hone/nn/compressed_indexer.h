@@ -42,9 +42,9 @@ class CompressedIndexerImpl : public torch::nn::Module, public TellsTensors {
 
   IndexerOptions options;
   CompressorOptions compressor;
-  Frozen kv_proj{nullptr}, gate_proj{nullptr}, kv_norm{nullptr}, q_b_proj{nullptr};
-  Frozen weights_proj{nullptr};  ///< of the child "scorer"
-  at::Tensor position_bias;      ///< [R, 2 W]
+  IndexLayer kv_proj{nullptr}, gate_proj{nullptr}, kv_norm{nullptr}, q_b_proj{nullptr};
+  IndexLayer weights_proj{nullptr};  ///< of the child "scorer"
+  at::Tensor position_bias;          ///< [R, 2 W]
 };
 TORCH_MODULE(CompressedIndexer);
 

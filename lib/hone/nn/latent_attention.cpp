@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
+#include <tuple>
 #include <utility>
 
+#include "hone/kernels/dispatch.h"
 #include "hone/kernels/varlen_attention.h"
 
 namespace hone::nn {
@@ -38,6 +41,22 @@ at::Tensor masked_attention(const at::Tensor& q, const KeysOf& keys_of,
                           .transpose(0, 1));
   }
   return at::cat(outputs);
+}
+
+/// What all heads together look at: [L, L], each row's sum 1, of the positions that `seen` [L, L]
+/// lets through. q and k [L, H, E].
+at::Tensor attended(const at::Tensor& q, const at::Tensor& k, const at::Tensor& seen,
+                    double scale) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor unseen = seen.logical_not();
+  at::Tensor sum;
+  for (int64_t h = 0; h < q.size(1); ++h) {
+    at::Tensor scores = at::mm(q.select(1, h), k.select(1, h).t()).to(kernels::wide_type(q));
+    scores.mul_(scale).masked_fill_(unseen, -std::numeric_limits<double>::infinity());
+    const at::Tensor head = scores.softmax(1);
+    sum = sum.defined() ? sum.add_(head) : head;
+  }
+  return sum.div_(q.size(1));
 }
 
 }  // namespace
@@ -78,19 +97,25 @@ at::Tensor LatentAttentionImpl::forward(const at::Tensor& x, const AttentionCont
     kernels::write_cache(cache->tensors.at(0), at::cat({latent.unsqueeze(1), rotated}, -1),
                          cache->places);
   }
+  const kernels::Sequences& segments = context.segments;
+  const bool continues = cache && !kernels::all_begin(cache->places);
+  at::Tensor k, v;
+  if (!continues) std::tie(k, v) = expanded(latent, rotated);
+  const auto part = [&segments](const at::Tensor& x, int64_t d) {
+    return x.slice(0, segments.offsets[d], segments.offsets[d + 1]);
+  };
   std::vector<at::Tensor> seen;
-  if (indexer) seen = indexer(x, narrow, context);
+  if (indexer) {
+    seen = indexer(x, narrow, context, [&](int64_t d, const at::Tensor& mask) {
+      return attended(part(q, d), part(k, d), mask, options.scale);
+    });
+  }
   at::Tensor mixed;
-  if (cache && !kernels::all_begin(cache->places)) {
+  if (continues) {
     mixed = absorbed(q, seen, context);
   } else {
-    const auto [k, v] = expanded(latent, rotated);
-    const kernels::Sequences& segments = context.segments;
     const double dropout = is_training() ? options.dropout : 0.0;
-    const auto of = [&segments, &k = k, &v = v](int64_t d) {
-      const int64_t begin = segments.offsets[d], end = segments.offsets[d + 1];
-      return std::pair(k.slice(0, begin, end), v.slice(0, begin, end));
-    };
+    const auto of = [&](int64_t d) { return std::pair(part(k, d), part(v, d)); };
     mixed = seen.empty() ? kernels::varlen_attention(q, k, v, segments, options.scale, dropout)
                          : masked_attention(q, of, seen, segments, options.scale, dropout);
   }
@@ -171,7 +196,14 @@ Footprint LatentAttentionImpl::footprint(const StepShape& step) const {
     f.saved += 3 * pairs;
     f.backward += 2 * pairs;
   }
-  if (indexer && step.longest > o.index.chosen) f.saved += step.longest;  // the mask, as numbers
+  if (indexer) {
+    const Footprint own = indexer->footprint(step);  // its gradients are counted
+    f.saved += own.saved;
+    f.always = own.always;
+    f.backward += own.backward;
+    f.forward = own.forward;
+    if (step.longest > o.index.chosen) f.saved += step.longest;  // the mask, as numbers
+  }
   return f;
 }
 

@@ -114,7 +114,7 @@ std::vector<LoraTarget> lora_targets(const Decoder& decoder, const nn::LoraOptio
                                    options.target_parameters.end());
   for (const auto& item : decoder->named_modules("", /*include_self=*/false)) {
     const std::string name = checkpoint_name(item.key());
-    if (item.value()->as<nn::FrozenImpl>()) continue;  // an indexer's, which nothing trains
+    if (item.value()->as<nn::IndexLayerImpl>()) continue;  // an indexer's, which nothing trains
     if (auto* experts = item.value()->as<nn::ExpertsImpl>()) {
       add_expert_targets(*experts, name, options, parameters, targets);
     }
