@@ -164,6 +164,7 @@ TEST_CASE("variables of the template are those that it reads") {
   CHECK_THROWS_WITH(loaded.set_chat_template_kwargs({{"think", true}}),
                     Catch::EndsWith("chat_template.jinja reads no variable \"think\""));
   CHECK_THROWS_AS(loaded.set_chat_template_kwargs({{"", true}}), Error);
+  CHECK_THROWS_AS(loaded.set_chat_template_kwargs(Json::array({1})), Error);
   loaded.set_chat_template_kwargs({{"thinking", true}});
   CHECK(loaded.chat_variables() == Json{{"bos_token", "<s>"}, {"thinking", true}});
 }

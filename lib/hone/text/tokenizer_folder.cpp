@@ -173,6 +173,7 @@ TokenizerFolder TokenizerFolder::load(const std::string& folder) {
 }
 
 void TokenizerFolder::set_chat_template_kwargs(const Json& kwargs) {
+  if (!kwargs.is_object()) throw Error("chat_template_kwargs: expected an object of variables");
   for (const auto& [name, value] : kwargs.items()) {
     if (!chat_template) {
       throw Error("chat_template_kwargs: " + tokenizer.source() + " comes without a chat template");

@@ -35,7 +35,7 @@ struct TokenizerFolder {
   static TokenizerFolder load(const std::string& folder);
 
   /// Sets chat_template_kwargs.
-  /// Throws: Error if there is no template, or for a name that it does not read.
+  /// Throws: Error for what is no object, without a template, or for a name that it does not read.
   void set_chat_template_kwargs(const Json& kwargs);
   /// What the template sees beside the conversation (ChatInput::variables): bos_token and eos_token
   /// where there are such, and chat_template_kwargs.
