@@ -29,6 +29,7 @@ inline int64_t measured_peak(const Json& config_json, const MemoryRequest& reque
     std::vector<int64_t> rows;
     for (int64_t i = 0; i < request.token_rows; ++i) rows.push_back(i);
     add_lora(decoder, *request.lora, 2, rows);
+    if (request.lora_dropout) decoder->set_dropout(0.1);
   }
   optim::FusedAdamW optimizer(trainable_parameters(decoder), {});
   const int64_t documents = request.documents, tokens = request.tokens_per_batch;

@@ -36,6 +36,7 @@ Decoder described(const DecoderConfig& config, const MemoryRequest& request) {
     std::vector<int64_t> rows(request.token_rows);
     std::iota(rows.begin(), rows.end(), 0);
     add_lora(decoder, *request.lora, /*seed=*/0, rows);
+    if (request.lora_dropout) decoder->set_dropout(0.1);  // any keeps as much
   }
   const double dropout = request.branch_dropout ? 0.1 : 0;  // any keeps as much
   for (nn::DecoderBlock& block : decoder->layers) block->branch_dropout = dropout;

@@ -23,8 +23,9 @@ struct MemoryRequest {
   int64_t checkpoint_every = 0;   ///< as Decoder::set_checkpointing
   bool branch_dropout = false;    ///< whether the blocks' branches are dropped (nn/decoder_block.h)
   std::optional<nn::LoraOptions> lora;  ///< absent: all parameters train
-  int64_t token_rows = 0;               ///< trainable rows of a grown vocabulary, with lora
-  at::Device device = at::kCPU;         ///< decides how many logits are held at once
+  bool lora_dropout = false;     ///< whether its linear layers' inputs may come to be dropped
+  int64_t token_rows = 0;        ///< trainable rows of a grown vocabulary, with lora
+  at::Device device = at::kCPU;  ///< decides how many logits are held at once
 };
 
 /// Bytes. The parts need not be alive at the same time: `peak` says what is.

@@ -210,10 +210,7 @@ Plan predict_run(const ReadRun& run) {
   const int64_t vocabulary = run.text.tokenizer.vocab_size();
   decoder.vocab_size = std::max(decoder.vocab_size, vocabulary);
   const bool lora = config.tuning == Tuning::kLora;
-  model::AdapterShape adapter = lora ? adapter_of(config) : model::AdapterShape{};
-  if (run.changes.lora_dropout && adapter.options.dropout == 0) {
-    adapter.options.dropout = 0.1;  // any takes as much
-  }
+  const model::AdapterShape adapter = lora ? adapter_of(config) : model::AdapterShape{};
   const BatchShape batch = widest_batch(config, run.data);
   Plan plan{.decoder = decoder, .data = run.data, .steps = config.train.steps};
   model::MemoryRequest request{
@@ -225,6 +222,7 @@ Plan predict_run(const ReadRun& run) {
       .checkpoint_every = run.changes.keeps_all ? 0 : config.memory.checkpoint_every,
       .branch_dropout = run.changes.branch_dropout,
       .lora = lora ? std::optional(adapter.options) : std::nullopt,
+      .lora_dropout = run.changes.lora_dropout,
       .token_rows = lora ? adapter.token_rows + run.new_tokens : 0,
       .device = device.device};
   plan.memory = model::predict_memory(decoder, request);
