@@ -1,5 +1,6 @@
 """Pruned decoders travel to transformers, and their adapters to PEFT, with equal logits: heads,
-channels and layers, alike over the layers (said by the config) and unlike (filled with zeros).
+channels and layers, alike over the layers (said by the config) and unlike (filled with zeros), and
+as many experts of each layer.
 Usage: model_pruned.py <model_tool>"""
 import copy
 import json
@@ -151,6 +152,69 @@ def check(checks, root, base, name, model, left, direct, got, batch):
             checks.close(f"{label}: PEFT", logits_of(peft, batch), after, LOGITS)
 
 
+# Experts left of the layers that have any: two of each group of four of eight, or six of eight.
+EXPERTS = {"v3": ("deepseek_v3", dict(n_group=2, topk_group=1, num_experts_per_tok=2),
+                  {1: [0, 3, 5, 6], 2: [1, 2, 4, 7]}),
+           "v2": ("deepseek_v2", {}, {1: [0, 2, 3, 5, 6, 7], 2: [0, 1, 2, 3, 4, 7]}),
+           "qwen3-moe": ("qwen3_moe", {}, {0: [0, 1, 4, 5, 6, 7], 1: [1, 2, 3, 4, 5, 6]})}
+
+
+def without_experts(model, keep):
+    """transformers' model with these experts alone."""
+    count = len(next(iter(keep.values())))
+    config = copy.deepcopy(model.config)
+    key = "num_experts" if hasattr(config, "num_experts") else "n_routed_experts"
+    setattr(config, key, count)
+    state = model.state_dict()
+    for layer, experts in keep.items():
+        for name in ("gate.weight", "gate.e_score_correction_bias", "experts.gate_up_proj",
+                     "experts.down_proj"):
+            name = f"model.layers.{layer}.mlp.{name}"
+            if name in state:
+                state[name] = state[name][experts]
+    smaller = AutoModelForCausalLM.from_config(config).float().eval()
+    smaller.load_state_dict(state)
+    return smaller
+
+
+def check_experts(checks, tool, root, batch):
+    for number, (name, (family, changes, keep)) in enumerate(EXPERTS.items()):
+        model = make_model(family, 10 + number, **changes)
+        model.save_pretrained(root / name)
+        left = {"layers": [dict({"index": i}, **({"experts": keep[i]} if i in keep else {}))
+                           for i in range(model.config.num_hidden_layers)]}
+        jobs = [dict({"model": str(root / name), "batch": str(root / "batch.safetensors"),
+                      "out": str(root / f"{name}.{kind}.safetensors")}, **values)
+                for kind, values in {
+                    "pruned": {"prune": json.dumps(left), "save": str(root / f"{name}.compact"),
+                               "export_to": str(root / f"{name}.export"), "cached": True},
+                    "compact": {"model": str(root / f"{name}.compact")},
+                    "adapted": {"prune": json.dumps(left), "prune_last": True,
+                                "lora": {"rank": 2, "targets": ["o_proj"],
+                                         "target_parameters": ["gate_up_proj", "down_proj"]},
+                                "steps": 3, "lr": 1e-2,
+                                "export_to": str(root / f"{name}.adapted.export"),
+                                "export_adapter": str(root / f"{name}.adapter")}}.items()]
+        pruned, compact, adapted = run_tool(tool, root, jobs)
+        with torch.no_grad():
+            wanted = logits_of(without_experts(model, keep), batch)
+            checks.true(f"{name}: pruning changes the logits",
+                        (wanted - logits_of(model, batch)).abs().max() > 1e-2 * wanted.abs().max())
+            checks.close(f"{name}: pruned", pruned["logits"], wanted, LOGITS)
+            checks.close(f"{name}: the compact form", compact["logits"], pruned["logits"], 0)
+            checks.close(f"{name}: the export", logits_of(load(root / f"{name}.export"), batch),
+                         pruned["logits"], LOGITS)
+            checks.close(f"{name}: cached", pruned["logits_cached"],
+                         pruned["logits"][:batch["offsets"][1]], LOGITS)
+            checks.true(f"{name}: no compact folder",
+                        not (root / f"{name}.export-compact").exists())
+            after = adapted["logits_after"]
+            checks.true(f"{name}: trained", (after - adapted["logits"]).abs().max() > 1e-3)
+            peft = PeftModel.from_pretrained(load(root / f"{name}.adapted.export"),
+                                             root / f"{name}.adapter").eval()
+            checks.close(f"{name}: PEFT", logits_of(peft, batch), after, LOGITS)
+
+
 def main():
     tool, checks = sys.argv[1], Checks()
     with tempfile.TemporaryDirectory() as root:
@@ -171,6 +235,7 @@ def main():
         results = iter(run_tool(tool, root, [job for some in jobs for job in some]))
         for case, some in zip(cases, jobs):
             check(checks, root, *case, [next(results) for _ in some], batch)
+        check_experts(checks, tool, root, batch)
     checks.finish()
 
 

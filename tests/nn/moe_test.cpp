@@ -3,6 +3,10 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <map>
+#include <string>
+
+#include "hone/core/error.h"
 #include "hone/kernels/swiglu.h"
 #include "nn/modules.h"
 #include "support/catch.h"
@@ -137,6 +141,129 @@ TEST_CASE("Moe: its load is that of training alone, until it is taken") {
   const at::Tensor choices = moe->router(x).experts;
   for (int64_t e = 0; e < 4; ++e) CHECK(load.counts[e] == 2 * choices.eq(e).sum().item<int64_t>());
   CHECK(moe->take_load().counts.empty());
+}
+
+/// Eight experts in two groups, of which a token takes three of either.
+MoeOptions grouped(Scoring scoring) {
+  MoeOptions options = kOptions;
+  options.router = {.dim = 6,
+                    .experts = 8,
+                    .chosen = 3,
+                    .scoring = scoring,
+                    .groups = 2,
+                    .chosen_groups = 1,
+                    .group_top = 2,
+                    .bias = scoring == Scoring::kSigmoid,
+                    .normalise = scoring == Scoring::kSigmoid,
+                    .scale = 1.5};
+  options.shared_hidden = 7;
+  return options;
+}
+
+Moe made(const MoeOptions& options, bool adapted) {
+  Moe moe = randomised(Moe(options, kDouble));
+  at::Tensor bias = moe->router->e_score_correction_bias;
+  if (bias.defined()) bias.copy_(at::arange(options.router.experts).flip(0) * 0.1);
+  if (!adapted) return moe;
+  for (const std::string& weight : ExpertsImpl::adaptable()) {
+    moe->experts->add_lora(weight, {.rank = 2, .scale = 0.5},
+                           at::make_generator<at::CPUGeneratorImpl>(1));
+  }
+  const torch::NoGradGuard no_grad;
+  for (const ModuleTensor& own : moe->experts->own_tensors()) {
+    at::Tensor tensor = own.tensor;
+    if (own.role == Role::kAdapter) tensor.normal_();
+  }
+  return moe;
+}
+
+/// After loss = sum(c * y), by name.
+std::map<std::string, at::Tensor> gradients(Moe& moe, const at::Tensor& y) {
+  moe->zero_grad();
+  torch::manual_seed(12);
+  (y * torch::randn_like(y)).sum().backward();
+  std::map<std::string, at::Tensor> result;
+  for (const auto& item : moe->named_parameters()) {
+    if (item.value().requires_grad()) result[item.key()] = item.value().grad().clone();
+  }
+  return result;
+}
+
+TEST_CASE("Moe: experts cut and experts switched off give equal outputs and gradients") {
+  const at::Tensor x = at::randn({40, 6}, kDouble);
+  const std::vector<int64_t> keep = {0, 2, 3, 4, 6, 7};
+  for (const Scoring scoring : {Scoring::kSoftmax, Scoring::kSigmoid}) {
+    for (const bool adapted : {false, true}) {
+      for (const double balance : {0.0, 0.3}) {
+        Moe whole = made(grouped(scoring), adapted), masked = made(grouped(scoring), adapted);
+        Moe cut = made(grouped(scoring), adapted);
+        masked->add_gate();
+        std::vector<bool> on(8, false);
+        for (const int64_t expert : keep) on[expert] = true;
+        masked->gate->set_mask(on);
+        masked->gate->measure(Importance::kOutputNorm);
+        cut->add_gate();
+        const std::vector<Cut> cuts = cut->cut_units(keep);
+        CHECK(cut->units() == 6);
+        CHECK(cut->experts->down_proj.size(0) == 6);
+        for (Moe* moe : {&masked, &cut}) {
+          (*moe)->balance = {balance, kernels::Sequences::from_offsets({0, 15, 40}, at::kCPU)};
+        }
+        const at::Tensor wanted = masked(x), got = cut(x);
+        CHECK(relative_difference(got, wanted) < 1e-12);
+        CHECK(relative_difference(got, whole(x)) > 1e-3);
+        auto of_masked = gradients(masked, wanted);
+        const auto of_cut = gradients(cut, got);
+        for (const Cut& c : cuts) {
+          const auto found = of_masked.find(c.parameter);  // frozen beside its adapter
+          if (found != of_masked.end()) found->second = found->second.index_select(c.dim, c.keep);
+        }
+        REQUIRE(of_masked.size() == of_cut.size());
+        for (const auto& [name, gradient] : of_cut) {
+          INFO(name);
+          CHECK(relative_difference(gradient, of_masked.at(name)) < 1e-10);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("Moe: a gate measures each expert's routed mass, and changes nothing") {
+  const at::Tensor x = at::randn({40, 6}, kDouble);
+  for (const bool frozen : {false, true}) {
+    Moe plain = made(grouped(Scoring::kSigmoid), false);
+    Moe moe = made(grouped(Scoring::kSigmoid), false);
+    if (frozen) {
+      for (Moe* one : {&plain, &moe}) (*one)->router->weight.set_requires_grad(false);
+    }
+    moe->add_gate();
+    moe->gate->measure(Importance::kOutputNorm);
+    const at::Tensor y = moe(x);
+    CHECK(y.equal(plain(x)));
+    const auto wanted = gradients(plain, plain(x)), got = gradients(moe, y);
+    for (const auto& [name, gradient] : got) CHECK(gradient.equal(wanted.at(name)));
+    const Routing routing = plain->router(x);
+    const at::Tensor mass =
+        at::zeros({40, 8}, kDouble).scatter(1, routing.experts, routing.weights).mean(0);
+    const std::vector<double> importance = moe->gate->importance();
+    for (int64_t e = 0; e < 8; ++e) CHECK(importance[e] == Approx(mass[e].item<double>()));
+  }
+}
+
+TEST_CASE("Moe: experts that would leave uneven groups, or too few, are refused") {
+  Moe moe = made(grouped(Scoring::kSigmoid), false);
+  CHECK(moe->groups() == std::vector<int64_t>{0, 0, 0, 0, 1, 1, 1, 1});
+  CHECK_THROWS_WITH(moe->cut_units({0, 1, 2, 4, 5, 6, 7}),
+                    Catch::Contains("leave 3 4 of the 4 of each group"));
+  CHECK_THROWS_WITH(moe->cut_units({0, 1, 4, 5}), Catch::Contains("and 3 at least"));
+  CHECK(moe->units() == 8);  // nothing was changed
+  moe(at::randn({9, 6}, kDouble));
+  const std::vector<int64_t> before = moe->take_load().counts;
+  moe(at::randn({9, 6}, kDouble));
+  moe->cut_units({1, 2, 3, 4, 5, 6});
+  CHECK(moe->take_load().counts.size() == 6);
+  CHECK(before.size() == 8);
+  CHECK_THROWS_WITH(moe->experts->keep_columns({}), Catch::Contains("no inputs that are units"));
 }
 
 TEST_CASE("Moe: its tensors as transformers names them; flops of what a token takes") {

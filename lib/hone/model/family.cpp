@@ -52,6 +52,8 @@ nn::HyperHead Family::head_connection(const DecoderConfig&, const at::TensorOpti
   return nullptr;
 }
 
+RoutedExperts Family::experts(const DecoderConfig&, int64_t) const { return {}; }
+
 void Family::recognise(DecoderConfig&, const std::vector<std::string>&) const {}
 
 std::vector<CheckpointTensor> Family::checkpoint_tensors(const NamedTensors& base,

@@ -34,6 +34,13 @@ struct CheckpointTensor {
   at::Tensor whole() const;
 };
 
+/// The routed experts of a layer, before any pruning.
+struct RoutedExperts {
+  int64_t count = 0;   ///< 0: it has none
+  int64_t groups = 1;  ///< of consecutive experts, equal in number
+  int64_t least = 1;   ///< fewest that a group must have
+};
+
 class Family {
  public:
   virtual ~Family() = default;
@@ -68,6 +75,8 @@ class Family {
   /// The layers for multi-token prediction that config.json tells of; they are numbered behind the
   /// others. Here: none.
   virtual int64_t multi_token_layers(const DecoderConfig& config) const;
+  /// Here: there are none.
+  virtual RoutedExperts experts(const DecoderConfig& config, int64_t layer) const;
 
   /// Takes from the names of a checkpoint's tensors what config.json leaves open. Here: nothing.
   virtual void recognise(DecoderConfig& config, const std::vector<std::string>& names) const;
@@ -83,7 +92,8 @@ class Family {
 
   /// Changes what config.json tells of single layers to that of these, which are left and will be
   /// numbered anew, without any that only travel. Here: layer_types.
-  /// Throws: hone::Error if the family's config.json cannot say it.
+  /// Throws: hone::Error if the family's config.json cannot say it, as for layers that are left
+  ///   with different numbers of experts.
   virtual void keep_layers(Json& json, const std::vector<int64_t>& left,
                            const DecoderConfig& config) const;
 

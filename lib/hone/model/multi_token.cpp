@@ -18,7 +18,8 @@ MultiTokenLayer::MultiTokenLayer(const DecoderConfig& config, int64_t depth,
                        {.index = number,
                         .heads = config.num_attention_heads,
                         .kv_heads = config.num_key_value_heads,
-                        .channels = config.intermediate_size},
+                        .channels = config.intermediate_size,
+                        .experts = family.experts(config, number).count},
                        tensor_options);
   const auto add_norm = [&](torch::nn::Module& module, const char* name) {
     return module.register_module(name, family.norm(config, tensor_options));

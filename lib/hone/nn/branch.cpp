@@ -26,6 +26,7 @@ std::vector<Cut> BranchImpl::cut_units(const std::vector<int64_t>& keep) {
                       "cut_units must be given ascending positions in [0, ", count, "), got ",
                       keep);
   }
+  check_kept(keep);
   const std::vector<int64_t> groups = this->groups();
   std::vector<int64_t> left;  // of the groups
   for (const int64_t unit : keep) {

@@ -52,15 +52,6 @@ struct Footprint {
   int64_t gradients = 0;  ///< of the parameters that train, not a token
 };
 
-/// Where a branch's units lie in a linear layer of it.
-struct UnitAxis {
-  std::string name;     ///< of the layer in the branch
-  Linear layer;         ///< shared with the branch
-  bool outputs = true;  ///< the units are its outputs; else its inputs
-  int64_t width = 1;    ///< outputs or inputs of one unit
-  bool groups = false;  ///< a unit here is one group of them (BranchImpl::groups)
-};
-
 /// The sizes of each tensor that a mixer keeps of a position: {{K, E}, {K, E}} of keys and values.
 using CacheShape = std::vector<std::vector<int64_t>>;
 
@@ -92,6 +83,17 @@ class HolderOf : public torch::nn::ModuleHolder<Interface> {
       : Base(std::shared_ptr<Interface>(module.ptr())) {}
 };
 
+using Cuttable = HolderOf<CuttableImpl>;
+
+/// Where a branch's units lie in a layer of it.
+struct UnitAxis {
+  std::string name;         ///< of the layer in the branch
+  Cuttable layer{nullptr};  ///< shared with the branch
+  bool outputs = true;      ///< the units are its outputs; else its inputs
+  int64_t width = 1;        ///< outputs or inputs of one unit
+  bool groups = false;      ///< a unit here is one group of them (BranchImpl::groups)
+};
+
 /// A norm over the last dimension: x [..., D] -> the same.
 class NormImpl : public torch::nn::Module {
  public:
@@ -112,11 +114,13 @@ class BranchImpl : public torch::nn::Module {
   /// Where its units are, in the order in which a cut goes through them.
   virtual std::vector<UnitAxis> axes() const = 0;
   /// Cuts all units but these, ascending positions among the present ones, and groups of which no
-  /// unit is left: rows and columns of the layers that axes() names (LinearImpl::keep_rows and
-  /// keep_columns).
+  /// unit is left: rows and columns of the layers that axes() names (CuttableImpl).
   std::vector<Cut> cut_units(const std::vector<int64_t>& keep);
+  /// Throws: c10::ValueError where the branch cannot do with these units alone, as cut_units() does
+  /// then. Here: never.
+  virtual void check_kept(const std::vector<int64_t>&) const {}
   /// Gives the units a gate, unless they have one.
-  void add_gate();
+  virtual void add_gate();
 
   virtual Footprint footprint(const StepShape& step) const = 0;
   /// Floating-point operations of a token's forward pass that sees `positions`: here 2 for each
@@ -145,6 +149,8 @@ using Mixer = HolderOf<MixerImpl>;
 class FeedForwardImpl : public BranchImpl {
  public:
   virtual at::Tensor forward(const at::Tensor& x, const at::Tensor& ids) = 0;
+  /// Whether its units are experts, of which each position takes some; else they are channels.
+  virtual bool routes() const { return false; }
 };
 using FeedForward = HolderOf<FeedForwardImpl>;
 

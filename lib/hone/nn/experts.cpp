@@ -38,8 +38,8 @@ kernels::ExpertLora ExpertsImpl::factors(const Stack& stack) const {
 }
 
 std::vector<ModuleTensor> ExpertsImpl::own_tensors() const {
-  std::vector<ModuleTensor> own = {{.name = kGateUp, .tensor = gate_up_proj},
-                                   {.name = kDown, .tensor = down_proj}};
+  std::vector<ModuleTensor> own = {{.name = kGateUp, .tensor = gate_up_proj, .outputs = 0},
+                                   {.name = kDown, .tensor = down_proj, .outputs = 0}};
   const auto add = [&](const Stack& stack, const std::string& prefix, const std::string& weight) {
     if (!stack.lora_A.defined()) return;
     own.push_back({.name = prefix + "lora_A.weight",
@@ -54,6 +54,24 @@ std::vector<ModuleTensor> ExpertsImpl::own_tensors() const {
   add(gate_up_, down_.lora_A.defined() ? "base_layer." : "", kGateUp);
   add(down_, "", kDown);
   return own;
+}
+
+std::vector<Cut> ExpertsImpl::keep_rows(const at::Tensor& keep) {
+  std::vector<Cut> cuts;
+  const auto cut_stack = [&](const std::string& name, at::Tensor& weight, Stack& stack) {
+    cut(name, weight, 0, keep, cuts);
+    if (!stack.lora_A.defined()) return;
+    const int64_t rank = stack.lora_A.size(0) / options.count;
+    const at::Tensor ranks = at::arange(rank, at::kLong);
+    const at::Tensor rows = (keep.unsqueeze(1) * rank + ranks).flatten();
+    const at::Tensor columns = (ranks.unsqueeze(1) * options.count + keep).flatten();
+    cut(name + "_lora_A", stack.lora_A, 0, rows, cuts);
+    cut(name + "_lora_B", stack.lora_B, 1, columns, cuts);
+  };
+  cut_stack(kGateUp, gate_up_proj, gate_up_);
+  cut_stack(kDown, down_proj, down_);
+  options.count = keep.numel();
+  return cuts;
 }
 
 const std::vector<std::string>& ExpertsImpl::adaptable() {

@@ -30,7 +30,7 @@ struct ExpertsOptions {
 /// layout: lora_A [E r, in], row e r + i that of A[e]; lora_B [out, r E], column i E + e that of
 /// B[e].
 /// Parity: PEFT's ParamWrapper (tests/interop/model_lora.py).
-class ExpertsImpl : public torch::nn::Module, public TellsTensors {
+class ExpertsImpl : public CuttableImpl {
  public:
   ExpertsImpl(const ExpertsOptions& options, const at::TensorOptions& tensor_options);
 
@@ -41,6 +41,8 @@ class ExpertsImpl : public torch::nn::Module, public TellsTensors {
   /// The adapters by PEFT's names: those of gate_up_proj below "base_layer." where down_proj has
   /// one too.
   std::vector<ModuleTensor> own_tensors() const override;
+  /// Keeps these experts, with their adapters.
+  std::vector<Cut> keep_rows(const at::Tensor& keep) override;
 
   /// The tensors that an adapter may be on, by their names.
   static const std::vector<std::string>& adaptable();

@@ -125,6 +125,8 @@ at::Tensor GateImpl::forward(const at::Tensor& x, const at::Tensor& off) {
 
 int64_t GateImpl::alive() const { return std::count(on_.begin(), on_.end(), true); }
 
+at::Tensor GateImpl::off() const { return alive() == units() ? at::Tensor() : mask_.logical_not(); }
+
 void GateImpl::set_mask(std::vector<bool> on) {
   TORCH_CHECK_VALUE(on.size() == on_.size(), "Gate: mask must be of the ", on_.size(),
                     " units, got ", on.size());
@@ -199,9 +201,9 @@ void GateImpl::keep_units(const std::vector<int64_t>& keep) {
   restore(kept);
 }
 
-void add_gate(torch::nn::Module& module, Gate& gate, int64_t units) {
+void add_gate(torch::nn::Module& module, Gate& gate, int64_t units, const std::string& name) {
   if (gate) return;
-  gate = module.register_module("gate", Gate(units));
+  gate = module.register_module(name, Gate(units));
   gate->train(module.is_training());
   gate->to(module.parameters().front().device());
 }

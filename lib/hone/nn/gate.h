@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -53,6 +54,8 @@ class GateImpl : public torch::nn::Module {
   /// Units that are on.
   int64_t alive() const;
   const std::vector<bool>& mask() const { return on_; }  ///< true: on
+  /// [U] bool, of the units that are off; undefined where all are on.
+  at::Tensor off() const;
   void set_mask(std::vector<bool> on);
 
   /// Begins to measure, or stops; forgets what was measured by another kind.
@@ -83,9 +86,10 @@ class GateImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Gate);
 
-/// Registers a gate of `units` as "gate" of a module whose member `gate` is null; else does
+/// Registers a gate of `units` under that name of a module whose member `gate` is null; else does
 /// nothing.
-void add_gate(torch::nn::Module& module, Gate& gate, int64_t units);
+void add_gate(torch::nn::Module& module, Gate& gate, int64_t units,
+              const std::string& name = "gate");
 
 }  // namespace hone::nn
 

@@ -121,14 +121,18 @@ int64_t saved_together(const std::vector<Linear>& layers) {
   return input + own;
 }
 
-void LinearImpl::replace(const char* name, at::Tensor& member, const at::Tensor& value) {
+std::vector<Cut> CuttableImpl::keep_columns(const at::Tensor&) {
+  throw Error(name() + " has no inputs that are units");
+}
+
+void CuttableImpl::replace(const std::string& name, at::Tensor& member, const at::Tensor& value) {
   const bool trains = member.requires_grad();
   member = value.detach().set_requires_grad(trains);
   parameters_[name] = member;
 }
 
-void LinearImpl::cut(const char* name, at::Tensor& member, int64_t dim, const at::Tensor& keep,
-                     std::vector<Cut>& cuts) {
+void CuttableImpl::cut(const std::string& name, at::Tensor& member, int64_t dim,
+                       const at::Tensor& keep, std::vector<Cut>& cuts) {
   if (!member.defined()) return;
   replace(name, member, member.detach().index_select(dim, keep.to(member.device())));
   cuts.push_back({name, dim, keep});

@@ -33,6 +33,23 @@ struct Cut {
   at::Tensor keep;        ///< [kept] int64: where along `dim` what is left was
 };
 
+/// A layer that can lose outputs, and perhaps inputs, with the units of a branch.
+class CuttableImpl : public torch::nn::Module, public TellsTensors {
+ public:
+  /// Keeps only these outputs, or inputs, of all its tensors: [kept] int64 indices. The parameters
+  /// that change are new leaves that require gradients as the old did and have none.
+  virtual std::vector<Cut> keep_rows(const at::Tensor& keep) = 0;
+  /// Throws: hone::Error where a layer has no inputs that are units.
+  virtual std::vector<Cut> keep_columns(const at::Tensor& keep);
+
+ protected:
+  /// A parameter's new tensor, in the module's table and in `member`.
+  void replace(const std::string& name, at::Tensor& member, const at::Tensor& value);
+  /// Cuts the parameter if the layer has it.
+  void cut(const std::string& name, at::Tensor& member, int64_t dim, const at::Tensor& keep,
+           std::vector<Cut>& cuts);
+};
+
 /// y = x W^T + b, and + s dropout(x) A^T B^T where it has an adapter.
 ///
 /// DoRA: y = m/c (x W^T + s x A^T B^T) + b with c the row norms of W + s B A, without gradient;
@@ -41,7 +58,7 @@ struct Cut {
 ///   lora_B [out, rank], lora_magnitude_vector [out]. Parameters are uninitialised memory.
 /// Gradient: to x and to those parameters that require it; add_lora() freezes weight and bias.
 /// Parity: PEFT's Linear layer, dropout off (tests/interop/model_lora.py).
-class LinearImpl : public torch::nn::Module, public TellsTensors {
+class LinearImpl : public CuttableImpl {
  public:
   LinearImpl(const LinearOptions& options, const at::TensorOptions& tensor_options);
 
@@ -65,12 +82,10 @@ class LinearImpl : public torch::nn::Module, public TellsTensors {
   /// Drops the adapter and leaves W as it is; the layer trains in full again.
   void drop_lora();
 
-  /// Keeps only these outputs, or inputs, of weight, bias and adapter: [kept] int64 indices. The
-  /// parameters that change are new leaves that require gradients as the old did and have none.
   /// y is as before on the kept outputs, and for an x that was 0 in the inputs now gone. For this
   /// DoRA's magnitude is scaled as the row norms fall, so its gradient grows by as much.
-  std::vector<Cut> keep_rows(const at::Tensor& keep);
-  std::vector<Cut> keep_columns(const at::Tensor& keep);
+  std::vector<Cut> keep_rows(const at::Tensor& keep) override;
+  std::vector<Cut> keep_columns(const at::Tensor& keep) override;
 
   /// Whether a training step keeps the layer's input for its backward pass.
   bool keeps_input() const;
@@ -83,12 +98,6 @@ class LinearImpl : public torch::nn::Module, public TellsTensors {
 
  private:
   at::Tensor row_norms() const;
-  /// A parameter's new tensor, in the module's table and in `member`.
-  void replace(const char* name, at::Tensor& member, const at::Tensor& value);
-  /// Cuts the parameter if the layer has it.
-  void cut(const char* name, at::Tensor& member, int64_t dim, const at::Tensor& keep,
-           std::vector<Cut>& cuts);
-
   LoraSpec lora_;
 };
 TORCH_MODULE(Linear);

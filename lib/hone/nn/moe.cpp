@@ -21,7 +21,8 @@ at::Tensor by_document(const at::Tensor& x, const kernels::Sequences& documents)
   return at::stack(sums);
 }
 
-at::Tensor balance_loss(const RouterOptions& options, const Routing& routing,
+/// `alive` of the experts are on.
+at::Tensor balance_loss(const RouterOptions& options, const Routing& routing, int64_t alive,
                         const kernels::Sequences& documents) {
   at::Tensor scores = routing.scores, chosen = routing.experts;
   if (options.scoring != Scoring::kSoftmax) scores = scores / (scores.sum(-1, true) + 1e-20);
@@ -29,7 +30,7 @@ at::Tensor balance_loss(const RouterOptions& options, const Routing& routing,
   const at::Tensor choices = at::zeros_like(scores).scatter(1, chosen, 1);
   const at::Tensor lengths =
       by_document(at::ones({scores.size(0), 1}, scores.options()), documents);
-  const double each = static_cast<double>(options.experts) / static_cast<double>(options.chosen);
+  const double each = static_cast<double>(alive) / static_cast<double>(options.chosen);
   const at::Tensor shares = by_document(choices, documents) * (each / lengths);
   return (shares * (by_document(scores, documents) / lengths)).sum(-1).mean();
 }
@@ -50,10 +51,10 @@ MoeImpl::MoeImpl(const MoeOptions& options, const at::TensorOptions& tensor_opti
 }
 
 at::Tensor MoeImpl::forward(const at::Tensor& x, const at::Tensor& ids) {
-  const Routing routing = router(x, ids);
+  const Routing routing = router(x, ids, gate ? gate->off() : at::Tensor());
   const kernels::ExpertOrder order =
       kernels::order_by_expert(routing.experts, options.router.experts);
-  const at::Tensor routed = experts(x, routing.weights, order);
+  const at::Tensor routed = experts(x, weights(routing), order);
   if (is_training()) {
     load_.counts.resize(options.router.experts, 0);
     for (size_t e = 0; e < load_.counts.size(); ++e) {
@@ -65,10 +66,50 @@ at::Tensor MoeImpl::forward(const at::Tensor& x, const at::Tensor& ids) {
 }
 
 at::Tensor MoeImpl::balanced(const at::Tensor& y, const Routing& routing) {
-  const at::Tensor loss = balance_loss(options.router, routing, balance.documents);
+  const int64_t alive = gate ? gate->alive() : units();
+  const at::Tensor loss = balance_loss(options.router, routing, alive, balance.documents);
   load_.balance += loss.item<double>();
   ++load_.passes;
   return kernels::with_loss(y, loss * balance.factor);
+}
+
+at::Tensor MoeImpl::weights(const Routing& routing) {
+  if (!gate || !gate->measuring()) return routing.weights;  // those that are off have none
+  const at::Tensor all =
+      at::zeros_like(routing.scores).scatter(1, routing.experts, routing.weights);
+  return gate(all).gather(1, routing.experts);
+}
+
+std::vector<int64_t> MoeImpl::groups() const {
+  const RouterOptions& r = options.router;
+  std::vector<int64_t> groups;
+  for (int64_t e = 0; e < r.experts && r.groups > 1; ++e) groups.push_back(e / r.group_size());
+  return groups;
+}
+
+std::vector<UnitAxis> MoeImpl::axes() const {
+  return {{.name = "gate", .layer = router}, {.name = "experts", .layer = experts}};
+}
+
+void MoeImpl::add_gate() { nn::add_gate(*this, gate, units(), "expert_gate"); }
+
+void MoeImpl::check_kept(const std::vector<int64_t>& keep) const {
+  const RouterOptions& r = options.router;
+  std::vector<int64_t> left(r.groups, 0);
+  for (const int64_t expert : keep) ++left[expert / r.group_size()];
+  const bool even = std::all_of(left.begin(), left.end(), [&](int64_t n) { return n == left[0]; });
+  TORCH_CHECK_VALUE(even && left[0] >= r.least(), "Moe: experts ", keep, " leave ", left,
+                    " of the ", r.group_size(), " of each group; it must be equally many, and ",
+                    r.least(), " at least");
+}
+
+void MoeImpl::units_cut(const std::vector<int64_t>& keep) {
+  std::vector<int64_t> counts;
+  for (const int64_t expert : keep) {
+    if (!load_.counts.empty()) counts.push_back(load_.counts[expert]);
+  }
+  load_.counts = std::move(counts);
+  options.router.experts = std::ssize(keep);
 }
 
 ExpertLoad MoeImpl::take_load() { return std::exchange(load_, {}); }

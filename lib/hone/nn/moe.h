@@ -22,6 +22,7 @@ struct MoeOptions {
   int64_t shared_hidden = 0;  ///< width of the MLP that every token takes; 0: there is none
   bool shared_bias = false;
   double limit = kernels::kNoLimit;  ///< of what the activations take in (kernels/swiglu.h)
+  bool fixed = false;                ///< whether its experts can be neither switched off nor cut
 };
 
 /// How even the choice of experts was.
@@ -43,7 +44,9 @@ struct Balance {
 };
 
 /// sum over a token's experts e of weight_e * expert_e(x), and shared_experts(x). No token is ever
-/// dropped. x [T, D] -> [T, D]. It has no units that a gate could switch.
+/// dropped. x [T, D] -> [T, D]. Its units are the experts: the router passes over those that are
+/// off, and what a gate measures of one is what it is worth through its routing weights, so that
+/// kOutputNorm is its routed mass, their mean over the positions; of one that is off it is 0.
 /// Parity: transformers' DeepseekV2Moe, DeepseekV3MoE, DeepseekV4SparseMoeBlock,
 ///   Qwen3MoeSparseMoeBlock.
 class MoeImpl : public FeedForwardImpl {
@@ -53,8 +56,16 @@ class MoeImpl : public FeedForwardImpl {
   /// `ids`: for a router by hash.
   at::Tensor forward(const at::Tensor& x, const at::Tensor& ids = {}) override;
 
-  int64_t units() const override { return 0; }
-  std::vector<UnitAxis> axes() const override { return {}; }
+  bool routes() const override { return true; }
+  /// None where a table of ids names them.
+  int64_t units() const override { return options.fixed ? 0 : options.router.experts; }
+  /// The router's; empty where it has one.
+  std::vector<int64_t> groups() const override;
+  std::vector<UnitAxis> axes() const override;
+  /// As many experts of each group must be left, and enough to choose from.
+  void check_kept(const std::vector<int64_t>& keep) const override;
+  /// Registers it as "expert_gate".
+  void add_gate() override;
   Footprint footprint(const StepShape& step) const override;
   /// 2 for each weight that works on a token.
   int64_t flops(int64_t positions) const override;
@@ -74,7 +85,9 @@ class MoeImpl : public FeedForwardImpl {
   Mlp shared_experts{nullptr};  ///< null without
 
  private:
-  void units_cut(const std::vector<int64_t>&) override {}
+  void units_cut(const std::vector<int64_t>& keep) override;
+  /// routing.weights, seen by the gate.
+  at::Tensor weights(const Routing& routing);
   /// y, whose backward pass also makes the gradient of the balance loss.
   at::Tensor balanced(const at::Tensor& y, const Routing& routing);
 

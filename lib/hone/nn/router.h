@@ -4,10 +4,12 @@
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "hone/nn/anatomy.h"
+#include "hone/nn/linear.h"
 
 namespace hone::nn {
 
@@ -26,6 +28,12 @@ struct RouterOptions {
   int64_t hashed = 0;      ///< V: experts are tid2eid's of the token's id in [0, V), not the best
   bool normalise = false;  ///< weights of a token sum to `scale`; else they are `scale` * scores
   double scale = 1;
+
+  int64_t group_size() const { return experts / groups; }
+  /// Fewest experts that a group must have.
+  int64_t least() const {
+    return std::max(group_top, (chosen + chosen_groups - 1) / chosen_groups);
+  }
 };
 
 /// What a router says of T tokens.
@@ -45,16 +53,19 @@ struct Routing {
 /// Source: DeepSeek-V2 (2.1.2), -V3 (2.1.2) and -V4 (2.1). Parity: transformers'
 ///   DeepseekV2TopkRouter, DeepseekV3TopkRouter, DeepseekV4TopKRouter, DeepseekV4HashRouter,
 ///   Qwen3MoeTopKRouter.
-class RouterImpl : public torch::nn::Module, public TellsTensors {
+class RouterImpl : public CuttableImpl {
  public:
   RouterImpl(const RouterOptions& options, const at::TensorOptions& tensor_options);
 
-  /// x [T, D]; ids [T] int64, which only a hashed choice reads.
-  Routing forward(const at::Tensor& x, const at::Tensor& ids = {});
+  /// x [T, D]; ids [T] int64, which only a hashed choice reads. `off` [E] bool: experts that are
+  /// chosen for nobody, as if they were not there; not with a hashed choice.
+  Routing forward(const at::Tensor& x, const at::Tensor& ids = {}, const at::Tensor& off = {});
   /// Gives a table rows for more ids: row i is that of id like[i].
   void grow(const std::vector<int64_t>& like);
 
   std::vector<ModuleTensor> own_tensors() const override;
+  /// Keeps these experts; of each group as many (RouterOptions).
+  std::vector<Cut> keep_rows(const at::Tensor& keep) override;
 
   RouterOptions options;
   at::Tensor weight, e_score_correction_bias, tid2eid;
@@ -62,7 +73,7 @@ class RouterImpl : public torch::nn::Module, public TellsTensors {
  private:
   at::Tensor scores_of(const at::Tensor& logits) const;
   /// [T, K] of the scores [T, E].
-  at::Tensor choose(const at::Tensor& scores, const at::Tensor& ids) const;
+  at::Tensor choose(const at::Tensor& scores, const at::Tensor& ids, const at::Tensor& off) const;
   /// scores [T, E] with -inf where the expert's group is not among the best.
   at::Tensor within_best_groups(const at::Tensor& scores) const;
 };

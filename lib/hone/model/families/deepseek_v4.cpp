@@ -185,6 +185,9 @@ class DeepSeekV4 final : public SparseFamily {
            "would choose at random; begin with deepseek_v3";
   }
 
+  /// None that can be cut: the tables of ids name them all.
+  RoutedExperts experts(const DecoderConfig&, int64_t) const override { return {}; }
+
   /// Its layers, "mtp.*", travel: they are of another kind than V3's.
   int64_t multi_token_layers(const DecoderConfig&) const override { return 0; }
 
@@ -335,6 +338,7 @@ class DeepSeekV4 final : public SparseFamily {
     const bool hashed = own_of(config).hashed.at(sizes.index);
     experts.router.bias = !hashed;
     if (hashed) experts.router.hashed = config.vocab_size;
+    experts.fixed = true;
     return nn::Moe(experts, tensor_options);
   }
 

@@ -45,6 +45,10 @@ class Qwen3Moe final : public SparseFamily {
     for (size_t i = 0; i < left.size(); ++i) {
       if (!sparse_options(config).sparse[left[i]]) dense.push_back(i);
     }
+    if (dense.size() < left.size()) {
+      json[json.contains("num_local_experts") ? "num_local_experts" : "num_experts"] =
+          experts_left(config);
+    }
     json["mlp_only_layers"] = dense;
     json["decoder_sparse_step"] = 1;
   }

@@ -59,6 +59,28 @@ std::vector<CheckpointTensor> SparseFamily::checkpoint_tensors(const NamedTensor
   return all;
 }
 
+RoutedExperts SparseFamily::experts(const DecoderConfig& config, int64_t layer) const {
+  const SparseOptions& own = sparse_options(config);
+  const nn::RouterOptions& router = own.experts.router;
+  if (!own.sparse.at(layer)) return {};
+  return {router.experts, router.groups, router.least()};
+}
+
+int64_t SparseFamily::experts_left(const DecoderConfig& config) {
+  int64_t left = 0;
+  for (const LayerSizes& layer : layer_sizes(config)) {
+    if (layer.experts == 0) continue;
+    if (left != 0 && left != layer.experts) {
+      throw Error(
+          fmt::format("config.json has one number of experts for all layers, but layer {} "
+                      "has {} left and others {}: cut as many of each",
+                      layer.index, layer.experts, left));
+    }
+    left = layer.experts;
+  }
+  return left;
+}
+
 bool SparseFamily::travels(const std::string& name, const DecoderConfig& config) const {
   const SparseOptions& own = sparse_options(config);
   const int64_t layer = layer_of(name).value_or(-1), layers = config.num_hidden_layers;
@@ -82,6 +104,7 @@ void SparseFamily::keep_layers(Json& json, const std::vector<int64_t>& left,
         "config.json cannot say which of the layers that are left have experts: they must "
         "be the last ones");
   }
+  if (first != left.end()) json["n_routed_experts"] = experts_left(config);
   json["first_k_dense_replace"] = first - left.begin();
   json["moe_layer_freq"] = 1;
   if (json.contains("num_nextn_predict_layers")) json["num_nextn_predict_layers"] = 0;
@@ -91,7 +114,9 @@ nn::FeedForward SparseFamily::feed_forward(const DecoderConfig& config, const La
                                            const at::TensorOptions& tensor_options) const {
   const SparseOptions& own = sparse_options(config);
   if (!own.sparse.at(sizes.index)) return CommonFamily::feed_forward(config, sizes, tensor_options);
-  return nn::Moe(own.experts, tensor_options);
+  nn::MoeOptions options = own.experts;
+  options.router.experts = sizes.experts;
+  return nn::Moe(options, tensor_options);
 }
 
 std::vector<std::string> SparseFamily::expert_keys() {

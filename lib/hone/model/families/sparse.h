@@ -34,10 +34,12 @@ class SparseFamily : public CommonFamily {
   std::vector<CheckpointTensor> checkpoint_tensors(const NamedTensors& base,
                                                    const DecoderConfig& config) const override;
   int64_t multi_token_layers(const DecoderConfig& config) const override;
+  RoutedExperts experts(const DecoderConfig& config, int64_t layer) const override;
   /// Layers for multi-token prediction that are no part of the model, copies of embedding and head
   /// in those that are, and shared experts of width 0.
   bool travels(const std::string& name, const DecoderConfig& config) const override;
-  /// Without layers for multi-token prediction, and how many come before the first with experts.
+  /// Without layers for multi-token prediction, and how many come before the first with experts,
+  /// and how many experts a layer has now.
   void keep_layers(Json& json, const std::vector<int64_t>& left,
                    const DecoderConfig& config) const override;
 
@@ -45,6 +47,9 @@ class SparseFamily : public CommonFamily {
   nn::FeedForward feed_forward(const DecoderConfig& config, const LayerSizes& sizes,
                                const at::TensorOptions& tensor_options) const override;
 
+  /// The experts that each layer with any has now, the same number in all of them; 0 where none
+  /// has. Throws: hone::Error where they differ.
+  static int64_t experts_left(const DecoderConfig& config);
   /// The keys of DeepSeek's experts but for those of groups: sizes, which layers have them, scale.
   static std::vector<std::string> expert_keys();
   /// Reads them. Where n_routed_experts is absent, no layer has any.

@@ -146,7 +146,8 @@ std::map<std::string, Spread> spreads(const Decoder& decoder, const Layout& layo
     };
     add("self_attn.", decoder->layers[i]->self_attn->axes(), {0, &layer.heads, layout.heads()},
         {0, &layer.kv_heads, layout.kv_heads});
-    add("mlp.", decoder->layers[i]->mlp->axes(), {0, &layer.channels, layout.channels}, {});
+    const nn::FeedForward& mlp = decoder->layers[i]->mlp;  // no layer is filled up with experts
+    if (!mlp->routes()) add("mlp.", mlp->axes(), {0, &layer.channels, layout.channels}, {});
   }
   return spreads;
 }

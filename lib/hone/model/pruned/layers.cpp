@@ -9,6 +9,7 @@
 #include "hone/core/error.h"
 #include "hone/core/keys.h"
 #include "hone/model/config.h"
+#include "hone/model/family.h"
 #include "hone/nn/attention.h"
 
 namespace hone::model {
@@ -30,7 +31,9 @@ LayerSizes sizes_of(const DecoderConfig& config, const PrunedLayer& layer) {
   LayerSizes sizes{.index = layer.index,
                    .heads = config.num_attention_heads,
                    .kv_heads = config.num_key_value_heads,
-                   .channels = config.intermediate_size};
+                   .channels = config.intermediate_size,
+                   .experts = config.model_type->experts(config, layer.index).count};
+  if (!layer.experts.empty()) sizes.experts = std::ssize(layer.experts);
   if (!layer.channels.empty()) sizes.channels = std::ssize(layer.channels);
   if (layer.heads.empty()) return sizes;
   sizes.heads = std::ssize(layer.heads);
@@ -67,12 +70,32 @@ std::vector<int64_t> left_of(Keys& keys, const char* key, int64_t count) {
   return indices;
 }
 
+/// The experts of a layer that are left, as many of each group.
+std::vector<int64_t> left_experts(Keys& keys, const RoutedExperts& routed) {
+  if (!keys.find("experts")) return {};
+  if (routed.count == 0) {
+    keys.problem("experts", "the layer has none");
+    return {};
+  }
+  const std::vector<int64_t> left = left_of(keys, "experts", routed.count);
+  std::vector<int64_t> of_group(routed.groups, 0);
+  for (const int64_t expert : left) ++of_group[expert / (routed.count / routed.groups)];
+  const auto [fewest, most] = std::minmax_element(of_group.begin(), of_group.end());
+  if (!left.empty() && (*fewest < *most || *fewest < routed.least)) {
+    keys.problem("experts", fmt::format("must leave equally many, and {} at least, of each of {} "
+                                        "groups, got from {} to {}",
+                                        routed.least, routed.groups, *fewest, *most));
+  }
+  return left;
+}
+
 /// One layer, behind the one whose index is `before`.
 PrunedLayer read_layer(Keys keys, int64_t before, const DecoderConfig& config) {
   PrunedLayer layer{.index = keys.required_integer("index", 0, config.num_hidden_layers - 1)};
   if (layer.index <= before) keys.problem("index", must_rise(before, layer.index));
   layer.heads = left_of(keys, "heads", config.num_attention_heads);
   layer.channels = left_of(keys, "channels", config.intermediate_size);
+  layer.experts = left_experts(keys, config.model_type->experts(config, layer.index));
   keys.done();
   return layer;
 }
@@ -119,11 +142,14 @@ std::vector<int64_t> layer_numbers(const DecoderConfig& config) {
 std::vector<PrunedLayer> left_layers(const DecoderConfig& config) {
   std::vector<PrunedLayer> layers = config.pruned;
   if (layers.empty()) {
-    for (int64_t i = 0; i < config.num_hidden_layers; ++i) layers.push_back({i, {}, {}});
+    for (int64_t i = 0; i < config.num_hidden_layers; ++i) layers.push_back({i});
   }
   for (PrunedLayer& layer : layers) {
     if (layer.heads.empty()) layer.heads = counted(config.num_attention_heads);
     if (layer.channels.empty()) layer.channels = counted(config.intermediate_size);
+    if (layer.experts.empty()) {
+      layer.experts = counted(config.model_type->experts(config, layer.index).count);
+    }
   }
   return layers;
 }
@@ -133,7 +159,9 @@ std::vector<PrunedLayer> shortest(std::vector<PrunedLayer> layers, const Decoder
   for (PrunedLayer& layer : layers) {
     if (std::ssize(layer.heads) == config.num_attention_heads) layer.heads.clear();
     if (std::ssize(layer.channels) == config.intermediate_size) layer.channels.clear();
-    whole = whole && layer.heads.empty() && layer.channels.empty();
+    const auto experts = config.model_type->experts(config, layer.index).count;
+    if (std::ssize(layer.experts) == experts) layer.experts.clear();
+    whole = whole && layer.heads.empty() && layer.channels.empty() && layer.experts.empty();
   }
   if (whole) layers.clear();
   return layers;
@@ -146,6 +174,7 @@ Json pruned_json(const std::vector<PrunedLayer>& layers) {
     list.push_back({{"index", layer.index}});
     if (!layer.heads.empty()) list.back()["heads"] = layer.heads;
     if (!layer.channels.empty()) list.back()["channels"] = layer.channels;
+    if (!layer.experts.empty()) list.back()["experts"] = layer.experts;
   }
   return {{"layers", std::move(list)}};
 }

@@ -15,6 +15,7 @@ struct PrunedLayer {
   int64_t index = 0;              ///< of the layer
   std::vector<int64_t> heads;     ///< query heads left; empty: all
   std::vector<int64_t> channels;  ///< of the MLP, left; empty: all
+  std::vector<int64_t> experts;   ///< left; empty: all, or it has none
 
   bool operator==(const PrunedLayer&) const = default;
 };
@@ -24,6 +25,7 @@ struct LayerSizes {
   int64_t index = 0;                ///< before any pruning
   int64_t heads = 0, kv_heads = 0;  ///< a key head is left while a query head reads it
   int64_t channels = 0;
+  int64_t experts = 0;              ///< 0: it has none
   std::vector<int64_t> kv_head_of;  ///< nn::AttentionOptions'; empty where groups are even
 };
 
@@ -34,15 +36,15 @@ std::vector<LayerSizes> layer_sizes(const DecoderConfig& config);
 /// keeps when others are cut, not its place among those that are left.
 std::vector<int64_t> layer_numbers(const DecoderConfig& config);
 
-/// All layers that are left, each with its heads and channels written out.
+/// All layers that are left, each with its heads, channels and experts written out.
 std::vector<PrunedLayer> left_layers(const DecoderConfig& config);
 
-/// The shortest way to say the same: a list of all heads or channels becomes empty, and so do the
-/// layers if they lack nothing.
+/// The shortest way to say the same: a list of all heads, channels or experts becomes empty, and so
+/// do the layers if they lack nothing.
 std::vector<PrunedLayer> shortest(std::vector<PrunedLayer> layers, const DecoderConfig& config);
 
 /// The value of config.json's key hone_pruned:
-///   {"layers": [{"index": 0, "heads": [0, 2], "channels": [...]}, ...]}
+///   {"layers": [{"index": 0, "heads": [0, 2], "channels": [...], "experts": [...]}, ...]}
 /// or null for no layers, which is a whole model. An absent list means all. Key heads are not told:
 /// they are those that the heads' groups have.
 Json pruned_json(const std::vector<PrunedLayer>& layers);
@@ -50,7 +52,8 @@ Json pruned_json(const std::vector<PrunedLayer>& layers);
 /// Reads such a value for a model whose other sizes `config` has. Nothing is made of the sizes in
 /// the file before they are checked. Empty if it leaves everything, or is null.
 /// Throws: IoError, as of `source`, naming each key that is missing, unknown, mistyped, empty, too
-///   long, out of range or not ascending.
+///   long, out of range or not ascending, and experts that leave groups of different sizes or too
+///   few of a group.
 std::vector<PrunedLayer> pruned_from_json(const Json& json, const DecoderConfig& config,
                                           const std::string& source);
 

@@ -13,11 +13,18 @@
 namespace hone::model {
 namespace {
 
+/// Whether the block has such units.
+bool has_units(const nn::DecoderBlock& block, UnitKind kind) {
+  if (kind == UnitKind::kLayers) return true;
+  if (kind == UnitKind::kHeads) return block->self_attn->units() > 0;
+  return block->mlp->units() > 0 && block->mlp->routes() == (kind == UnitKind::kExperts);
+}
+
 /// The branch whose units they are; null for whole blocks.
 std::shared_ptr<nn::BranchImpl> branch_of(const nn::DecoderBlock& block, UnitKind kind) {
+  if (kind == UnitKind::kLayers) return nullptr;
   if (kind == UnitKind::kHeads) return block->self_attn.ptr();
-  if (kind == UnitKind::kChannels) return block->mlp.ptr();
-  return nullptr;
+  return block->mlp.ptr();
 }
 
 /// Null without.
@@ -38,11 +45,12 @@ int64_t cut_numel(const nn::BranchImpl& branch) {
   return count;
 }
 
-/// The layers' gates by their indices.
+/// The gates of the layers that have such units, by their indices.
 std::map<int64_t, nn::Gate> gates(const Decoder& decoder, UnitKind kind) {
   std::map<int64_t, nn::Gate> gates;
   const std::vector<int64_t> numbers = layer_numbers(decoder->config());
   for (size_t i = 0; i < numbers.size(); ++i) {
+    if (!has_units(decoder->layers[i], kind)) continue;
     nn::Gate gate = gate_of(decoder->layers[i], kind);
     if (!gate) {
       throw Error(fmt::format("pruning: the decoder has no gates on {}; call add_gates first",
@@ -103,11 +111,11 @@ std::vector<int64_t> places(const std::vector<int64_t>& wanted, const std::vecto
   return places;
 }
 
-/// What becomes of one layer that stays: its place and, where some go, the heads and channels of
-/// it that stay.
+/// What becomes of one layer that stays: its place and, where some go, the heads, and the channels
+/// or experts of it that stay.
 struct LayerCut {
   size_t place = 0;
-  std::vector<int64_t> heads, channels;
+  std::vector<int64_t> heads, channels, experts;
 };
 
 std::vector<LayerCut> plan(const DecoderConfig& config, const std::vector<PrunedLayer>& wanted) {
@@ -124,6 +132,8 @@ std::vector<LayerCut> plan(const DecoderConfig& config, const std::vector<Pruned
     cut.channels = places(layer.channels, old.channels, lacks + "channel");
     if (cut.heads.size() == old.heads.size()) cut.heads.clear();
     if (cut.channels.size() == old.channels.size()) cut.channels.clear();
+    cut.experts = places(layer.experts, old.experts, lacks + "expert");
+    if (cut.experts.size() == old.experts.size()) cut.experts.clear();
     plan.push_back(std::move(cut));
   }
   return plan;
@@ -143,6 +153,7 @@ std::vector<LayerUnits> units(const Decoder& decoder, UnitKind kind) {
   std::vector<LayerUnits> units;
   for (size_t i = 0; i < numbers.size(); ++i) {
     const nn::DecoderBlock& block = decoder->layers[i];
+    if (!has_units(block, kind)) continue;
     LayerUnits layer{.layer = numbers[i], .units = 1};
     int64_t parameters = 0;
     if (const auto branch = branch_of(block, kind)) {
@@ -160,21 +171,27 @@ std::vector<LayerUnits> units(const Decoder& decoder, UnitKind kind) {
 
 void add_gates(Decoder& decoder, const std::vector<UnitKind>& kinds) {
   const std::vector<int64_t> numbers = layer_numbers(decoder->config());
-  for (size_t i = 0; i < numbers.size(); ++i) {
-    nn::DecoderBlock& block = decoder->layers[i];
-    for (const UnitKind kind : kinds) {
-      const auto branch = branch_of(block, kind);
-      if (branch && branch->units() == 0) {
+  for (const UnitKind kind : kinds) {
+    if (units(decoder, kind).empty()) {
+      throw Error(fmt::format("pruning: the model has no {} to prune", enum_name(kind)));
+    }
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      nn::DecoderBlock& block = decoder->layers[i];
+      if (!has_units(block, kind)) {
+        if (kind == UnitKind::kExperts) continue;
         throw Error(
             fmt::format("pruning: layer {} has no {} to prune", numbers[i], enum_name(kind)));
       }
+      const auto branch = branch_of(block, kind);
       branch ? branch->add_gate() : block->add_gate();
     }
   }
 }
 
 bool has_gates(const Decoder& decoder, UnitKind kind) {
-  return !gate_of(decoder->layers.front(), kind).is_empty();
+  return std::any_of(decoder->layers.begin(), decoder->layers.end(), [&](const auto& block) {
+    return has_units(block, kind) && !gate_of(block, kind).is_empty();
+  });
 }
 
 void measure(Decoder& decoder, UnitKind kind, std::optional<nn::Importance> importance) {
@@ -255,10 +272,12 @@ CutResult cut(Decoder& decoder, UnitKind kind) {
   std::vector<PrunedLayer> left;
   const auto all = gates(decoder, kind);
   for (PrunedLayer& layer : left_layers(decoder->config())) {
-    const std::vector<bool>& mask = all.at(layer.index)->mask();
+    const auto gate = all.find(layer.index);
+    const std::vector<bool> mask = gate == all.end() ? std::vector<bool>() : gate->second->mask();
     if (kind == UnitKind::kLayers && !any(mask)) continue;
     if (kind == UnitKind::kHeads) layer.heads = kept(layer.heads, mask);
     if (kind == UnitKind::kChannels) layer.channels = kept(layer.channels, mask);
+    if (kind == UnitKind::kExperts && !mask.empty()) layer.experts = kept(layer.experts, mask);
     left.push_back(std::move(layer));
   }
   return cut_to(decoder, shortest(std::move(left), decoder->config()));
@@ -269,6 +288,9 @@ CutResult cut_to(Decoder& decoder, const std::vector<PrunedLayer>& pruned) {
   DecoderConfig wanted = decoder->config();
   wanted.pruned = pruned;
   const std::vector<LayerCut> layers = plan(decoder->config(), left_layers(wanted));
+  for (const LayerCut& layer : layers) {
+    if (!layer.experts.empty()) decoder->layers[layer.place]->mlp->check_kept(layer.experts);
+  }
   const std::map<std::string, std::string> names = names_of(decoder);
   CutResult result;
   const auto append = [&](const std::string& module, std::vector<nn::Cut> cuts) {
@@ -286,7 +308,7 @@ CutResult cut_to(Decoder& decoder, const std::vector<PrunedLayer>& pruned) {
       if (!keep.empty()) append(prefix(layer.place) + branch, module->cut_units(keep));
     };
     cut("self_attn.", block->self_attn, layer.heads);
-    cut("mlp.", block->mlp, layer.channels);
+    cut("mlp.", block->mlp, block->mlp->routes() ? layer.experts : layer.channels);
   }
   for (size_t place = 0; place < old.size(); ++place) {
     if (std::find(left.begin(), left.end(), place) != left.end()) continue;

@@ -27,6 +27,7 @@ namespace hone::model {
 enum class UnitKind {
   kHeads,     ///< units of self_attn; a key head goes with the last query head that reads it
   kChannels,  ///< units of mlp
+  kExperts,   ///< units of mlp where it has any; as many of each of the router's groups can be cut
   kLayers     ///< whole blocks: one unit a layer
 };
 
@@ -38,14 +39,15 @@ struct LayerUnits {
   int64_t layer = 0;
   int64_t units = 0;
   double parameters_per_unit = 0;  ///< of the base; key heads in equal shares to the query heads
-  std::vector<int64_t> groups;     ///< of heads: the key head of each
+  std::vector<int64_t> groups;     ///< of heads: the key head of each; of experts: the router's
 };
 
-/// The units of each layer that is there, with gates or without.
+/// The units of each layer that is there and has any, with gates or without.
 std::vector<LayerUnits> units(const Decoder& decoder, UnitKind kind);
 
-/// Gives every layer a gate on its units of these kinds where it has none (nn/gate.h).
-/// Throws: hone::Error naming the layer that has no such units: channels where it has experts.
+/// Gives every layer a gate on its units of these kinds where it has none (nn/gate.h); dense layers
+/// have no experts. Throws: hone::Error naming the layer that has experts and so no channels, or
+///   where no layer has experts.
 void add_gates(Decoder& decoder, const std::vector<UnitKind>& kinds);
 bool has_gates(const Decoder& decoder, UnitKind kind);
 
@@ -59,8 +61,8 @@ void reset_importances(Decoder& decoder, UnitKind kind);
 
 Masks masks(const Decoder& decoder, UnitKind kind);
 /// Layers that `masks` does not name stay as they are.
-/// Throws: hone::Error for a layer that is not there, another number of units, or where no head or
-///   channel of a layer, or no layer, would be left; nothing is changed then.
+/// Throws: hone::Error for a layer that is not there, another number of units, or where no head,
+///   channel or expert of a layer, or no layer, would be left; nothing is changed then.
 void set_masks(Decoder& decoder, UnitKind kind, const Masks& masks);
 
 /// All gates: masks, sums of importance and what is measured. Restores to the bit.
@@ -77,7 +79,8 @@ struct CutResult {
 
 /// Removes the units that are masked off. Outputs stay what they were with the masks, within
 /// rounding. config().pruned then says what is left.
-/// Throws: hone::Error without gates of the kind.
+/// Throws: hone::Error without gates of the kind; c10::ValueError for experts that leave groups of
+///   different sizes, or too few to choose from.
 CutResult cut(Decoder& decoder, UnitKind kind);
 
 /// Removes all that `pruned` (of DecoderConfig) does not list: brings a freshly loaded base to the
@@ -93,5 +96,6 @@ struct hone::EnumNames<hone::model::UnitKind> {
   static constexpr std::pair<model::UnitKind, const char*> values[] = {
       {model::UnitKind::kHeads, "heads"},
       {model::UnitKind::kChannels, "channels"},
+      {model::UnitKind::kExperts, "experts"},
       {model::UnitKind::kLayers, "layers"}};
 };
