@@ -57,6 +57,18 @@ def pruning_recipe(folder, model=None):
     return config
 
 
+def expert_recipe(folder):
+    """Two of each group of four experts go in two steps, worked into those that stay."""
+    config = recipe(folder, pruning={"enabled": True, "experts": {"start": 4, "end": 20, "every": 4, "merge": True}})
+    config["architecture"] = {
+        "model_type": "deepseek_v3", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3,
+        "num_attention_heads": 2, "q_lora_rank": 16, "kv_lora_rank": 16, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8,
+        "v_head_dim": 8, "n_routed_experts": 8, "num_experts_per_tok": 2, "n_shared_experts": 1,
+        "moe_intermediate_size": 16, "first_k_dense_replace": 1, "n_group": 2, "topk_group": 1,
+        "routed_scaling_factor": 1.0, "max_position_embeddings": 512}
+    return config | {"experts": {"bias_rate": 0.01}}
+
+
 class Result:
     """What a repeated run must give again."""
 
@@ -161,6 +173,36 @@ class DynamicRun(tiny_run.DataTest):
         self.finished("plain-base", plain)
         self.check_pruned("adapter", config, self.finished("adapter", config))
 
+    def test_a_run_that_merges_and_cuts_experts_resumes_replays_and_can_be_used(self):
+        config = expert_recipe(self.folder)
+        live = self.finished("experts", config)
+        self.assertEqual([row["knob"] for row in live.decisions if row["new"] != row["old"]],
+                         ["merged_experts", "experts"] * 2 + ["cut"])
+        alive = [row["experts_alive"] for row in live.rows if "experts_alive" in row][-1]
+        self.assertEqual(list(alive), ["1", "2"])
+        self.assertLessEqual(max(alive.values()), 4)
+        self.check_resumed("experts", config, live, (6, 10, 22))
+        again = self.finished("experts-replay", config | {"controllers": {}}, "--replay",
+                              str(self.folder / "experts" / "decisions.jsonl"))
+        self.assertEqual(again.weights, live.weights)
+        self.assertEqual(again.decisions, live.decisions)
+        saved = json.loads((self.folder / "experts/model/config.json").read_text())
+        self.assertEqual(saved["n_routed_experts"], 4)
+        self.check_scored("experts", live, "model")
+        self.refused(config | {"model": str(self.folder / "experts/model"), "tuning": "lora",
+                               "architecture": None, "tokenizer": None, "experts": {}},
+                     words=["/controllers/pruning/experts/merge: changes weights"])
+
+    def check_scored(self, name, live, folder):
+        """The saved model has the held-out perplexity that the run ended with."""
+        score = recipe(self.folder) | {"model": str(self.folder / name / folder), "train": {"steps": 0}}
+        for key in ("architecture", "tokenizer", "signals", "controllers", "weights"):
+            del score[key]
+        del score["data"]["train"]
+        scored = self.finished(f"{name}-{folder}-scored", score, app=DOMAIN)
+        self.assertAlmostEqual(scored.report["after"]["domains"][0]["perplexity"]
+                               / live.report["after"]["domains"][0]["perplexity"], 1, delta=1e-5)
+
     def check_pruned(self, name, config, live):
         cut = [row["new"] for row in live.decisions if row["knob"] == "cut"]
         self.assertEqual(cut, ["channels", "heads", "layers"])
@@ -178,13 +220,7 @@ class DynamicRun(tiny_run.DataTest):
             if not path.exists():  # the direct form needs no other
                 self.assertEqual(folder, "model-compact")
                 continue
-            score = recipe(self.folder) | {"model": str(path), "train": {"steps": 0}}
-            for key in ("architecture", "tokenizer", "signals", "controllers", "weights"):
-                del score[key]
-            del score["data"]["train"]
-            scored = self.finished(f"{name}-{folder}-scored", score, app=DOMAIN)
-            self.assertAlmostEqual(scored.report["after"]["domains"][0]["perplexity"]
-                                   / live.report["after"]["domains"][0]["perplexity"], 1, delta=1e-5)
+            self.check_scored(name, live, folder)
 
     def refused(self, config, *flags, words=()):
         run = Run(DYNAMIC, config, self.folder / "refused", *flags)

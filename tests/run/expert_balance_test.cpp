@@ -6,8 +6,13 @@
 
 #include "hone/core/error.h"
 #include "hone/io/checkpoint.h"
+#include "hone/model/pruned/pruning.h"
+#include "hone/nn/moe.h"
+#include "hone/run/report.h"
 #include "hone/run/run.h"
+#include "hone/train/loop.h"
 #include "run/recipe_fixture.h"
+#include "run/run_fixture.h"
 #include "support/catch.h"
 
 namespace hone::run {
@@ -71,6 +76,33 @@ TEST_CASE("The bias of each expert moves by the rate, against its load") {
   CHECK_FALSE(one.json.at("experts").contains("0"));           // a dense layer
   CHECK(runs.run({{"train", {{"steps", 1}}}}, "none").json.contains("experts"));
   CHECK(runs.bias("none/model").eq(0).all().item<bool>());
+}
+
+TEST_CASE("An expert that is off keeps its bias and does not count") {
+  Config recipe;
+  recipe.experts.bias_rate = 0.01;
+  hone::test::SmallRun run(model::test::v3_config(), recipe);
+  ExpertBalance balance(recipe.experts);
+  balance.open(*run.ready);
+  train::Task task;
+  optim::FusedAdamW optimizer = run.optimizer();
+  balance.attach(task, optimizer);
+  model::add_gates(run.decoder, {model::UnitKind::kExperts});
+  model::set_masks(run.decoder, model::UnitKind::kExperts,
+                   {{1, {true, true, true, true, true, false}}});
+  model::test::loss_of(run.decoder, model::test::random_input({9, 6}, 40));
+  task.after_step({.step = 1});
+  const Json counts = task.extra_metrics().at("experts_alive");
+  CHECK(counts.at("1") <= 5);
+  Json report = Json::object();
+  balance.report({train::Outcome{}, {}, {}, ""}, report);
+  const auto load = report.at("experts").at("1").at("counts").get<std::vector<double>>();
+  const auto& moe = dynamic_cast<const nn::MoeImpl&>(*run.decoder->layers[1]->mlp);
+  const double mean = 15 * 2 / 5.0;
+  for (size_t e = 0; e < 6; ++e) {
+    const double wanted = e == 5 || load[e] == mean ? 0 : load[e] < mean ? 0.01 : -0.01;
+    CHECK(moe.router->e_score_correction_bias[e].item<double>() == Approx(wanted).margin(1e-9));
+  }
 }
 
 TEST_CASE("A run with a moving bias goes on as if it had not stopped") {

@@ -77,8 +77,10 @@ TEST_CASE("Acts and names") {
     CHECK(problem(knob, "best") == "");
     CHECK(problem(knob, 3) == "must be a name");
   }
-  for (const char* kind : {"heads", "channels", "layers"}) CHECK(problem("cut", kind) == "");
-  CHECK(problem("cut", "head") == "must be heads, channels or layers");
+  for (const char* kind : {"heads", "channels", "experts", "layers"}) {
+    CHECK(problem("cut", kind) == "");
+  }
+  CHECK(problem("cut", "head") == "must be heads, channels, experts or layers");
 }
 
 TEST_CASE("Weights by name") {
@@ -103,9 +105,24 @@ TEST_CASE("Layers by their numbers") {
   CHECK(problem("frozen_layers", 1) == wanted);
 }
 
+TEST_CASE("Merges of experts by layer") {
+  const std::string wanted =
+      "must be an object of lists of [from, into, share] by a layer's number";
+  const auto of = [&](const Json& list) { return problem("merged_experts", {{"1", list}}); };
+  CHECK(of(Json::array({Json{3, 0, 0.25}, Json{2, 0, 0}})) == "");
+  CHECK(of(Json::array()) == "");
+  CHECK(of(3) == wanted);
+  CHECK(of(Json::array({3, 0})) == wanted);
+  CHECK(of(Json::array({Json{3, 0}})) == wanted);
+  CHECK(of(Json::array({Json{3.5, 0, 0.5}})) == wanted);
+  CHECK(of(Json::array({Json{3, 0, "a"}})) == wanted);
+  CHECK(problem("merged_experts", Json::object()) == wanted);
+  CHECK(problem("merged_experts", {{"a", Json::array()}}) == wanted);
+}
+
 TEST_CASE("Masks by layer") {
   const std::string wanted = "must be an object of lists of 0 and 1 by a layer's number";
-  for (const char* knob : {"heads", "channels", "layers"}) {
+  for (const char* knob : {"heads", "channels", "experts", "layers"}) {
     CHECK(problem(knob, {{"0", {1, 0, 1}}, {"123456789", Json::array()}}) == "");
     CHECK(problem(knob, {{"1234567890", {1}}}) == wanted);
     CHECK(problem(knob, {{"", {1}}}) == wanted);

@@ -115,7 +115,10 @@ void ExpertBalance::move_biases() const {
   const torch::NoGradGuard no_grad;
   for (const auto& [number, moe] : layers()) {
     const at::Tensor counts = torch::tensor(loads_.at(number).counts, at::kDouble);
-    const at::Tensor direction = (counts.mean() - counts).sign();
+    const at::Tensor off = moe->gate ? moe->gate->off() : at::Tensor();
+    const auto alive = static_cast<double>(moe->gate ? moe->gate->alive() : moe->units());
+    at::Tensor direction = (counts.sum() / alive - counts).sign();
+    if (off.defined()) direction.masked_fill_(off.cpu(), 0);
     at::Tensor& bias = moe->router->e_score_correction_bias;
     bias.add_(direction.to(bias.options()), options_.bias_rate);
   }

@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "hone/core/error.h"
 #include "hone/model/decoder.h"
+#include "hone/model/family.h"
+#include "hone/model/pruned/merging.h"
 #include "hone/model/pruned/pruning.h"
 #include "hone/run/optimizer.h"
 
@@ -60,9 +63,42 @@ std::vector<nn::PruneUnits> as_one(const std::vector<nn::PruneUnits>& layers) {
   return {all};
 }
 
+/// Each group of a layer's experts is a layer to the policy, so that all lose as many.
+std::vector<nn::PruneUnits> by_group(const std::vector<nn::PruneUnits>& layers) {
+  std::vector<nn::PruneUnits> groups;
+  for (const nn::PruneUnits& layer : layers) {
+    for (size_t u = 0; u < layer.on.size(); ++u) {
+      const bool begins = !layer.groups.empty() && layer.groups[u] != layer.groups[u - 1];
+      if (u == 0 || begins) groups.emplace_back();
+      groups.back().on.push_back(layer.on[u]);
+      groups.back().off_since.push_back(layer.off_since[u]);
+      if (!layer.importance.empty()) groups.back().importance.push_back(layer.importance[u]);
+    }
+  }
+  return groups;
+}
+
+void prune_experts(const nn::PruneOptions& options, int64_t step,
+                   std::vector<nn::PruneUnits>& layers) {
+  std::vector<nn::PruneUnits> groups = by_group(layers);
+  nn::prune(options, step, groups);
+  auto group = groups.begin();
+  size_t place = 0;
+  for (nn::PruneUnits& layer : layers) {
+    for (size_t u = 0; u < layer.on.size(); ++u) {
+      layer.on[u] = group->on[place];
+      layer.off_since[u] = group->off_since[place];
+      if (++place < group->on.size()) continue;
+      ++group;
+      place = 0;
+    }
+  }
+}
+
 /// nn::prune on the layers of a kind.
 void prune(UnitKind kind, const nn::PruneOptions& options, int64_t step,
            std::vector<nn::PruneUnits>& layers) {
+  if (kind == UnitKind::kExperts) return prune_experts(options, step, layers);
   if (kind != UnitKind::kLayers) return nn::prune(options, step, layers);
   std::vector<nn::PruneUnits> one = as_one(layers);
   nn::prune(options, step, one);
@@ -74,13 +110,32 @@ void prune(UnitKind kind, const nn::PruneOptions& options, int64_t step,
 
 }  // namespace
 
+void ExpertPruningOptions::validate(Validation& v) const {
+  schedule().validate(v);
+  if (merge && rule == ExpertRule::kRandom) {
+    v.problem("merge", "weighs experts by their mass: take the rule routed_mass");
+  }
+}
+
+nn::PruneOptions ExpertPruningOptions::schedule() const {
+  const bool random = rule == ExpertRule::kRandom;
+  return {.importance = nn::Importance::kOutputNorm,  // of a routing weight: itself
+          .rule = random ? nn::PruneRule::kRandom : nn::PruneRule::kQuantile,
+          .scope = nn::PruneScope::kLayer,
+          .target = target,
+          .start = start,
+          .end = end,
+          .every = every,
+          .seed = seed};
+}
+
 void PruningOptions::validate(Validation& v) const {
   if (!enabled) {
-    for (const char* key : {"heads", "channels", "layers", "cut"}) {
+    for (const char* key : {"heads", "channels", "experts", "layers", "cut"}) {
       v.no_effect(key, "unless enabled");
     }
   } else if (kinds().empty()) {
-    v.problem("enabled", "prunes nothing: give heads, channels or layers");
+    v.problem("enabled", "prunes nothing: give heads, channels, experts or layers");
   }
 }
 
@@ -88,6 +143,7 @@ std::map<UnitKind, nn::PruneOptions> PruningOptions::kinds() const {
   std::map<UnitKind, nn::PruneOptions> kinds;
   if (heads) kinds[UnitKind::kHeads] = *heads;
   if (channels) kinds[UnitKind::kChannels] = *channels;
+  if (experts) kinds[UnitKind::kExperts] = experts->schedule();
   if (layers) kinds[UnitKind::kLayers] = *layers;
   return kinds;
 }
@@ -105,10 +161,15 @@ PrunedDecoder::PrunedDecoder(model::Decoder& decoder, optim::Optimizer& optimize
                                model::set_masks(decoder_, kind, masks_from_json(value));
                              }});
   }
+  knobs.add("merged_experts", {[] { return nullptr; },
+                               [this](const Json& value) {
+                                 model::merge_experts(decoder_, model::merges_from_json(value));
+                               }});
   knobs.add("cut", {[] { return nullptr; },
                     [this](const Json& value) {
                       const auto kind = enum_from_name<UnitKind>(value.get<std::string>());
-                      if (!kind) throw Error("the knob cut must be heads, channels or layers");
+                      if (!kind)
+                        throw Error("the knob cut must be heads, channels, experts or layers");
                       cut(*kind);
                     }});
 }
@@ -162,11 +223,34 @@ Pruning::Pruning(const PruningOptions& options, model::Decoder* decoder)
   if (!decoder_) return;
   for (const auto& [kind, prune] : options_.kinds()) {
     try {
-      nn::check_target(prune, kind == UnitKind::kLayers ? as_one(units(kind)) : units(kind));
+      if (kind == UnitKind::kExperts) {
+        check_experts(prune);
+      } else {
+        nn::check_target(prune, kind == UnitKind::kLayers ? as_one(units(kind)) : units(kind));
+      }
     } catch (const Error& error) {
       throw ConfigError({{"/controllers/pruning/" + enum_name(kind), error.what()}});
     }
     model::add_gates(*decoder_, {kind});
+  }
+}
+
+void Pruning::check_experts(const nn::PruneOptions& options) const {
+  const std::vector<nn::PruneUnits> groups = by_group(units(UnitKind::kExperts));
+  if (groups.empty()) throw Error("the model has none");
+  if (options_.experts->merge && c10::elementSize((*decoder_)->dtype()) < sizeof(float)) {
+    throw Error("merge needs weights in float32, which the optimiser steps themselves");
+  }
+  const model::DecoderConfig& config = (*decoder_)->config();
+  const int64_t layer = model::units(*decoder_, UnitKind::kExperts).front().layer;
+  const int64_t least = config.model_type->experts(config, layer).least;
+  const int64_t size = std::ssize(groups.front().on);
+  const auto gone = std::llround(options.target * static_cast<double>(size));
+  if (gone == 0 || size - gone < least) {
+    throw Error(fmt::format(
+        "target {} takes {} of the {} experts of a group, of which 1 or more must go and {} stay "
+        "to choose from",
+        options.target, gone, size, least));
   }
 }
 
@@ -178,6 +262,7 @@ void Pruning::begin(int64_t) {
 
 std::vector<std::string> Pruning::owns() const {
   std::vector<std::string> knobs = {"cut"};
+  if (options_.experts && options_.experts->merge) knobs.emplace_back("merged_experts");
   for (const auto& [kind, prune] : options_.kinds()) knobs.push_back(enum_name(kind));
   return knobs;
 }
@@ -216,9 +301,17 @@ void Pruning::decide(UnitKind kind, const nn::PruneOptions& options, int64_t ste
     on += alive(layers[i].on);
     all += std::ssize(layers[i].on);
   }
+  const bool experts = kind == UnitKind::kExperts;
+  if (experts && options_.experts->merge) {
+    const auto merges = model::plan_merges(*decoder_, model::importances(*decoder_, kind), masks);
+    if (!merges.empty()) {
+      adjuster.set("merged_experts", model::merges_json(merges), "into those most like them");
+    }
+  }
+  const std::string measure = experts ? "routed mass" : enum_name(options.importance);
   adjuster.set(enum_name(kind), masks_json(masks),
                fmt::format("{} of {} {} stay on, by {}", on, all, enum_name(kind),
-                           random ? "chance" : enum_name(options.importance)));
+                           random ? "chance" : measure));
   if (!random) model::reset_importances(*decoder_, kind);
   if (step < options.end) return;
   model::measure(*decoder_, kind, std::nullopt);

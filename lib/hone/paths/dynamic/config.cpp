@@ -230,6 +230,9 @@ std::string layers_problem(const train::RuleOptions& rule, const model::Decoder&
       return fmt::format("names layer {}, the model has the layers {}", layer,
                          fmt::join(numbers, ", "));
     }
+    if (!units.contains(layer)) {
+      return fmt::format("names layer {}, which has no {}", layer, rule.set);
+    }
     if (may_be_cut || std::ssize(mask) == units.at(layer)) continue;
     return fmt::format("has {} numbers for layer {}, which has {} {}", mask.size(), layer,
                        units.at(layer), rule.set);
@@ -287,6 +290,10 @@ void check_pruning(const DynamicConfig& config, Validation& v) {
         "multi_token/train",
         "trains layers that pruning leaves whole, and what is saved has none; turn off one of "
         "it and controllers/pruning");
+  }
+  if (pruning.experts && pruning.experts->merge && config.run.tuning == run::Tuning::kLora) {
+    v.problem("controllers/pruning/experts/merge",
+              "changes weights that an adapter's run neither trains nor keeps; take tuning full");
   }
   for (const auto& [kind, prune] : pruning.kinds()) {
     if (config.run.train.epochs || prune.end <= config.run.train.steps) continue;

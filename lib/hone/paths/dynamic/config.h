@@ -41,7 +41,7 @@ struct ControllersOptions {
       "Moves dropout and weight decay by the gap between training and held-out loss.");
     v("domain_weights", self.domain_weights, "Moves weight to the domains that learn least.");
     v("freezing", self.freezing, "Freezes and unfreezes layers.");
-    v("pruning", self.pruning, "Switches off and removes heads, channels and layers.");
+    v("pruning", self.pruning, "Switches off and removes heads, channels, experts and layers.");
     v("rules", self.rules, "Rules written by hand.");
     v("early_stopping", self.early_stopping, "Ends a run whose held-out loss falls no more.");
   }

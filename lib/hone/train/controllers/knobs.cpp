@@ -19,6 +19,7 @@ constexpr const char* kRollback = "rollback";
 constexpr const char* kDomainWeights = "domain_weights";
 constexpr const char* kMixWeights = "mix_weights";
 constexpr const char* kFrozenLayers = "frozen_layers";
+constexpr const char* kMergedExperts = "merged_experts";
 constexpr const char* kCut = "cut";
 
 std::string number_problem(const KnobInfo& knob, const Json& value) {
@@ -50,13 +51,35 @@ std::string layers_problem(const Json& value) {
   return "";
 }
 
-std::string masks_problem(const Json& value) {
-  constexpr const char* kWanted = "must be an object of lists of 0 and 1 by a layer's number";
-  if (!value.is_object() || value.empty()) return kWanted;
-  for (const auto& [layer, units] : value.items()) {
+/// Whether it is an object of lists by a layer's number.
+bool lists_by_layer(const Json& value) {
+  if (!value.is_object() || value.empty()) return false;
+  for (const auto& [layer, list] : value.items()) {
     const bool number = !layer.empty() && layer.size() < 10 &&
                         layer.find_first_not_of("0123456789") == std::string::npos;
-    if (!number || !units.is_array()) return kWanted;
+    if (!number || !list.is_array()) return false;
+  }
+  return true;
+}
+
+std::string merges_problem(const Json& value) {
+  constexpr const char* kWanted =
+      "must be an object of lists of [from, into, share] by a layer's number";
+  if (!lists_by_layer(value)) return kWanted;
+  for (const Json& list : value) {
+    for (const Json& merge : list) {
+      const bool numbers = merge.is_array() && merge.size() == 3 && merge[0].is_number_integer() &&
+                           merge[1].is_number_integer() && merge[2].is_number();
+      if (!numbers) return kWanted;
+    }
+  }
+  return "";
+}
+
+std::string masks_problem(const Json& value) {
+  constexpr const char* kWanted = "must be an object of lists of 0 and 1 by a layer's number";
+  if (!lists_by_layer(value)) return kWanted;
+  for (const auto& [layer, units] : value.items()) {
     for (const Json& unit : units) {
       if (unit != 0 && unit != 1) return kWanted;
     }
@@ -104,8 +127,10 @@ const std::vector<KnobInfo>& all_knobs() {
        Range{0, 1000}, true},
       {"heads", "attention heads that are on: an object of lists of 0 and 1 by layer"},
       {"channels", "MLP channels that are on, likewise"},
+      {"experts", "routed experts that are on, likewise"},
       {"layers", "layers that are on, likewise"},
-      {kCut, "\"heads\", \"channels\" or \"layers\": what is off is removed for good"},
+      {kMergedExperts, "experts worked into others: lists of [from, into, share] by layer"},
+      {kCut, "\"heads\", \"channels\", \"experts\" or \"layers\": what is off is removed for good"},
   };
   return list;
 }
@@ -123,11 +148,13 @@ std::string knob_problem(const KnobInfo& knob, const Json& value) {
   if (name == kStop) return value == true ? "" : "must be true";
   if (name == kSnapshot || name == kRollback) return value.is_string() ? "" : "must be a name";
   if (name == kCut) {
-    const bool kind = value == "heads" || value == "channels" || value == "layers";
-    return kind ? "" : "must be heads, channels or layers";
+    const bool kind =
+        value == "heads" || value == "channels" || value == "experts" || value == "layers";
+    return kind ? "" : "must be heads, channels, experts or layers";
   }
   if (name == kDomainWeights || name == kMixWeights) return weights_problem(value);
   if (name == kFrozenLayers) return layers_problem(value);
+  if (name == kMergedExperts) return merges_problem(value);
   return masks_problem(value);
 }
 
