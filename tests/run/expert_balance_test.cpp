@@ -11,6 +11,7 @@
 #include "hone/run/report.h"
 #include "hone/run/run.h"
 #include "hone/train/loop.h"
+#include "model/support.h"
 #include "run/recipe_fixture.h"
 #include "run/run_fixture.h"
 #include "support/catch.h"
@@ -145,6 +146,30 @@ TEST_CASE("The balance loss changes the routers, and recomputed blocks change no
   CHECK(runs.steps("with")[0].at("balance_loss") == runs.steps("again")[0].at("balance_loss"));
   CHECK(runs.steps("with")[0].at("balance_loss").get<double>() >= 0.9);
   CHECK_FALSE(runs.steps("without")[0].contains("balance_loss"));
+}
+
+TEST_CASE("Of DeepSeek-V4 those experts are balanced that are chosen by score") {
+  const Runs runs;
+  const std::string base = runs.model("base");
+  Json json = model::test::v4_config();
+  json["vocab_size"] = io::Checkpoint::open(base).config().at("vocab_size");
+  const model::Decoder before = model::test::small_decoder(json);
+  model::save_decoder(runs.file("v4"), before, json, {.source_folder = base});
+  const run::Config config =
+      runs.config_of(runs.file("v4"), {{"train", {{"steps", 2}, {"lr", 1e-3}}},
+                                       {"experts", {{"bias_rate", 0.01}, {"balance_loss", 0.1}}}});
+  const Report report = execute(config, {.app = "hone-domain", .out = runs.file("run")});
+  CHECK(report.json.at("experts").size() == 6);
+  const auto trained = io::Checkpoint::open(runs.file("run/model"));
+  const auto start = io::Checkpoint::open(runs.file("v4"));
+  CHECK(trained.names() == start.names());
+  CHECK(trained.load("layers.5.ffn.gate.bias").ne(0).any().item<bool>());
+  CHECK(trained.load("layers.1.ffn.gate.tid2eid").equal(start.load("layers.1.ffn.gate.tid2eid")));
+  CHECK(trained.load("layers.1.attn.indexer.wq_b.weight")
+            .equal(start.load("layers.1.attn.indexer.wq_b.weight")));
+  for (const char* name : {"layers.1.ffn.gate.weight", "layers.0.hc_attn_fn", "hc_head_base"}) {
+    CHECK_FALSE(trained.load(name).equal(start.load(name)));
+  }
 }
 
 TEST_CASE("What cannot be balanced is refused") {

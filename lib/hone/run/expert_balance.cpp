@@ -34,6 +34,10 @@ double imbalance(const nn::ExpertLoad& load) {
   return *std::max_element(all.begin(), all.end());
 }
 
+bool has_bias(const std::pair<int64_t, nn::MoeImpl*>& layer) {
+  return layer.second->router->options.bias;
+}
+
 int64_t alive(const nn::ExpertLoad& load) {
   return std::count_if(load.counts.begin(), load.counts.end(), [](int64_t n) { return n > 0; });
 }
@@ -60,7 +64,7 @@ void ExpertBalance::open(ReadyRun& run) {
   if (with_experts.empty() && (options_.bias_rate > 0 || options_.balance_loss > 0)) {
     throw Error("experts: the model has none");
   }
-  if (options_.bias_rate > 0 && !with_experts.front().second->router->options.bias) {
+  if (options_.bias_rate > 0 && std::none_of(with_experts.begin(), with_experts.end(), has_bias)) {
     throw Error("experts.bias_rate: the model's routers have no bias; use balance_loss");
   }
 }
@@ -90,7 +94,8 @@ void ExpertBalance::attach(train::Task& task, optim::Optimizer&) {
       signals.set("experts_alive/" + std::to_string(layer), static_cast<double>(alive(load)));
     }
   };
-  if (!layers().front().second->router->options.bias) return;
+  const auto with_experts = layers();
+  if (std::none_of(with_experts.begin(), with_experts.end(), has_bias)) return;
   task.board->knobs().add("expert_bias_rate",
                           {[this] { return options_.bias_rate; },
                            [this](const Json& v) { options_.bias_rate = v.get<double>(); }});
@@ -103,7 +108,9 @@ void ExpertBalance::prepare(const data::Batch& batch) const {
                                     ? batch.offsets
                                     : std::vector<int64_t>{0, batch.offsets.back()},
                                 at::kCPU)};
-  for (const auto& [number, moe] : layers()) moe->balance = balance;
+  for (const auto& [number, moe] : layers()) {
+    if (moe->router->options.hashed == 0) moe->balance = balance;
+  }
 }
 
 void ExpertBalance::take_loads() {
@@ -113,7 +120,9 @@ void ExpertBalance::take_loads() {
 
 void ExpertBalance::move_biases() const {
   const torch::NoGradGuard no_grad;
-  for (const auto& [number, moe] : layers()) {
+  for (const auto& layer : layers()) {
+    if (!has_bias(layer)) continue;
+    const auto& [number, moe] = layer;
     const at::Tensor counts = torch::tensor(loads_.at(number).counts, at::kDouble);
     const at::Tensor off = moe->gate ? moe->gate->off() : at::Tensor();
     const auto alive = static_cast<double>(moe->gate ? moe->gate->alive() : moe->units());

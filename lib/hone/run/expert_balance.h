@@ -17,10 +17,11 @@ struct Batch;
 
 namespace hone::run {
 
-/// Balances the experts by the recipe, and adds to metrics and report how they are used: `load` of
-/// a layer is what its most used expert does over the mean, `alive` how many are used at all, in
-/// a step; every log_every steps also the share of each expert, over the mean. To controllers they
-/// are signals, and bias_rate is the knob expert_bias_rate.
+/// Balances the experts by the recipe, those aside that a table chooses, and adds to metrics and
+/// report how they are used: `load` of a layer is what its most used expert does over the mean,
+/// `alive` how many are used at all, in a step; every log_every steps also the share of each
+/// expert, over the mean. To controllers they are signals, and bias_rate is the knob
+/// expert_bias_rate.
 class ExpertBalance : public Part {
  public:
   explicit ExpertBalance(const ExpertOptions& options) : options_(options) {}
