@@ -15,6 +15,7 @@
 #include "hone/model/resize_vocabulary.h"
 #include "hone/nn/anatomy.h"
 #include "hone/nn/moe.h"
+#include "hone/optim/adamw.h"
 #include "model/support.h"
 #include "support/catch.h"
 #include "support/gradcheck.h"
@@ -304,6 +305,28 @@ TEST_CASE("DeepSeek-V4: recomputed blocks give the same gradients to the bit") {
   };
   const auto kept = gradients(0), again = gradients(2);
   for (size_t i = 0; i < kept.size(); ++i) CHECK(kept[i].equal(again[i]));
+}
+
+TEST_CASE("DeepSeek-V4: in bfloat16 too, what weighs streams in float32") {
+  Decoder decoder = make_decoder(read(v4_config()), at::kCPU, at::kBFloat16);
+  decoder->initialise(1);
+  Decoder exact = small_decoder(v4_config());
+  CHECK(decoder->hc_head->hc_fn.scalar_type() == at::kFloat);
+  const at::Tensor got = logits(decoder), wanted = logits(exact);
+  CHECK(got.scalar_type() == at::kBFloat16);
+  CHECK((got - wanted).abs().mean().item<double>() < 0.1 * wanted.abs().mean().item<double>());
+  decoder->train();
+  optim::FusedAdamW optimizer(trainable_parameters(decoder), {.lr = 1e-2});
+  std::vector<double> losses;
+  for (int step = 0; step < 5; ++step) {
+    optimizer.zero_grad();
+    const at::Tensor loss = test::loss_of(decoder, random_input({19, 4}, 40));
+    losses.push_back(loss.item<double>());
+    loss.backward();
+    optimizer.scale_and_clip(1, 1);
+    optimizer.step();
+  }
+  CHECK(losses.back() < losses.front() - 0.1);
 }
 
 TEST_CASE("DeepSeek-V4: config keys as DeepSeek and as transformers have them say the same") {
