@@ -1,5 +1,6 @@
 #include "hone/nn/hyper_connection.h"
 
+#include <torch/autograd.h>
 #include <torch/types.h>
 
 #include "hone/kernels/dispatch.h"
@@ -13,11 +14,32 @@ at::TensorOptions wide(const at::TensorOptions& options) {
   return options.dtype(options.dtype() == at::kDouble ? at::kDouble : at::kFloat);
 }
 
-/// fn flat(x) / rms(flat(x)): streams [T, m, D] of fn's type -> [T, rows of fn].
-at::Tensor mixes(const at::Tensor& streams, const at::Tensor& fn, double eps) {
-  const at::Tensor flat = streams.flatten(1);
-  return at::linear(flat, fn) * at::rsqrt(flat.square().mean(-1, true) + eps);
-}
+/// fn x / rms(x): x [T, N], fn [rows, N] of one type -> [T, rows], without a copy of x either way.
+/// With z = fn x and r = 1 / rms(x): d(x) = r g fn - r^3 (g . z) x / N, d(fn) = (r g)^T x.
+class Mixes : public torch::autograd::Function<Mixes> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const at::Tensor& fn, double eps) {
+    const at::Tensor squares = at::linalg_vector_norm(x, 2, {1}, /*keepdim=*/true).square();
+    const at::Tensor r = (squares / x.size(1) + eps).rsqrt(), z = at::linear(x, fn);
+    context->save_for_backward({x, fn, r, z});
+    return z * r;
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &x = saved[0], &fn = saved[1], &r = saved[2], &z = saved[3];
+    const at::Tensor scaled = grads[0] * r;
+    at::Tensor grad_x, grad_fn;
+    if (context->needs_input_grad(0)) {
+      const at::Tensor factor = (grads[0] * z).sum(1, true) * r.pow(3) / x.size(1);
+      grad_x = at::mm(scaled, fn).addcmul_(x, factor, -1);
+    }
+    if (context->needs_input_grad(1)) grad_fn = at::mm(scaled.t(), x);
+    return {grad_x, grad_fn, {}};
+  }
+};
 
 /// sum_j weights[t, j] streams[t, j], of x's type.
 at::Tensor weighed(const at::Tensor& weights, const at::Tensor& streams, const at::Tensor& x) {
@@ -52,7 +74,8 @@ at::Tensor HyperConnectionImpl::forward(
   check("HyperConnection", x, options);
   const int64_t m = options.streams;
   const at::Tensor streams = x.to(fn.scalar_type());
-  const auto parts = mixes(streams, fn, options.norm_eps).split_with_sizes({m, m, m * m}, 1);
+  const auto parts =
+      Mixes::apply(streams.flatten(1), fn, options.norm_eps).split_with_sizes({m, m, m * m}, 1);
   const auto bases = base.split_with_sizes({m, m, m * m});
   const auto part = [&](size_t i) { return parts[i] * scale[static_cast<int64_t>(i)] + bases[i]; };
   const at::Tensor pre = part(0).sigmoid() + options.eps;
@@ -72,10 +95,10 @@ std::vector<ModuleTensor> HyperConnectionImpl::own_tensors() const {
 
 Footprint HyperConnectionImpl::footprint(const StepShape& step) const {
   const int64_t m = options.streams, width = m * options.dim, rows = (2 + m) * m;
-  // The streams, what the branch gave, and some steps to the weights of both. Backward: gradients
-  // of the streams by each of their uses.
+  // The streams, what the branch gave, and some steps to the weights of both. Backward: a gradient
+  // of the streams beside that which comes.
   return {.saved = width + options.dim + 5 * rows + widened(options, step),
-          .backward = 2 * width,
+          .backward = width,
           .gradients = trained_numel(*this)};
 }
 
@@ -91,7 +114,8 @@ HyperHeadImpl::HyperHeadImpl(const HyperConnectionOptions& options,
 at::Tensor HyperHeadImpl::forward(const at::Tensor& x) {
   check("HyperHead", x, options);
   const at::Tensor streams = x.to(hc_fn.scalar_type());
-  const at::Tensor z = mixes(streams, hc_fn, options.norm_eps) * hc_scale + hc_base;
+  const at::Tensor z =
+      Mixes::apply(streams.flatten(1), hc_fn, options.norm_eps) * hc_scale + hc_base;
   return weighed(z.sigmoid() + options.eps, streams, x);
 }
 
