@@ -93,6 +93,16 @@ TEST_CASE("A recipe whose model is nowhere is refused before anything runs") {
                         Catch::Contains("/data/train/0/files/0: none/*.csv: no file matches"));
 }
 
+TEST_CASE("A run's folder stands for its model") {
+  const TemporaryFolder folder;
+  fs::create_directories(folder.path + "/model");
+  CHECK(run::model_folder(folder.path) == folder.path);
+  std::ofstream(folder.path + "/manifest.json") << "{}";
+  std::ofstream(folder.path + "/model/config.json") << "{}";
+  CHECK(run::model_folder(folder.path) == folder.path + "/model");
+  CHECK(run::model_folder(folder.path + "/model") == folder.path + "/model");
+}
+
 TEST_CASE("An adapter's base is found in the hub's cache, as its own folder is") {
   const TemporaryFolder work;
   const Setting cache("HF_HUB_CACHE", work.path.c_str());

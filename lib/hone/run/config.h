@@ -235,7 +235,7 @@ struct Config {
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
     v("about", self.about, "What the recipe shows and the command that runs it.");
-    v("model", self.model, "Checkpoint folder to start from.");
+    v("model", self.model, "Checkpoint folder, or run of hone, to start from.");
     v("architecture", self.architecture, "Sizes of a model to start without weights.");
     v("tokenizer", self.tokenizer, "Tokenizer of a model without weights.");
     v("device", self.device, "Where to run; auto takes a CUDA device if there is one.");

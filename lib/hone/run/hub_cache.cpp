@@ -69,6 +69,9 @@ fs::path only_snapshot(const fs::path& repository) {
 }  // namespace
 
 std::string model_folder(const std::string& model) {
+  if (fs::exists(model + "/manifest.json") && fs::exists(model + "/model/config.json")) {
+    return model + "/model";
+  }
   if (fs::exists(model) || !is_hub_name(model)) return model;
   const fs::path cache = hub_cache();
   std::string name = model;
