@@ -64,7 +64,8 @@ TEST_CASE("Experts: an adapter begins without effect and trains alone") {
   CHECK_THROWS_WITH(experts->add_lora("down_proj", {}, {}), Catch::Contains("already"));
   CHECK_THROWS_AS(experts->add_lora("gate_up_proj", {.dora = true}, {}), Error);
   CHECK_THROWS_WITH(experts->add_lora("gate_up_proj", {.dropout = 0.1}, {}),
-                    Catch::Contains("gate_up_proj has neither DoRA nor dropout"));
+                    Catch::Contains("gate_up_proj has neither DoRA nor dropout") &&
+                        Catch::Contains("set lora_dropout 0"));
 }
 
 TEST_CASE("Experts: PEFT's names depend on which weights have an adapter") {

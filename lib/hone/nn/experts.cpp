@@ -82,7 +82,8 @@ const std::vector<std::string>& ExpertsImpl::adaptable() {
 void ExpertsImpl::add_lora(const std::string& weight, const LoraSpec& spec,
                            at::Generator generator) {
   if (spec.dora || spec.dropout > 0) {
-    throw Error("Experts: an adapter on " + weight + " has neither DoRA nor dropout, as in PEFT");
+    throw Error("Experts: an adapter on " + weight +
+                " has neither DoRA nor dropout, as in PEFT: set lora_dropout 0 and use_dora false");
   }
   at::Tensor& base = weight == kDown ? down_proj : gate_up_proj;
   Stack& stack = weight == kDown ? down_ : gate_up_;
