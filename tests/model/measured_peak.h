@@ -31,6 +31,7 @@ inline int64_t measured_peak(const Json& config_json, const MemoryRequest& reque
     add_lora(decoder, *request.lora, 2, rows);
     if (request.lora_dropout) decoder->set_dropout(0.1);
   }
+  decoder->set_index_learning(request.index);
   optim::FusedAdamW optimizer(trainable_parameters(decoder), {});
   const int64_t documents = request.documents, tokens = request.tokens_per_batch;
   std::vector<int64_t> lengths(documents, tokens / documents);
@@ -41,8 +42,14 @@ inline int64_t measured_peak(const Json& config_json, const MemoryRequest& reque
   const DecoderInput input = random_input(lengths, config.vocab_size);
   for (int step = 0; step < 2; ++step) {
     optimizer.zero_grad();
-    for (int64_t i = 0; i < request.accumulation; ++i)
-      loss_of(decoder, input, config.multi_token).backward();
+    for (int64_t i = 0; i < request.accumulation; ++i) {
+      at::Tensor loss = loss_of(decoder, input, config.multi_token);
+      for (auto& [number, indexer] : decoder->indexers()) {
+        const at::Tensor own = indexer->take_loss().first;
+        if (own.defined()) loss = loss + own;
+      }
+      loss.backward();
+    }
     optimizer.scale_and_clip(1, 1);
     optimizer.step();
   }

@@ -69,6 +69,17 @@ Json v4_config(std::initializer_list<std::pair<const char*, Json>> changes) {
   return config;
 }
 
+/// Two layers of DeepSeek-V3.2.
+Json sparse_config(std::initializer_list<std::pair<const char*, Json>> changes) {
+  Json config = expert_config({{"model_type", "deepseek_v32"},
+                               {"index_n_heads", 4},
+                               {"index_head_dim", 32},
+                               {"index_topk", 64},
+                               {"num_hidden_layers", 2}});
+  for (const auto& [key, value] : changes) config[key] = value;
+  return config;
+}
+
 int64_t measured_peak(const Recipe& recipe) {
   return test::measured_peak(recipe.config, recipe.request);
 }
@@ -154,6 +165,19 @@ const std::vector<Recipe> kRecipes = {
                     {"index_head_dim", 32},
                     {"index_topk", 64}}),
      {.tokens_per_batch = 2048, .documents = 2}},
+    {"full, sparse attention, one long document", sparse_config({}), {.tokens_per_batch = 2048}},
+    {"sparse attention and its indexers",
+     sparse_config({{"num_hidden_layers", 6}}),
+     {.tokens_per_batch = 1024, .documents = 4, .index = nn::IndexLearning::kSparse}},
+    {"sparse attention and its indexers, one long document, every block again",
+     sparse_config({{"index_n_heads", 16}, {"index_head_dim", 64}}),
+     {.tokens_per_batch = 2048, .checkpoint_every = 1, .index = nn::IndexLearning::kSparse}},
+    {"warm-up of the indexers",
+     sparse_config({{"num_hidden_layers", 6}, {"index_n_heads", 16}, {"index_head_dim", 64}}),
+     {.tokens_per_batch = 1024, .documents = 4, .index = nn::IndexLearning::kWarmUp}},
+    {"warm-up of the indexers, one long document, every block again",
+     sparse_config({}),
+     {.tokens_per_batch = 2048, .checkpoint_every = 1, .index = nn::IndexLearning::kWarmUp}},
     {"full, multi-token prediction",
      expert_config({{"num_nextn_predict_layers", 1}}),
      {.tokens_per_batch = 1024, .documents = 4}},

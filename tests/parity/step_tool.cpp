@@ -15,6 +15,7 @@
 #include "hone/model/checkpoint.h"
 #include "hone/optim/adamw.h"
 #include "hone/run/decoder_step.h"
+#include "hone/run/index_options.h"
 
 namespace {
 
@@ -24,7 +25,8 @@ struct Job {
   std::string model, batch, out;
   std::optional<std::string> save;
   int64_t checkpoint_every = 0, steps = 0;
-  double lr = 1e-3, weight_decay = 0.1, multi_token = 0;
+  double lr = 1e-3, weight_decay = 0.1, multi_token = 0, index_weight = 0;
+  nn::IndexLearning index = nn::IndexLearning::kOff;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
@@ -37,6 +39,8 @@ struct Job {
     v("lr", self.lr, "");
     v("weight_decay", self.weight_decay, "");
     v("multi_token", self.multi_token, "");
+    v("index", self.index, "");
+    v("index_weight", self.index_weight, "");
   }
 };
 
@@ -72,17 +76,20 @@ void train(const Job& job) {
   decoder->set_checkpointing(job.checkpoint_every);
   run::DecoderStep step(decoder, {1.0});
   step.set_multi_token(job.multi_token);
+  decoder->set_index_learning(job.index);
+  step.set_index_weight(job.index_weight);
   const data::Batch batch = read_batch(job.batch);
   const auto parameters = model::trainable_parameters(decoder);
   optim::FusedAdamW optimizer(parameters, {.lr = job.lr, .weight_decay = job.weight_decay});
   io::NamedTensors out;
-  std::vector<at::Tensor> losses, further;
+  std::vector<at::Tensor> losses, further, indexers;
   for (int64_t i = 0; i == 0 || i < job.steps; ++i) {
     optimizer.zero_grad();
     const loss::LossSum loss = step.loss(batch);
     loss.sum.backward();
     losses.push_back((loss.sum / loss.weight).detach());
     further.push_back(step.take_multi_token());
+    indexers.push_back(step.take_index_losses());
     optimizer.scale_and_clip(1 / loss.weight.item<double>(), 0);
     for (const auto& [name, parameter] : parameters) {
       const at::Tensor grad = parameter.grad();
@@ -92,6 +99,7 @@ void train(const Job& job) {
   }
   out.emplace_back("losses", at::stack(losses));
   out.emplace_back("multi_token", at::stack(further));  // [steps, depths, {sum, weight}]
+  out.emplace_back("indexers", at::stack(indexers));    // [steps, layers, {sum, positions}]
   io::write_safetensors(job.out, out);
   if (job.save) model::save_decoder(*job.save, decoder, checkpoint.config());
 }

@@ -152,3 +152,21 @@ TEST_CASE("Freezing that leaves no layer to freeze is refused before anything tr
                     "/controllers/freezing/min_trainable: min_trainable must be below the model's "
                     "3 layers, got 3");
 }
+
+TEST_CASE("What changes layers excludes what trains layers beside them, or the indexers alone") {
+  const Json heads = {{"end", 40}};
+  Json pruned = recipe({{"pruning", {{"enabled", true}, {"heads", heads}}}});
+  pruned["model"] = "folder";
+  pruned.erase("architecture");
+  Json further = pruned;
+  further["multi_token"]["train"] = true;
+  CHECK_THAT(problems(further), Contains("/multi_token/train: trains layers that pruning leaves"));
+  CHECK_THAT(problems(pruned), !Contains("multi_token"));
+
+  Json frozen = pruned;
+  frozen["controllers"] = {{"rules", {rule("frozen_layers", {0})}}};
+  frozen["indexer"]["train"] = "sparse";
+  CHECK_THAT(problems(frozen), !Contains("/indexer/train"));
+  frozen["indexer"]["train"] = "warm_up";
+  CHECK_THAT(problems(frozen), Contains("/indexer/train: warm_up freezes all but the indexers"));
+}

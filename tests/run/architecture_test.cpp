@@ -103,5 +103,5 @@ TEST_CASE(
   CHECK(lacks.starts_with("/model_type: deepseek_v2: /qk_rope_head_dim: is missing; "));
   CHECK(lacks.find("/num_experts_per_tok: is missing") != std::string::npos);
   CHECK(problems(R"({"model_type": "deepseek_v32"})")
-            .starts_with("/model_type: deepseek_v32 needs weights: nothing trains the indexer"));
+            .starts_with("/model_type: deepseek_v32 needs weights: its indexer learns"));
 }

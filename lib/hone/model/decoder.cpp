@@ -10,8 +10,10 @@
 #include <system_error>
 #include <tuple>
 
+#include "hone/core/error.h"
 #include "hone/kernels/product.h"
 #include "hone/nn/checkpointing.h"
+#include "hone/nn/latent_attention.h"
 
 namespace hone::model {
 namespace {
@@ -156,6 +158,29 @@ void DecoderImpl::initialise(uint64_t seed) {
 void DecoderImpl::set_checkpointing(int64_t every) {
   TORCH_CHECK_VALUE(every >= 0, "Decoder: checkpoint_every must not be negative, got ", every);
   checkpoint_every_ = every;
+}
+
+std::vector<std::pair<int64_t, nn::Indexer>> DecoderImpl::indexers() const {
+  std::vector<std::pair<int64_t, nn::Indexer>> indexers;
+  const auto add = [&indexers](int64_t number, nn::DecoderBlock block) {
+    const auto* attention = dynamic_cast<nn::LatentAttentionImpl*>(block->self_attn.get());
+    if (attention && attention->indexer) indexers.emplace_back(number, attention->indexer);
+  };
+  const std::vector<int64_t> numbers = layer_numbers(config_);
+  for (size_t i = 0; i < layers.size(); ++i) add(numbers[i], layers[i]);
+  for (const MultiTokenLayer& layer : multi_token) add(layer.number, layer.block);
+  return indexers;
+}
+
+void DecoderImpl::set_index_learning(nn::IndexLearning learning) {
+  const auto all = indexers();
+  if (all.empty() && learning != nn::IndexLearning::kOff) {
+    throw Error("the model has no indexers to train; those of deepseek_v32 have");
+  }
+  if (learning == nn::IndexLearning::kWarmUp) {
+    for (at::Tensor& parameter : parameters()) parameter.set_requires_grad(false);
+  }
+  for (auto [number, indexer] : all) indexer->set_learning(learning);
 }
 
 std::vector<nn::CacheShape> DecoderImpl::cache_shapes() const {

@@ -22,6 +22,8 @@
 #include "hone/nn/decoder_block.h"
 #include "hone/nn/embedding.h"
 #include "hone/nn/hyper_connection.h"
+#include "hone/nn/index_learning.h"
+#include "hone/nn/indexer.h"
 #include "hone/nn/lora.h"
 
 namespace hone::model {
@@ -102,6 +104,12 @@ class DecoderImpl : public torch::nn::Module {
   /// The names under which the layers of multi_token have copies of embedding and head in the
   /// checkpoint: here all that may be, until load_decoder says which there are.
   void set_copies(std::vector<std::string> names) { copies_ = std::move(names); }
+
+  /// The indexers of all layers, those of multi_token included, by the layers' numbers.
+  std::vector<std::pair<int64_t, nn::Indexer>> indexers() const;
+  /// What they learn by (nn::IndexerImpl). For a warm-up all else is frozen.
+  /// Throws: hone::Error if there are none, unless they learn nothing.
+  void set_index_learning(nn::IndexLearning learning);
 
   /// What a cache keeps of a position, layer by layer.
   std::vector<nn::CacheShape> cache_shapes() const;

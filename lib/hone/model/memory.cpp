@@ -20,8 +20,10 @@ nn::StepShape step_shape(const MemoryRequest& request) {
   const int64_t documents = request.documents, tokens = request.tokens_per_batch;
   const int64_t longest =
       request.longest > 0 ? request.longest : (tokens + documents - 1) / documents;
-  nn::StepShape step{
-      .documents = documents, .longest = longest, .half = request.bytes_per_element < 4};
+  nn::StepShape step{.documents = documents,
+                     .longest = longest,
+                     .half = request.bytes_per_element < 4,
+                     .tokens = tokens};
   if (kernels::padded_to_grid(documents, longest, tokens)) {
     step.padding =
         std::max(1.0, static_cast<double>(documents * longest) / static_cast<double>(tokens));
@@ -38,6 +40,7 @@ Decoder described(const DecoderConfig& config, const MemoryRequest& request) {
     add_lora(decoder, *request.lora, /*seed=*/0, rows);
     if (request.lora_dropout) decoder->set_dropout(0.1);  // any keeps as much
   }
+  decoder->set_index_learning(request.index);
   const double dropout = request.branch_dropout ? 0.1 : 0;  // any keeps as much
   for (nn::DecoderBlock& block : decoder->layers) block->branch_dropout = dropout;
   for (MultiTokenLayer& layer : decoder->multi_token) layer.block->branch_dropout = dropout;
@@ -49,8 +52,7 @@ struct Stage {
   std::vector<nn::Footprint> branches;
   bool again = false;  ///< whether it is recomputed
   int64_t width = 0;   ///< numbers a token of its input, where it is
-  /// Whether it is what a layer for multi-token prediction does beside its block.
-  bool joins = false;
+  bool joins = false;  ///< what a layer for multi-token prediction does beside its block
 };
 
 /// In the order of the forward pass: the blocks, then the layers for multi-token prediction.
@@ -76,10 +78,30 @@ std::vector<Stage> stages(const Decoder& decoder, const nn::StepShape& step, int
   return stages;
 }
 
-int64_t saved(const std::vector<nn::Footprint>& branches) {
+/// Of a warm-up of the indexers, which alone keep anything: what comes in and what they make of it.
+std::vector<Stage> warm_up_stages(const Decoder& decoder, const nn::StepShape& step,
+                                  int64_t every) {
+  std::vector<Stage> all = stages(decoder, step, every);
+  std::erase_if(all, [](const Stage& stage) { return stage.joins; });
+  const auto indexers = decoder->indexers();
+  for (size_t i = 0; i < all.size(); ++i) {
+    const nn::Indexer& indexer = indexers[i].second;
+    nn::Footprint own = indexer->footprint(step);
+    own.saved += indexer->wk->weight.size(1) + indexer->wq_b->weight.size(1);
+    own.forward += all[i].branches.front().saved;  // what the attention keeps elsewhere
+    all[i].branches = {own};
+  }
+  return all;
+}
+
+int64_t sum_of(const std::vector<nn::Footprint>& branches, int64_t nn::Footprint::* part) {
   int64_t sum = 0;
-  for (const nn::Footprint& branch : branches) sum += branch.saved;
+  for (const nn::Footprint& branch : branches) sum += branch.*part;
   return sum;
+}
+
+int64_t saved(const std::vector<nn::Footprint>& branches) {
+  return sum_of(branches, &nn::Footprint::saved);
 }
 
 }  // namespace
@@ -96,7 +118,9 @@ std::vector<std::pair<std::string, int64_t>> MemoryPlan::items() const {
 MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& request) {
   const Decoder decoder = described(config, request);
   const nn::StepShape step = step_shape(request);
-  std::vector<Stage> passed = stages(decoder, step, request.checkpoint_every);
+  const bool frozen = request.index == nn::IndexLearning::kWarmUp;
+  std::vector<Stage> passed =
+      (frozen ? warm_up_stages : stages)(decoder, step, request.checkpoint_every);
   const int64_t e = request.bytes_per_element, T = request.tokens_per_batch;
   const int64_t D = config.hidden_size, V = config.vocab_size, further = config.multi_token;
   const int64_t trained = nn::trained_numel(*decoder);
@@ -109,7 +133,8 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
 
   // Kept by each until its backward pass: everything, or its input when it is recomputed.
   const auto kept = [](const Stage& stage) {
-    return stage.again ? stage.width : saved(stage.branches);
+    return stage.again ? stage.width + sum_of(stage.branches, &nn::Footprint::always)
+                       : saved(stage.branches);
   };
   // cos, sin, the last norm's input and what that is of
   const int64_t head_kept = decoder->hc_head ? decoder->hc_head->saved(step) : 0;
@@ -120,12 +145,12 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   // gradients of the losses before it.
   const int64_t most = kernels::chunk_rows(V, request.device);
   const int64_t chunks = (T + most - 1) / most, chunk = (T + chunks - 1) / chunks;
-  plan.loss = e * ((2 + further) * T * D + chunk * (V + 2 * D));
+  plan.loss = e * ((frozen ? 1 : 2 + further) * T * D + chunk * (V + 2 * D));
   const bool ours = request.device.is_cpu() && e == 4;  // else ATen's operations, in float32
   constexpr int64_t kWide = sizeof(float);
   if (!ours) plan.loss += (e < 4 ? 2 : 1) * kWide * std::min(chunk, kernels::wide_rows(V)) * V;
-  const bool head_trains =
-      !request.lora || request.token_rows > 0 || !request.lora->modules_to_save.empty();
+  const bool head_trains = !frozen && (!request.lora || request.token_rows > 0 ||
+                                       !request.lora->modules_to_save.empty());
   const int64_t table = e * V * D;
   int64_t head = head_trains ? table : 0;                     // the head's gradient
   if (request.lora && request.token_rows > 0) head += table;  // the table with its rows put in
@@ -135,16 +160,21 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
 
   // The backward pass from the last block to the first: activations go, gradients come. With layers
   // for multi-token prediction those of head and embedding wait for each other's.
-  const int64_t embedding = request.lora ? 0 : table;
+  const int64_t embedding = request.lora || frozen ? 0 : table;
   int64_t left = plan.activations - e * T * D, made = before > 0 ? before : head;
-  int64_t held = further * (e * T * D + head);  // by the losses before the one that is at work
+  // By the losses before the one that is at work.
+  int64_t held = frozen ? 0 : further * (e * T * D + head);
   int64_t waiting = further > 0 ? std::min(before, head) : 0;
   for (; !passed.empty(); passed.pop_back()) {
     left -= e * T * kept(passed.back());
     for (auto& branches = passed.back().branches; !branches.empty(); branches.pop_back()) {
       const nn::Footprint& last = branches.back();
-      const int64_t alive = e * T * (saved(branches) + last.backward);
+      const int64_t forward = passed.back().again ? last.forward : 0;
+      const int64_t alive = e * T * (saved(branches) + std::max(last.backward, forward));
       plan.peak = std::max(plan.peak, standing + made + left + held + waiting + alive);
+      const int64_t computed = e * T * (saved(branches) + last.forward);
+      plan.peak = std::max(plan.peak, standing + before + left + computed);
+      plan.forward = std::max(plan.forward, e * T * last.forward);
       if (before == 0) made += e * last.gradients;
     }
     if (!passed.back().joins) continue;

@@ -147,7 +147,7 @@ Footprint IndexerImpl::footprint(const StepShape& step) const {
   const IndexerOptions& o = options;
   const bool learns = learning_ != IndexLearning::kOff;
   Footprint f{.gradients = trained_numel(*this)};
-  if (step.longest > o.chosen || learns) f.forward = step.squares(learns ? 7 : 2.5);
+  if (step.longest > o.chosen || learns) f.forward = step.squares(learns ? 6 : 2.5);
   // The gradients of queries, keys and weights, made in the forward pass, and what wk gave.
   if (!learns) return f;
   f.always = (o.heads + 1) * o.width + o.heads;

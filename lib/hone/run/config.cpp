@@ -47,6 +47,30 @@ void check_multi_token(const Config& config, Validation& v) {
   }
 }
 
+/// What does not fit between indexer and the rest.
+void check_indexer(const Config& config, Validation& v) {
+  if (config.indexer.train == nn::IndexLearning::kOff) return;
+  if (config.architecture) v.problem("indexer/train", "needs a trained model below it");
+  if (config.tuning == Tuning::kLora) {
+    v.problem("indexer/train",
+              "only with tuning full: an adapter's files have no place for the indexers");
+  }
+  if (config.vocabulary.embedding_steps > 0) {
+    v.problem("indexer/train",
+              "vocabulary.embedding_steps train the embeddings alone; grow in a run of its own");
+  }
+  if (config.indexer.train != nn::IndexLearning::kWarmUp) return;
+  if (config.vocabulary.grows()) {
+    v.problem("indexer/train", "warm_up trains no embeddings, which new tokens need; grow first");
+  }
+  if (config.experts.bias_rate > 0 || config.experts.balance_loss > 0) {
+    v.problem("indexer/train", "warm_up leaves the experts as they are; drop experts");
+  }
+  if (config.distillation) {
+    v.problem("indexer/train", "warm_up trains nothing by a teacher; drop distillation");
+  }
+}
+
 /// Problems of data sets that share a name, and the set of their domains.
 std::set<std::string> check_sets(const std::vector<data::DatasetOptions>& sets,
                                  const std::string& key, Validation& v) {
@@ -126,6 +150,10 @@ void DistillationOptions::validate(Validation& v) const {
 
 void MultiTokenOptions::validate(Validation& v) const {
   if (!train) v.no_effect("weight", "without train");
+}
+
+void IndexOptions::validate(Validation& v) const {
+  if (train == nn::IndexLearning::kOff) v.no_effect("weight", "with train off");
 }
 
 void WeightOptions::validate(Validation& v) const {
@@ -211,6 +239,7 @@ void Config::validate(Validation& v) const {
               "only with tuning full: an adapter's files do not hold the routers' biases");
   }
   check_multi_token(*this, v);
+  check_indexer(*this, v);
   if (!train.only_evaluates() && data.train.empty()) {
     v.problem("data/train", "needs at least one data set, unless train.steps is 0");
   }
@@ -221,8 +250,8 @@ void Config::validate(Validation& v) const {
     const auto unused = [&v](const char* key) {
       v.no_effect(key, "with train.steps 0, which only evaluates");
     };
-    for (const char* key : {"data/train", "vocabulary", "weights", "multi_token", "distillation",
-                            "guard", "memory", "save"}) {
+    for (const char* key : {"data/train", "vocabulary", "weights", "multi_token", "indexer",
+                            "distillation", "guard", "memory", "save"}) {
       unused(key);
     }
     if (!lora.from) {  // an adapter may be scored

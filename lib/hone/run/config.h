@@ -15,6 +15,7 @@
 #include "hone/run/architecture.h"
 #include "hone/run/distillation_options.h"
 #include "hone/run/expert_options.h"
+#include "hone/run/index_options.h"
 #include "hone/run/lora_recipe.h"
 #include "hone/run/multi_token_options.h"
 #include "hone/run/save_options.h"
@@ -226,6 +227,7 @@ struct Config {
   ExpertOptions experts;
   std::optional<DistillationOptions> distillation;
   MultiTokenOptions multi_token;
+  IndexOptions indexer;
   GuardOptions guard;
   MemoryOptions memory;
   PromptOptions prompts;
@@ -255,6 +257,7 @@ struct Config {
     v("experts", self.experts, "Balance of a model's experts.");
     v("distillation", self.distillation, "A teacher to learn from beside the text.");
     v("multi_token", self.multi_token, "Training of layers for multi-token prediction.");
+    v("indexer", self.indexer, "Training of the indexers of sparse attention.");
     v("guard", self.guard, "Guard on general ability.");
     v("memory", self.memory, "Memory against time.");
     v("prompts", self.prompts, "Prompts answered at each evaluation.");

@@ -37,7 +37,8 @@ DecoderStep::DecoderStep(model::Decoder decoder, const std::vector<double>& weig
     : decoder_(std::move(decoder)),
       loss_(loss::DomainWeightedLossOptions{.weights = weights}),
       weights_(weights),
-      multi_token_sums_(at::zeros({std::ssize(decoder_->multi_token), 2}, at::kDouble)) {
+      multi_token_sums_(at::zeros({std::ssize(decoder_->multi_token), 2}, at::kDouble)),
+      index_sums_(at::zeros({std::ssize(decoder_->indexers()), 2}, at::kDouble)) {
   loss_->to(decoder_->device());
 }
 
@@ -69,6 +70,18 @@ at::Tensor DecoderStep::multi_token_sum(at::Tensor hidden, data::Batch batch) {
   return sum;
 }
 
+at::Tensor DecoderStep::index_sum() {
+  at::Tensor sum;
+  int64_t layer = 0;
+  for (auto& [number, indexer] : decoder_->indexers()) {
+    const auto [loss, queries] = indexer->take_loss();
+    index_sums_[layer][0] += loss.detach().to(index_sums_.options());
+    index_sums_[layer++][1] += queries;
+    sum = sum.defined() ? sum + loss : loss;
+  }
+  return sum;
+}
+
 loss::LossSum DecoderStep::loss(const data::Batch& batch) {
   const at::Device device = decoder_->device();
   decoder_->train();
@@ -91,6 +104,10 @@ loss::LossSum DecoderStep::loss(const data::Batch& batch) {
     const auto depths = static_cast<double>(decoder_->multi_token.size());
     loss.sum =
         kernels::with_loss(loss.sum, multi_token_sum(hidden, batch) * (multi_token_ / depths));
+  }
+  if (index_weight_ > 0) {
+    const double each = index_weight_ * weight(batch) / static_cast<double>(batch.tokens());
+    loss.sum = kernels::with_loss(loss.sum, index_sum() * each);
   }
   return loss;
 }
@@ -115,6 +132,10 @@ at::Tensor DecoderStep::take_domain_nll() {
 
 at::Tensor DecoderStep::take_multi_token() {
   return std::exchange(multi_token_sums_, at::zeros_like(multi_token_sums_));
+}
+
+at::Tensor DecoderStep::take_index_losses() {
+  return std::exchange(index_sums_, at::zeros_like(index_sums_));
 }
 
 at::Tensor DecoderStep::nll(const data::Batch& batch) {

@@ -42,6 +42,15 @@ class DecoderStep {
   double multi_token() const { return multi_token_; }
   /// What came of these losses since the last call: {sum, weight} by depth [depths, 2] float64.
   at::Tensor take_multi_token();
+  /// From now on loss() also teaches the decoder's indexers, where these learn: to its gradient
+  /// comes that of `weight` times the sum over the layers of the mean over the batch's positions of
+  /// kernels::index_loss, divided as loss() is, so that batches count by their targets' weight. The
+  /// sum that it returns is without them. 0: they learn nothing.
+  void set_index_weight(double weight) { index_weight_ = weight; }
+  double index_weight() const { return index_weight_; }
+  /// What came of these since the last call: {sum, positions} by layer, in the order of
+  /// Decoder::indexers() [layers, 2] float64.
+  at::Tensor take_index_losses();
   /// nll of each target [T], unweighted, dropout off, no graph.
   at::Tensor nll(const data::Batch& batch);
 
@@ -50,6 +59,8 @@ class DecoderStep {
   loss::LossSum loss_of(const at::Tensor& hidden, const data::Batch& batch,
                         const at::Tensor& token_nll = {},
                         const kernels::SoftTargets* soft = nullptr);
+  /// The sum over all layers of the losses of their indexers in the pass that has ended.
+  at::Tensor index_sum();
   /// The sum over all depths, of what hidden() gave.
   at::Tensor multi_token_sum(at::Tensor hidden, data::Batch batch);
 
@@ -60,6 +71,8 @@ class DecoderStep {
   at::Tensor domain_nll_;  // undefined: not measured
   double multi_token_ = 0;
   at::Tensor multi_token_sums_;
+  double index_weight_ = 0;
+  at::Tensor index_sums_;
 };
 
 /// The loader's next batch of which something counts; those before it, whose targets all weigh 0,

@@ -220,6 +220,7 @@ Plan predict_run(const ReadRun& run) {
       .bytes_per_element = static_cast<int64_t>(c10::elementSize(device.weights)),
       .accumulation = config.train.accumulation + (run.changes.accumulates ? 1 : 0),
       .checkpoint_every = run.changes.keeps_all ? 0 : config.memory.checkpoint_every,
+      .index = config.indexer.train,
       .branch_dropout = run.changes.branch_dropout,
       .lora = lora ? std::optional(adapter.options) : std::nullopt,
       .lora_dropout = run.changes.lora_dropout,
@@ -230,7 +231,8 @@ Plan predict_run(const ReadRun& run) {
     const model::MemoryPlan& training = plan.memory;
     plan.memory = {.weights = training.weights,
                    .loss = training.loss,
-                   .peak = training.weights + training.loss};
+                   .forward = training.forward,
+                   .peak = training.weights + training.loss + training.forward};
   }
   const int64_t teacher =
       config.distillation ? teacher_bytes(check_teacher(*config.distillation, run.text), request)
@@ -240,9 +242,11 @@ Plan predict_run(const ReadRun& run) {
     // Scoring holds less at once than a step that keeps no more than one block's activations.
     request.documents = request.checkpoint_every = 1;
     request.longest = request.tokens_per_batch;
+    request.index = nn::IndexLearning::kOff;
     const model::MemoryPlan scoring = model::predict_memory(decoder, request);
-    plan.memory.peak = std::max(plan.memory.peak, scoring.weights + plan.memory.optimizer_states +
-                                                      scoring.activations + scoring.loss);
+    plan.memory.peak =
+        std::max(plan.memory.peak, scoring.weights + plan.memory.optimizer_states +
+                                       scoring.activations + scoring.loss + scoring.forward);
   }
   plan.text = describe_data(config, run.data);
   if (!config.train.only_evaluates()) {

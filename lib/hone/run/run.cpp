@@ -29,6 +29,7 @@
 #include "hone/run/guard.h"
 #include "hone/run/html_report.h"
 #include "hone/run/hub_cache.h"
+#include "hone/run/index_training.h"
 #include "hone/run/manifest.h"
 #include "hone/run/model_files.h"
 #include "hone/run/multi_token.h"
@@ -361,6 +362,8 @@ Report execute(const Config& config, const Context& context, const std::vector<P
   if (config.distillation) all.push_back(&distillation.emplace(*config.distillation));
   MultiToken multi_token(config.multi_token);
   if (config.multi_token.train) all.push_back(&multi_token);
+  IndexTraining indexer(config.indexer);
+  if (config.indexer.train != nn::IndexLearning::kOff) all.push_back(&indexer);
   return Run(config, context, context.cache ? *context.cache : own, all).run();
 }
 

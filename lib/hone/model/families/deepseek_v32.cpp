@@ -11,8 +11,8 @@ class DeepSeekV32 final : public LatentFamily {
   const char* architecture() const override { return "DeepseekV32ForCausalLM"; }
 
   const char* needs_weights() const override {
-    return "deepseek_v32 needs weights: nothing trains the indexer, so that one from nothing would "
-           "choose at random; begin with deepseek_v3";
+    return "deepseek_v32 needs weights: its indexer learns what the attention of a trained model "
+           "looks at, and would choose at random before; begin with deepseek_v3";
   }
 
   void read_own(Keys& keys, DecoderConfig& config) const override {

@@ -277,6 +277,18 @@ void check_freezing(const train::Freezing& freezing) {
   }
 }
 
+/// What would thaw what a warm-up of the indexer freezes.
+void check_warm_up(const DynamicConfig& config, Validation& v) {
+  if (config.run.indexer.train != nn::IndexLearning::kWarmUp) return;
+  const auto thaws = [](const train::RuleOptions& rule) { return rule.set == "frozen_layers"; };
+  const auto& rules = config.controllers.rules;
+  if (!config.controllers.freezing.enabled && std::none_of(rules.begin(), rules.end(), thaws))
+    return;
+  v.problem("indexer/train",
+            "warm_up freezes all but the indexers; drop controllers/freezing and rules that set "
+            "frozen_layers");
+}
+
 void check_pruning(const DynamicConfig& config, Validation& v) {
   const run::PruningOptions& pruning = config.controllers.pruning;
   const std::vector<train::RuleOptions>& rules = config.controllers.rules;
@@ -354,6 +366,7 @@ void DynamicConfig::validate(Validation& v) const {
   check_rules(*this, v);
   check_domain_weights(*this, v);
   check_pruning(*this, v);
+  check_warm_up(*this, v);
   check_owners(*this, v);
 }
 

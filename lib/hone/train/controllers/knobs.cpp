@@ -122,6 +122,8 @@ const std::vector<KnobInfo>& all_knobs() {
       {"augmentation_rate", "share of the drawn documents that are augmented", Range{0, 1}},
       {"neftune_alpha", "size of the noise on the embeddings", Range{0, 1000}},
       {"expert_bias_rate", "what a step moves the bias of an expert by", Range{0, 1}},
+      {"multi_token_weight", "factor of the loss of layers for multi-token prediction",
+       Range{0, 100}},
       {kFrozenLayers, "list of the layers that do not train"},
       {"checkpoint_every", "recompute every k-th block in the backward pass; 0 none",
        Range{0, 1000}, true},

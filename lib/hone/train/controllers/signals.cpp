@@ -27,6 +27,7 @@ const std::vector<SignalInfo>& all_signals() {
       {"heads_alive/<layer>", "attention heads of the layer that are on"},
       {"expert_load/<layer>", "choices of the layer's most used expert over the mean"},
       {"experts_alive/<layer>", "experts of the layer that any token of the step took"},
+      {"losses/<name>", "loss of the step that trains beside its own: multi_token or indexer"},
       {"train/<domain>", "nll a target of the domain's training text, smoothed"},
       {"validation/<domain>", "held-out perplexity of the domain"},
       {"validation_loss", "mean nll of all held-out targets"},
