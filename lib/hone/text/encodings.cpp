@@ -3,7 +3,29 @@
 namespace hone::text {
 namespace {
 
-constexpr const char* kDeepSeekV32 = R"jinja(
+/// What both say of tools (between `head` and `foot`) and of the answer's format, and a call's
+/// arguments.
+const std::string kMacros = R"jinja(
+{%- macro told(list, format, head, foot) -%}
+  {%- if list -%}
+    {{- '\n\n' ~ head -}}
+    {%- for tool in list -%}{{- tool.function | tojson ~ '\n' -}}{%- endfor -%}
+    {{- foot -}}
+  {%- endif -%}
+  {%- if format -%}
+    {{- '\n\n## Response Format:\n\nYou MUST strictly adhere to the following schema to reply:\n' ~ format | tojson -}}
+  {%- endif -%}
+{%- endmacro -%}
+{%- macro parameters(arguments) -%}
+  {%- for name, value in arguments.items() -%}
+    {{- '<｜DSML｜parameter name="' ~ name ~ '" string="' ~ ('true' if value is string else 'false') ~ '">' -}}
+    {{- (value if value is string else value | tojson) ~ '</｜DSML｜parameter>' -}}
+    {%- if not loop.last -%}{{- '\n' -}}{%- endif -%}
+  {%- endfor -%}
+{%- endmacro -%}
+)jinja";
+
+const std::string kDeepSeekV32 = kMacros + R"jinja(
 {%- set tool_text -%}
 ## Tools
 
@@ -36,16 +58,7 @@ If the thinking_mode is enabled, then after function results you should strongly
 Here are the functions available in JSONSchema format:
 <functions>
 {%- endset -%}
-{%- macro extras(list, format) -%}
-  {%- if list -%}
-    {{- '\n\n' ~ tool_text ~ '\n' -}}
-    {%- for tool in list -%}{{- tool.function | tojson ~ '\n' -}}{%- endfor -%}
-    {{- '</functions>\n' -}}
-  {%- endif -%}
-  {%- if format -%}
-    {{- '\n\n## Response Format:\n\nYou MUST strictly adhere to the following schema to reply:\n' ~ format | tojson -}}
-  {%- endif -%}
-{%- endmacro -%}
+{%- macro extras(list, format) -%}{{- told(list, format, tool_text ~ '\n', '</functions>\n') -}}{%- endmacro -%}
 {%- set think = thinking | default(false) or enable_thinking | default(false) -%}
 {%- set drop = think and drop_thinking | default(true) -%}
 {%- set state = namespace(question=-1, calls=0, results=0) -%}
@@ -95,11 +108,7 @@ Here are the functions available in JSONSchema format:
         {%- if arguments is not mapping -%}
           {{- raise_exception('message ' ~ loop.index0 ~ ' (assistant): the arguments of a tool call must be a JSON object') -}}
         {%- endif -%}
-        {%- for name, value in arguments.items() -%}
-          {{- '<｜DSML｜parameter name="' ~ name ~ '" string="' ~ ('true' if value is string else 'false') ~ '">' -}}
-          {{- (value if value is string else value | tojson) ~ '</｜DSML｜parameter>' -}}
-          {%- if not loop.last -%}{{- '\n' -}}{%- endif -%}
-        {%- endfor -%}
+        {{- parameters(arguments) -}}
         {{- '\n</｜DSML｜invoke>\n' -}}
       {%- endfor -%}
       {{- '</｜DSML｜function_calls>' -}}
@@ -115,7 +124,7 @@ Here are the functions available in JSONSchema format:
 {%- endfor -%}
 )jinja";
 
-constexpr const char* kDeepSeekV4 = R"jinja(
+const std::string kDeepSeekV4 = kMacros + R"jinja(
 {%- set tool_text -%}
 ## Tools
 
@@ -140,14 +149,7 @@ Otherwise, output directly after </think> with tool calls or final response.
 ### Available Tool Schemas
 {%- endset -%}
 {%- macro extras(list, format) -%}
-  {%- if list -%}
-    {{- '\n\n' ~ tool_text ~ '\n\n' -}}
-    {%- for tool in list -%}{{- tool.function | tojson ~ '\n' -}}{%- endfor -%}
-    {{- '\nYou MUST strictly follow the above defined tool name and parameter schemas to invoke tool calls.\n' -}}
-  {%- endif -%}
-  {%- if format -%}
-    {{- '\n\n## Response Format:\n\nYou MUST strictly adhere to the following schema to reply:\n' ~ format | tojson -}}
-  {%- endif -%}
+  {{- told(list, format, tool_text ~ '\n\n', '\nYou MUST strictly follow the above defined tool name and parameter schemas to invoke tool calls.\n') -}}
 {%- endmacro -%}
 {%- macro joined(parts) -%}
   {%- for part in parts -%}
@@ -248,11 +250,7 @@ Otherwise, output directly after </think> with tool calls or final response.
         {{- '<｜DSML｜invoke name="' ~ call.function.name ~ '">\n' -}}
         {%- set given = call.function.arguments -%}
         {%- set read = hone_from_json(given) if given is string else given -%}
-        {%- for name, value in (read if read is mapping else {'arguments': given}).items() -%}
-          {{- '<｜DSML｜parameter name="' ~ name ~ '" string="' ~ ('true' if value is string else 'false') ~ '">' -}}
-          {{- (value if value is string else value | tojson) ~ '</｜DSML｜parameter>' -}}
-          {%- if not loop.last -%}{{- '\n' -}}{%- endif -%}
-        {%- endfor -%}
+        {{- parameters(read if read is mapping else {'arguments': given}) -}}
         {{- '\n</｜DSML｜invoke>\n' -}}
       {%- endfor -%}
       {{- '</｜DSML｜tool_calls>' -}}
@@ -276,8 +274,8 @@ Otherwise, output directly after </think> with tool calls or final response.
 }  // namespace
 
 const char* makers_encoding(const std::string& model_type) {
-  if (model_type == "deepseek_v32") return kDeepSeekV32;
-  if (model_type == "deepseek_v4") return kDeepSeekV4;
+  if (model_type == "deepseek_v32") return kDeepSeekV32.c_str();
+  if (model_type == "deepseek_v4") return kDeepSeekV4.c_str();
   return nullptr;
 }
 
