@@ -20,14 +20,16 @@ constexpr size_t kDatasets = 16;  // kept; batches shorter than the documents ma
 
 /// Files are named, not read: a process takes them as it first found them.
 std::string tokenizer_key(const Config& config) {
-  const Json data = config::to_json(config.data);
   Json key = {{"chat_template_kwargs", config.data.chat_template_kwargs}};
   if (config.model) {
     key["model"] = *config.model;
   } else {
     const TokenizerOptions options = config.tokenizer.value_or(TokenizerOptions{});
     key["tokenizer"] = config::to_json(options);
-    if (!options.folder) key["train"] = {data.at("train"), data.at("validation")};
+    if (!options.folder) {
+      const Json data = config::to_json(config.data);
+      key["train"] = {data.at("train"), data.at("validation")};
+    }
   }
   return key.dump();
 }

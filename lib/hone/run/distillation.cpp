@@ -9,6 +9,7 @@
 #include "hone/core/error.h"
 #include "hone/core/log.h"
 #include "hone/io/checkpoint.h"
+#include "hone/kernels/dispatch.h"
 #include "hone/run/decoder_step.h"
 #include "hone/run/model_folder.h"
 #include "hone/train/loop.h"
@@ -67,8 +68,8 @@ kernels::SoftTargets Distillation::soft_targets(const model::DecoderInput& input
                             .weight = teacher_->lm_weight(),
                             .options = options_.loss(),
                             .share = options_.share};
-  const at::ScalarType wide = soft.hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  divergence_ = soft.divergence = at::zeros({input.ids.size(0)}, soft.hidden.options().dtype(wide));
+  divergence_ = soft.divergence =
+      at::zeros({input.ids.size(0)}, soft.hidden.options().dtype(kernels::wide_type(soft.hidden)));
   return soft;
 }
 
