@@ -97,7 +97,7 @@ TEST_CASE("A run's folder stands for its model") {
   const TemporaryFolder folder;
   fs::create_directories(folder.path + "/model");
   CHECK(run::model_folder(folder.path) == folder.path);
-  std::ofstream(folder.path + "/manifest.json") << "{}";
+  std::ofstream(folder.path + "/model/model.safetensors") << "{}";
   std::ofstream(folder.path + "/model/config.json") << "{}";
   CHECK(run::model_folder(folder.path) == folder.path + "/model");
   CHECK(run::model_folder(folder.path + "/model") == folder.path + "/model");

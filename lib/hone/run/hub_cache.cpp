@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "hone/core/error.h"
+#include "hone/io/files.h"
 
 namespace hone::run {
 namespace {
@@ -66,13 +67,21 @@ fs::path only_snapshot(const fs::path& repository) {
   return found.size() == 1 ? found.front() : fs::path();
 }
 
+/// `folder`, or the model/ of a run's.
+std::string checkpoint_of(const std::string& folder) {
+  for (const char* name : {"", "/model"}) {
+    const std::string path = folder + name;
+    const bool weights = io::path_exists(path + "/model.safetensors") ||
+                         io::path_exists(path + "/model.safetensors.index.json");
+    if (weights && io::path_exists(path + "/config.json")) return path;
+  }
+  return folder;  // opening it says what is missing
+}
+
 }  // namespace
 
 std::string model_folder(const std::string& model) {
-  if (fs::exists(model + "/manifest.json") && fs::exists(model + "/model/config.json")) {
-    return model + "/model";
-  }
-  if (fs::exists(model) || !is_hub_name(model)) return model;
+  if (fs::exists(model) || !is_hub_name(model)) return checkpoint_of(model);
   const fs::path cache = hub_cache();
   std::string name = model;
   if (const size_t slash = name.find('/'); slash != std::string::npos) name.replace(slash, 1, "--");

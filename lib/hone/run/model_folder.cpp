@@ -19,17 +19,6 @@ bool is_adapter(const std::string& folder) {
   return io::path_exists(folder + "/" + io::kAdapterConfig);
 }
 
-/// `folder`, or the model/ of a run's.
-std::string checkpoint_of(const std::string& folder) {
-  for (const char* name : {"", "/model"}) {
-    const std::string path = folder + name;
-    const bool weights = io::path_exists(path + "/model.safetensors") ||
-                         io::path_exists(path + "/model.safetensors.index.json");
-    if (weights && io::path_exists(path + "/config.json")) return path;
-  }
-  return folder;  // opening it says what is missing
-}
-
 /// The base that an adapter names.
 std::string named_base(const std::string& adapter) {
   const std::string path = adapter + "/" + io::kAdapterConfig;
@@ -40,7 +29,7 @@ std::string named_base(const std::string& adapter) {
   }
   const fs::path base = name.get<std::string>();
   for (const fs::path& candidate : {fs::path(adapter) / base, base}) {
-    if (fs::exists(candidate)) return candidate.string();
+    if (fs::exists(candidate)) return model_folder(candidate.string());
   }
   try {
     if (const std::string found = model_folder(base.string()); fs::exists(found)) return found;
@@ -57,10 +46,10 @@ ModelFolders ModelFolders::find(const std::string& name, const std::optional<std
   const std::string folder = model_folder(name);
   if (!fs::exists(folder)) throw IoError(folder, "there is no such folder");
   if (!is_adapter(folder)) {
-    if (base) throw IoError(folder, "is no adapter: --base has no effect; remove it");
-    return {checkpoint_of(folder), std::nullopt};
+    if (base) throw IoError(name, "is no adapter: --base has no effect; remove it");
+    return {folder, std::nullopt};
   }
-  return {checkpoint_of(base ? model_folder(*base) : named_base(folder)), folder};
+  return {base ? model_folder(*base) : named_base(folder), folder};
 }
 
 OpenModel open_model(const ModelFolders& folders, at::Device device, at::ScalarType weights) {
