@@ -124,6 +124,62 @@ TEST_CASE("Linear: the mean over dropout is the adapter without it") {
   CHECK(relative_difference(mean, linear(x)) < 0.03);  // 40000 draws: within 1 %, at 3 sigma
 }
 
+TEST_CASE("Linear: rounded while it trains, then quantised, gives the same") {
+  for (const bool dora : {false, true}) {
+    Linear linear = adapted({.rank = 2, .scale = 0.7, .dora = dora});
+    const at::Tensor x = torch::randn({3, 6}, at::kDouble);
+    linear->set_rounding(QuantisationSpec{});
+    const at::Tensor rounded = linear(x);
+    rounded.sum().backward();
+    CHECK(linear->lora_A.grad().defined());
+    linear->set_rounding(std::nullopt);
+    linear->merge_lora();
+    linear->quantise({}, at::kFloat);
+    CHECK(linear->is_quantised());
+    CHECK(relative_difference(linear(x), rounded) < 1e-6);
+    CHECK_THROWS_WITH(linear->set_rounding(QuantisationSpec{}), Catch::Contains("quantised"));
+  }
+  CHECK_THROWS_WITH(adapted({.rank = 2, .dropout = 0.5})->set_rounding(QuantisationSpec{}),
+                    Catch::Contains("dropout"));
+}
+
+TEST_CASE("Linear: an adapter over integers trains, and is added in float") {
+  Linear linear = random_linear(true, at::kFloat);
+  linear->quantise({.weight = {4, 2, true}, .inputs = {false}}, at::kFloat);
+  linear->add_lora({.rank = 2, .scale = 0.7}, at::make_generator<at::CPUGeneratorImpl>(1));
+  const at::Tensor x = torch::randn({3, 6});
+  const at::Tensor base = kernels::dequantise(linear->codes());
+  linear(x).sum().backward();
+  CHECK(linear->lora_B.grad().defined());
+  const torch::NoGradGuard no_grad;
+  linear->lora_B.normal_();
+  CHECK(relative_difference(linear->merged_weight(),
+                            at::addmm(base, linear->lora_B, linear->lora_A, 1, 0.7)) < 1e-6);
+  CHECK(relative_difference(linear(x), at::linear(x, linear->merged_weight(), linear->bias)) <
+        1e-5);
+  CHECK_THROWS_WITH(linear->merge_lora(), Catch::Contains("quantised"));
+  std::vector<std::string> names;
+  for (const ModuleTensor& own : linear->own_tensors()) names.push_back(own.name);
+  CHECK(names == std::vector<std::string>{"weight_packed", "weight_scale", "bias", "lora_A.weight",
+                                          "lora_B.weight"});
+}
+
+TEST_CASE("Linear: integers lose rows and columns as numbers do") {
+  Linear linear = random_linear(true, at::kFloat);
+  linear->quantise({}, at::kFloat);
+  const at::Tensor whole = kernels::dequantise(linear->codes());
+  const at::Tensor rows = torch::tensor({0, 3}, at::kLong);
+  const at::Tensor columns = torch::tensor({1, 2, 5}, at::kLong);
+  linear->keep_rows(rows);
+  linear->keep_columns(columns);
+  CHECK(at::equal(kernels::dequantise(linear->codes()),
+                  whole.index_select(0, rows).index_select(1, columns)));
+  CHECK(linear(torch::randn({2, 3})).sizes() == at::IntArrayRef{2, 2});
+  Linear grouped = random_linear(true, at::kFloat);
+  grouped->quantise({.weight = {4, 2, true}, .inputs = {false}}, at::kFloat);
+  CHECK_THROWS_WITH(grouped->keep_columns(columns), Catch::Contains("8 bits"));
+}
+
 TEST_CASE("Linear: a misshapen input is named") {
   Linear linear = random_linear(true);
   CHECK_THROWS_WITH(linear(torch::randn({3, 7}, at::kDouble)),

@@ -224,7 +224,8 @@ std::vector<nn::ModuleTensor> DecoderImpl::tensors() const {
 NamedTensors DecoderImpl::base_tensors() const {
   NamedTensors base;
   for (const nn::ModuleTensor& tensor : tensors()) {
-    const bool saved = tensor.role == nn::Role::kBase || tensor.role == nn::Role::kBuffer;
+    const bool saved = tensor.role == nn::Role::kBase || tensor.role == nn::Role::kBuffer ||
+                       tensor.role == nn::Role::kCodes;
     if (saved) base.emplace_back(tensor.name, tensor.tensor);
   }
   return base;

@@ -16,7 +16,8 @@ enum class Role {
                ///< part of its checkpoint
   kAdapter,    ///< of an adapter on it: part of the adapter's files
   kQuantiser,  ///< a scale or range of fake quantisation: in neither of them
-  kBuffer      ///< part of the checkpoint, but never trained
+  kBuffer,     ///< part of the checkpoint, but never trained
+  kCodes       ///< a quantised weight's integers or their scales: likewise, and copied as they are
 };
 
 /// One tensor of a module. Names are paths below the module that is asked.

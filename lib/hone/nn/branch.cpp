@@ -52,7 +52,8 @@ std::vector<Cut> BranchImpl::cut_units(const std::vector<int64_t>& keep) {
 int64_t BranchImpl::flops(int64_t) const {
   int64_t weights = 0;
   for (const auto& module : modules(/*include_self=*/false)) {
-    if (const auto* layer = module->as<LinearImpl>()) weights += layer->weight.numel();
+    if (const auto* layer = module->as<LinearImpl>())
+      weights += layer->options.out * layer->options.in;
   }
   return 2 * weights;
 }

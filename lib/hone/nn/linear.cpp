@@ -10,6 +10,12 @@
 #include "hone/kernels/product.h"
 
 namespace hone::nn {
+namespace {
+
+/// Names of the module's buffers.
+constexpr const char *kCodes = "codes", *kScales = "scales";
+
+}  // namespace
 
 LinearImpl::LinearImpl(const LinearOptions& options, const at::TensorOptions& tensor_options)
     : options(options) {
@@ -22,31 +28,63 @@ LinearImpl::LinearImpl(const LinearOptions& options, const at::TensorOptions& te
 at::Tensor LinearImpl::forward(const at::Tensor& x) {
   TORCH_CHECK_VALUE(x.dim() == 2 && x.size(1) == options.in, "Linear: x must be [T, ", options.in,
                     "], got ", x.sizes());
-  if (!has_lora()) return kernels::project(x, weight, bias);
+  if (rounding_ && !is_quantised()) return forward_rounded(x);
+  if (!has_lora()) return forward_base(x, bias);
   const bool drops = is_training() && lora_.dropout > 0;
   const at::Tensor input = drops ? at::dropout(x, lora_.dropout, true) : x;
   const auto add_adapter = [&](const at::Tensor& base) {
     return kernels::add_projection(base, kernels::project(input, lora_A), lora_B, lora_.scale);
   };
-  if (!lora_.dora) return add_adapter(kernels::project(x, weight, bias));
+  if (!lora_.dora) return add_adapter(forward_base(x, bias));
 
   const at::Tensor factor = lora_magnitude_vector / row_norms();
-  const at::Tensor product = kernels::project(input, weight);
+  const at::Tensor product = forward_base(input, {});
   const at::Tensor direction = add_adapter(product) * factor;
   // The base's own product is never dropped: only its change is.
-  if (drops) return kernels::project(x, weight, bias) + (direction - product);
+  if (drops) return forward_base(x, bias) + (direction - product);
   return bias.defined() ? direction + bias : direction;
+}
+
+at::Tensor LinearImpl::forward_base(const at::Tensor& x, const at::Tensor& b) const {
+  if (!is_quantised()) return kernels::project(x, weight, b);
+  return kernels::quantised_linear(x, *codes_, b, rounding_->inputs);
+}
+
+at::Tensor LinearImpl::forward_rounded(const at::Tensor& x) const {
+  at::Tensor merged = weight;
+  if (has_lora()) {
+    merged = at::addmm(weight, lora_B, lora_A, 1, lora_.scale);
+    if (lora_.dora) merged = merged * (lora_magnitude_vector / row_norms()).unsqueeze(1);
+  }
+  return kernels::rounded_linear(x, merged, bias, rounding_->weight, rounding_->inputs);
+}
+
+at::Tensor LinearImpl::dense_weight() const {
+  if (!is_quantised()) return weight;
+  return kernels::dequantise(*codes_, has_lora() ? lora_A.scalar_type() : at::kFloat);
 }
 
 at::Tensor LinearImpl::row_norms() const {
   const at::NoGradGuard no_grad;
-  return at::addmm(weight, lora_B, lora_A, 1, lora_.scale)
-      .norm(2, at::IntArrayRef{1}, false, kernels::wide_type(weight))
-      .to(weight.scalar_type());
+  const at::Tensor base = dense_weight();
+  return at::addmm(base, lora_B, lora_A, 1, lora_.scale)
+      .norm(2, at::IntArrayRef{1}, false, kernels::wide_type(base))
+      .to(base.scalar_type());
 }
 
 std::vector<ModuleTensor> LinearImpl::own_tensors() const {
-  std::vector<ModuleTensor> own = {{.name = "weight", .tensor = weight, .outputs = 0, .inputs = 1}};
+  std::vector<ModuleTensor> own;
+  if (!is_quantised()) {
+    own.push_back({.name = "weight", .tensor = weight, .outputs = 0, .inputs = 1});
+  } else {
+    const char* codes = rounding_->weight.packed ? "weight_packed" : "weight";
+    own.push_back(
+        {.name = codes, .tensor = codes_->codes, .role = Role::kCodes, .parameter = kCodes});
+    own.push_back({.name = "weight_scale",
+                   .tensor = codes_->scales,
+                   .role = Role::kCodes,
+                   .parameter = kScales});
+  }
   if (bias.defined()) own.push_back({.name = "bias", .tensor = bias, .start = 0, .outputs = 0});
   if (!has_lora()) return own;
   const auto add = [&](const char* name, const at::Tensor& tensor, const char* parameter) {
@@ -65,30 +103,33 @@ void LinearImpl::add_lora(const LoraSpec& spec, at::Generator generator) {
   const at::NoGradGuard no_grad;
   lora_ = spec;
   const double bound = 1 / std::sqrt(static_cast<double>(options.in));
-  const at::Device drawn_on = weight.is_meta() ? at::kMeta : at::kCPU;
-  at::Tensor a = at::empty({spec.rank, options.in}, drawn_on);
-  if (!weight.is_meta()) a.uniform_(-bound, bound, std::move(generator));
-  lora_A = register_parameter("lora_A", a.to(weight.options()));
-  lora_B = register_parameter("lora_B", at::zeros({options.out, spec.rank}, weight.options()));
+  const at::TensorOptions type = is_quantised() ? codes_->scales.options() : weight.options();
+  const bool is_meta = type.device().is_meta();
+  at::Tensor a = at::empty({spec.rank, options.in}, is_meta ? at::kMeta : at::kCPU);
+  if (!is_meta) a.uniform_(-bound, bound, std::move(generator));
+  lora_A = register_parameter("lora_A", a.to(type));
+  lora_B = register_parameter("lora_B", at::zeros({options.out, spec.rank}, type));
   if (spec.dora) lora_magnitude_vector = register_parameter("lora_magnitude_vector", row_norms());
-  weight.set_requires_grad(false);
+  if (!is_quantised()) weight.set_requires_grad(false);
   if (bias.defined()) bias.set_requires_grad(false);
 }
 
 at::Tensor LinearImpl::merged_weight() const {
   const at::NoGradGuard no_grad;
-  if (!has_lora()) return weight.detach();
-  const at::ScalarType wide = kernels::wide_type(weight);
-  at::Tensor merged = at::addmm(weight.to(wide), lora_B.to(wide), lora_A.to(wide), 1, lora_.scale);
+  const at::Tensor base = dense_weight().detach();
+  if (!has_lora()) return base;
+  const at::ScalarType wide = kernels::wide_type(base);
+  at::Tensor merged = at::addmm(base.to(wide), lora_B.to(wide), lora_A.to(wide), 1, lora_.scale);
   if (lora_.dora) {
     const at::Tensor norms = merged.norm(2, at::IntArrayRef{1}, true);
     merged.mul_(lora_magnitude_vector.to(wide).unsqueeze(1) / norms);
   }
-  return merged.to(weight.scalar_type());
+  return merged.to(base.scalar_type());
 }
 
 void LinearImpl::merge_lora() {
   if (!has_lora()) return;
+  if (is_quantised()) throw Error("Linear: no adapter can be merged into a quantised weight");
   const at::NoGradGuard no_grad;
   weight.copy_(merged_weight());
   drop_lora();
@@ -99,12 +140,40 @@ void LinearImpl::drop_lora() {
     if (parameters_.contains(name)) parameters_.erase(name);
   }
   lora_A = lora_B = lora_magnitude_vector = at::Tensor();
-  weight.set_requires_grad(true);
+  if (!is_quantised()) weight.set_requires_grad(true);
   if (bias.defined()) bias.set_requires_grad(true);
 }
 
+void LinearImpl::set_rounding(std::optional<QuantisationSpec> spec) {
+  if (is_quantised()) throw Error("Linear: is quantised already");
+  if (spec && has_lora() && lora_.dropout > 0) {
+    throw Error("Linear: an adapter's dropout cannot be part of a rounded weight");
+  }
+  rounding_ = std::move(spec);
+}
+
+void LinearImpl::put_codes(const QuantisationSpec& spec, kernels::QuantisedWeight codes) {
+  rounding_ = spec;
+  codes_ = std::move(codes);
+  weight = at::Tensor();
+  parameters_.erase("weight");
+  codes_->codes = register_buffer(kCodes, codes_->codes);
+  codes_->scales = register_buffer(kScales, codes_->scales);
+}
+
+void LinearImpl::quantise(const QuantisationSpec& spec, at::ScalarType scale_type) {
+  set_rounding(spec);
+  put_codes(spec, kernels::quantise_weight(weight, spec.weight, scale_type));
+}
+
+void LinearImpl::hold_codes(const QuantisationSpec& spec) {
+  set_rounding(spec);
+  put_codes(spec, kernels::empty_weight(spec.weight, options.out, options.in,
+                                        weight.options().requires_grad(false)));
+}
+
 bool LinearImpl::keeps_input() const {
-  return weight.requires_grad() || (has_lora() && lora_.dropout == 0);
+  return (!is_quantised() && weight.requires_grad()) || (has_lora() && lora_.dropout == 0);
 }
 
 int64_t LinearImpl::saved() const {
@@ -138,8 +207,20 @@ void CuttableImpl::cut(const std::string& name, at::Tensor& member, int64_t dim,
   cuts.push_back({name, dim, keep});
 }
 
+void LinearImpl::cut_codes(int64_t dim, const at::Tensor& keep) {
+  if (!is_quantised()) return;
+  if (dim == 1 && rounding_->weight != kernels::WeightFormat{}) {
+    throw Error("Linear: inputs can be cut of weights of 8 bits with a scale a row only");
+  }
+  const at::Tensor index = keep.to(codes_->codes.device());
+  codes_->codes.set_data(codes_->codes.index_select(dim, index));
+  if (dim == 0) codes_->scales.set_data(codes_->scales.index_select(0, index));
+  if (dim == 1) codes_->columns = keep.numel();
+}
+
 std::vector<Cut> LinearImpl::keep_rows(const at::Tensor& keep) {
   std::vector<Cut> cuts;
+  cut_codes(0, keep);
   cut("weight", weight, 0, keep, cuts);
   cut("bias", bias, 0, keep, cuts);
   cut("lora_B", lora_B, 0, keep, cuts);
@@ -152,6 +233,7 @@ std::vector<Cut> LinearImpl::keep_columns(const at::Tensor& keep) {
   const bool dora = lora_magnitude_vector.defined();
   const at::Tensor norms = dora ? row_norms() : at::Tensor();
   std::vector<Cut> cuts;
+  cut_codes(1, keep);
   cut("weight", weight, 1, keep, cuts);
   cut("lora_A", lora_A, 1, keep, cuts);
   options.in = keep.numel();

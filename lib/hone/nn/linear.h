@@ -1,4 +1,4 @@
-/// A linear layer that can carry a low-rank adapter.
+/// A linear layer that can carry a low-rank adapter, and be rounded to integers.
 #pragma once
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
@@ -6,9 +6,12 @@
 #include <torch/nn/pimpl.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "hone/kernels/quantise.h"
+#include "hone/kernels/quantised_linear.h"
 #include "hone/nn/anatomy.h"
 
 namespace hone::nn {
@@ -24,6 +27,12 @@ struct LoraSpec {
 struct LinearOptions {
   int64_t in = 0, out = 0;
   bool bias = false;
+};
+
+/// How a layer's numbers are rounded. Inputs are only where weights have 8 bits and a scale a row.
+struct QuantisationSpec {
+  kernels::WeightFormat weight;
+  kernels::InputRounding inputs;
 };
 
 /// One parameter that lost rows or columns; an optimiser's state of its shape is cut alike.
@@ -54,6 +63,10 @@ class CuttableImpl : public torch::nn::Module, public TellsTensors {
 ///
 /// DoRA: y = m/c (x W^T + s x A^T B^T) + b with c the row norms of W + s B A, without gradient;
 ///   with dropout, y = x W^T + b + ((m/c - 1) d W^T + m/c s d A^T B^T), d = dropout(x), as PEFT's.
+/// Rounded (set_rounding): W and x are rounded in each forward pass, an adapter's change to W
+///   together with W, and gradients go straight through (kernels::rounded_linear).
+/// Quantised (quantise, hold_codes): integers are in W's place; an adapter's change is added in
+///   float.
 /// Shapes: x [T, in] -> [T, out]; weight [out, in], bias [out]; lora_A [rank, in],
 ///   lora_B [out, rank], lora_magnitude_vector [out]. Parameters are uninitialised memory.
 /// Gradient: to x and to those parameters that require it; add_lora() freezes weight and bias.
@@ -75,12 +88,29 @@ class LinearImpl : public CuttableImpl {
   const LoraSpec& lora() const { return lora_; }
   void set_lora_dropout(double dropout) { lora_.dropout = dropout; }
 
-  /// W with its adapter worked in, computed in float32 and rounded once to W's dtype. Detached.
+  /// W with its adapter worked in, computed in float32 and rounded once to W's dtype; to float32 of
+  /// a quantised W. Detached.
   at::Tensor merged_weight() const;
   /// Replaces W by merged_weight() and drops the adapter; the layer trains in full again.
   void merge_lora();
   /// Drops the adapter and leaves W as it is; the layer trains in full again.
   void drop_lora();
+
+  /// Rounds as `spec` says from now on; nothing for float again. The numbers stay.
+  /// Throws: hone::Error for an adapter with dropout, which no rounded weight can have, and for a
+  ///   layer that is quantised.
+  void set_rounding(std::optional<QuantisationSpec> spec);
+  const std::optional<QuantisationSpec>& rounding() const { return rounding_; }
+
+  /// Replaces the weight by what rounds it, with scales of `scale_type`; it trains no more. An
+  /// adapter stays on it as it is.
+  void quantise(const QuantisationSpec& spec, at::ScalarType scale_type);
+  /// The same with uninitialised memory for codes and scales (of the weight's type).
+  void hold_codes(const QuantisationSpec& spec);
+  /// Whether integers are in W's place: `weight` is then undefined, rounding() says how.
+  bool is_quantised() const { return codes_.has_value(); }
+  /// Throws: std::bad_optional_access if it is not.
+  const kernels::QuantisedWeight& codes() const { return codes_.value(); }
 
   /// y is as before on the kept outputs, and for an x that was 0 in the inputs now gone. For this
   /// DoRA's magnitude is scaled as the row norms fall, so its gradient grows by as much.
@@ -98,7 +128,16 @@ class LinearImpl : public CuttableImpl {
 
  private:
   at::Tensor row_norms() const;
+  /// W as numbers of the layer's type.
+  at::Tensor dense_weight() const;
+  at::Tensor forward_base(const at::Tensor& x, const at::Tensor& bias) const;
+  at::Tensor forward_rounded(const at::Tensor& x) const;
+  void put_codes(const QuantisationSpec& spec, kernels::QuantisedWeight codes);
+  void cut_codes(int64_t dim, const at::Tensor& keep);
+
   LoraSpec lora_;
+  std::optional<QuantisationSpec> rounding_;
+  std::optional<kernels::QuantisedWeight> codes_;
 };
 TORCH_MODULE(Linear);
 
