@@ -298,24 +298,45 @@ class MixedExperts : public torch::autograd::Function<MixedExperts> {
   }
 };
 
+/// Whether ATen's grouped product takes these: its rows must begin at multiples of 16 bytes, and
+/// float64 it does not know.
+bool groupable(const at::Tensor& x, const at::Tensor& weight) {
+  const auto aligned = [](int64_t width, const at::Tensor& of) {
+    return width * static_cast<int64_t>(of.element_size()) % 16 == 0;
+  };
+  return x.scalar_type() != at::kDouble && x.scalar_type() == weight.scalar_type() &&
+         aligned(weight.size(1), x) && aligned(weight.size(2), x);
+}
+
+/// x W[e]^T, [T K, out] of each expert's own rows of x [T K, in] and weight [E, out, in].
+at::Tensor grouped_product(const at::Tensor& x, const at::Tensor& weight, const Experts& experts) {
+  const auto& offsets = experts.order.offsets;
+  if (groupable(x, weight)) {
+    const at::Tensor ends = torch::tensor(at::IntArrayRef(offsets).slice(1), at::kInt);
+    return at::_grouped_mm(x, weight.transpose(1, 2), ends.to(x.device()));
+  }
+  std::vector<at::Tensor> rows;
+  for (int64_t e = 0; e < experts.count(); ++e) {
+    if (offsets[e] < offsets[e + 1]) rows.push_back(project(experts.rows_of(x, e), weight[e]));
+  }
+  return at::cat(rows);
+}
+
 /// The same by ATen's operations, for other types and devices.
 at::Tensor composite(const Experts& experts) {
-  at::Tensor out = at::zeros_like(experts.x);
-  const at::Tensor weights = experts.weights.flatten();
-  for (int64_t e = 0; e < experts.count(); ++e) {
-    if (experts.order.offsets[e] == experts.order.offsets[e + 1]) continue;
-    const at::Tensor tokens = experts.rows_of(experts.order.tokens, e);
-    const auto of = [e](const Stack& stack, const at::Tensor& in) {
-      const at::Tensor y = project(in, stack.weight[e]);
-      if (!stack.has_lora()) return y;
-      return add_projection(y, project(in, stack.lora.a[e]), stack.lora.b[e], stack.lora.scale);
-    };
-    const auto halves = of(experts.gate_up, experts.x.index_select(0, tokens)).chunk(2, -1);
-    const at::Tensor y = of(experts.down, swiglu(halves[0], halves[1], experts.limit));
-    const at::Tensor own = weights.index_select(0, experts.rows_of(experts.order.places, e));
-    out = out.index_add(0, tokens, (y * own.unsqueeze(1)).to(out.scalar_type()));
-  }
-  return out;
+  const ExpertOrder& order = experts.order;
+  if (experts.choices() == 0) return at::zeros_like(experts.x);
+  const auto of = [&](const Stack& stack, const at::Tensor& in) {
+    const at::Tensor y = grouped_product(in, stack.weight, experts);
+    if (!stack.has_lora()) return y;
+    const at::Tensor narrow = grouped_product(in, stack.lora.a, experts);
+    return y + grouped_product(narrow, stack.lora.b, experts) * stack.lora.scale;
+  };
+  const auto halves = of(experts.gate_up, experts.x.index_select(0, order.tokens)).chunk(2, -1);
+  const at::Tensor y = of(experts.down, swiglu(halves[0], halves[1], experts.limit));
+  const at::Tensor own = experts.weights.flatten().index_select(0, order.places);
+  return at::zeros_like(experts.x).index_add(0, order.tokens,
+                                             (y * own.unsqueeze(1)).to(experts.x.scalar_type()));
 }
 
 void check_lora(const char* name, const ExpertLora& lora, const at::Tensor& weight) {
