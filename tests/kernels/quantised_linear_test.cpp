@@ -3,6 +3,10 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <functional>
+#include <vector>
+
+#include "hone/machine/isa.h"
 #include "support/catch.h"
 
 namespace hone::kernels {
@@ -26,6 +30,87 @@ TEST_CASE("int8_product equals the sum in whole numbers, to the bit") {
       value = value * w.scales[j].item<float>();
       value = value + bias[j].item<float>();
       CHECK(y[i][j].item<float>() == value);
+    }
+  }
+}
+
+/// What `work` gives by each of this CPU's instructions for 8-bit integers.
+std::vector<at::Tensor> by_all(const std::function<at::Tensor()>& work) {
+  const machine::Int8Isa before = machine::int8_isa();
+  std::vector<at::Tensor> results;
+  for (const auto isa :
+       {machine::Int8Isa::kAvx2, machine::Int8Isa::kAvxVnni, machine::Int8Isa::kAvx512Vnni}) {
+    if (!machine::has_int8_isa(isa)) continue;
+    machine::set_int8_isa(isa);
+    results.push_back(work());
+  }
+  machine::set_int8_isa(before);
+  return results;
+}
+
+/// By whole numbers, in the order that int8_product promises.
+at::Tensor plain_product(const Int8Rows& x, const Int8Rows& w, const at::Tensor& bias) {
+  const at::Tensor sums = at::mm(x.values.to(at::kDouble), w.values.to(at::kDouble).t());
+  const at::Tensor y = sums.to(at::kFloat).mul(x.scales.unsqueeze(1)).mul(w.scales);
+  return bias.defined() ? y.add(bias) : y;
+}
+
+TEST_CASE("int8_product: the same to the bit by all instructions, whatever the shape") {
+  torch::manual_seed(8);
+  for (const int64_t m : {1, 2, 3, 5, 6, 7, 13, 33}) {
+    for (const int64_t n : {1, 2, 3, 4, 5, 9, 70}) {
+      for (const int64_t k : {1, 15, 16, 31, 33, 63, 64, 65, 130, 300}) {
+        INFO(m << " x " << n << " x " << k);
+        Int8Rows x{at::randint(-128, 128, {m, k}, at::kChar), at::rand(m)};
+        const Int8Rows w{at::randint(-128, 128, {n, k}, at::kChar), at::rand(n)};
+        if (m > 2) x.values[1].zero_();
+        const at::Tensor bias = n % 2 == 1 ? at::randn(n) : at::Tensor();
+        const at::Tensor wanted = plain_product(x, w, bias);
+        for (const at::Tensor& y : by_all([&] { return int8_product(x, w, bias); })) {
+          CHECK(at::equal(y, wanted));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("int8_product: extremes of all codes do not overflow") {
+  for (const int64_t code : {-128, 127}) {
+    const Int8Rows x{at::full({2, 131072}, code, at::kChar), at::ones(2)};
+    for (const int64_t weight : {-127, 127}) {
+      const Int8Rows w{at::full({5, 131072}, weight, at::kChar), at::ones(5)};
+      const auto wanted = static_cast<float>(131072 * code * weight);
+      for (const at::Tensor& y : by_all([&] { return int8_product(x, w); })) {
+        CHECK(y.eq(wanted).all().item<bool>());
+      }
+    }
+  }
+  const Int8Rows wide{at::zeros({1, 131073}, at::kChar), at::ones(1)};
+  CHECK_THROWS_WITH(int8_product(wide, wide), Catch::Contains("k <= 131072"));
+}
+
+TEST_CASE("int8_product: the same to the bit by any number of threads") {
+  torch::manual_seed(9);
+  const Int8Rows x{random_codes(40, 200), at::rand(40)}, w{random_codes(333, 200), at::rand(333)};
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const at::Tensor alone = int8_product(x, w);
+  at::set_num_threads(3);
+  const at::Tensor together = int8_product(x, w);
+  at::set_num_threads(threads);
+  CHECK(at::equal(alone, together));
+}
+
+TEST_CASE("a single row by codes equals the row by their numbers") {
+  torch::manual_seed(10);
+  for (const WeightFormat& format :
+       {WeightFormat{}, WeightFormat{8, 0, true}, WeightFormat{8, 12}, WeightFormat{4, 12, true},
+        WeightFormat{4, 48, true}, WeightFormat{4, 0, true}}) {
+    for (const int64_t k : {48, 96, 528}) {
+      const QuantisedWeight w = quantise_weight(at::randn({7, k}), format);
+      const at::Tensor x = at::randn({1, k}), bias = at::randn(7);
+      CHECK(at::allclose(quantised_linear(x, w, bias, {false}), at::linear(x, dequantise(w), bias),
+                         1e-5, 1e-5));
     }
   }
 }

@@ -3,6 +3,9 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "hone/kernels/cpu/quantise.h"
+#include "hone/kernels/dispatch.h"
+
 namespace hone::kernels {
 namespace {
 
@@ -46,19 +49,53 @@ at::Tensor unpack(const at::Tensor& words, int64_t bits, int64_t columns) {
       .to(at::kChar);
 }
 
+Int8Rows quantised_by_loops(const at::Tensor& x, double divisor, int64_t least) {
+  Int8Rows rows{at::empty(x.sizes(), at::kChar), at::empty({x.size(0)}, at::kFloat)};
+  run_rows(QuantiseRows{.width = x.size(1),
+                        .divisor = static_cast<float>(divisor),
+                        .least = static_cast<float>(least),
+                        .from = read<float>(x),
+                        .codes = rows.values.mutable_data_ptr<int8_t>(),
+                        .scales = rows.scales.mutable_data_ptr<float>()},
+           x.size(0), row_grain(x.size(1)));
+  return rows;
+}
+
+at::Tensor dequantised_by_loops(const QuantisedWeight& weight) {
+  const at::Tensor scales = weight.scales.to(at::kFloat).contiguous();
+  at::Tensor out = at::empty({weight.codes.size(0), weight.columns}, at::kFloat);
+  DequantiseRows loops = loops_of(weight, scales);
+  loops.out = out.mutable_data_ptr<float>();
+  run_rows(loops, out.size(0), row_grain(weight.columns));
+  return out;
+}
+
 }  // namespace
+
+DequantiseRows loops_of(const QuantisedWeight& weight, const at::Tensor& scales) {
+  const WeightFormat& format = weight.format;
+  return {.width = weight.columns,
+          .group = format.group == 0 ? std::max<int64_t>(1, weight.columns) : format.group,
+          .bits = format.bits,
+          .codes = format.packed ? nullptr : read<int8_t>(weight.codes),
+          .words = format.packed ? read<uint32_t>(weight.codes) : nullptr,
+          .scales = read<float>(scales),
+          .out = nullptr};
+}
 
 Int8Rows quantise_rows(const at::Tensor& x, double divisor) {
   TORCH_CHECK_VALUE(x.dim() == 2, "quantise_rows: x must be [n, k], got ", x.sizes());
   const at::NoGradGuard no_grad;
-  const at::Tensor wide = x.to(at::kFloat);
+  const int64_t least = divisor > kInt8Divisor ? -128 : -127;
+  const at::Tensor wide = x.detach().to(at::kFloat).contiguous();
+  if (wide.is_cpu()) return quantised_by_loops(wide, divisor, least);
   const at::Tensor scales = scales_of(wide, divisor);
-  return {codes_of(wide, scales, divisor > kInt8Divisor ? -128 : -127, 127).contiguous(),
-          scales.squeeze(1)};
+  return {codes_of(wide, scales, least, 127), scales.squeeze(1)};
 }
 
 at::Tensor dequantise(const Int8Rows& rows) {
-  return rows.values.to(at::kFloat).mul_(rows.scales.unsqueeze(1));
+  return dequantise(
+      QuantisedWeight{{}, rows.values.size(1), rows.values, rows.scales.unsqueeze(1)});
 }
 
 int64_t WeightFormat::groups(int64_t columns) const {
@@ -84,6 +121,10 @@ QuantisedWeight quantise_weight(const at::Tensor& weight, const WeightFormat& fo
                     "quantise_weight: 8 bits, or 4 packed, got ", format.bits);
   const at::NoGradGuard no_grad;
   const int64_t rows = weight.size(0), columns = weight.size(1);
+  if (format == WeightFormat{} && scale_type == at::kFloat) {
+    const Int8Rows whole = quantise_rows(weight);
+    return {format, columns, whole.values, whole.scales.unsqueeze(1)};
+  }
   const at::Tensor groups =
       weight.detach().to(at::kFloat).reshape({rows, format.groups(columns), -1});
   const at::Tensor scales = scales_of(groups, static_cast<double>(format.largest())).to(scale_type);
@@ -95,6 +136,7 @@ QuantisedWeight quantise_weight(const at::Tensor& weight, const WeightFormat& fo
 
 at::Tensor dequantise(const QuantisedWeight& weight, at::ScalarType dtype) {
   const at::NoGradGuard no_grad;
+  if (weight.codes.is_cpu()) return dequantised_by_loops(weight).to(dtype);
   const WeightFormat& format = weight.format;
   const at::Tensor codes =
       format.packed ? unpack(weight.codes, format.bits, weight.columns) : weight.codes;

@@ -63,4 +63,8 @@ QuantisedWeight quantise_weight(const at::Tensor& weight, const WeightFormat& fo
 /// The numbers that the codes say, [n, k]: computed in float32, rounded once to `dtype`.
 at::Tensor dequantise(const QuantisedWeight& weight, at::ScalarType dtype = at::kFloat);
 
+/// The loops over the weight's rows, on the CPU; `scales` are its own as contiguous float32, which
+/// must outlive them.
+struct DequantiseRows loops_of(const QuantisedWeight& weight, const at::Tensor& scales);
+
 }  // namespace hone::kernels

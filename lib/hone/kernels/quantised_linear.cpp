@@ -4,6 +4,11 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
+
+#include "hone/kernels/cpu/int8_product.h"
+#include "hone/kernels/cpu/quantise.h"
+#include "hone/kernels/dispatch.h"
 #include "hone/kernels/product.h"
 
 namespace hone::kernels {
@@ -12,11 +17,78 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+constexpr int64_t kLargestDepth = 131072;  // 2^31 / 128^2: sums fit 32 bits
+
+template <machine::Int8Isa kIsa>
+void run(const Int8Product& product) {
+  const int64_t grain = std::max<int64_t>(16, row_grain(product.depth * product.rows / 4));
+  machine::parallel_for(product.columns, grain,
+                        [&](int64_t begin, int64_t end) { product.run<kIsa>(begin, end); });
+}
+
+at::Tensor product_by_loops(const Int8Rows& x, const Int8Rows& w_any, const at::Tensor& bias) {
+  const Int8Rows w{w_any.values.contiguous(), w_any.scales.contiguous()};
+  at::Tensor out = at::empty({x.values.size(0), w.values.size(0)}, at::kFloat);
+  Int8Product product{.rows = out.size(0),
+                      .columns = out.size(1),
+                      .depth = x.values.size(1),
+                      .x = read<int8_t>(x.values),
+                      .w = read<int8_t>(w.values),
+                      .wide_x = nullptr,
+                      .row_sums = nullptr,
+                      .x_scales = read<float>(x.scales),
+                      .w_scales = read<float>(w.scales),
+                      .bias = bias.defined() ? read<float>(bias) : nullptr,
+                      .out = out.mutable_data_ptr<float>()};
+  const machine::Int8Isa isa = machine::int8_isa();
+  at::Tensor prepared;
+  if (isa == machine::Int8Isa::kAvx2) {
+    prepared = x.values.to(at::kShort);
+    product.wide_x = read<int16_t>(prepared);
+    run<machine::Int8Isa::kAvx2>(product);
+    return out;
+  }
+  prepared = x.values.sum(1, false, at::kInt).mul_(128);
+  product.row_sums = read<int32_t>(prepared);
+  isa == machine::Int8Isa::kAvxVnni ? run<machine::Int8Isa::kAvxVnni>(product)
+                                    : run<machine::Int8Isa::kAvx512Vnni>(product);
+  return out;
+}
+
 /// Rows of 8-bit codes as the product takes them.
 Int8Rows rows_of(const QuantisedWeight& weight) {
   TORCH_CHECK_VALUE(!weight.format.packed && weight.format.group == 0,
                     "quantised_linear: rounded inputs need weights of 8 bits with a scale a row");
   return {weight.codes, weight.scales.to(at::kFloat).squeeze(1)};
+}
+
+/// With as many rows or fewer, each meets the codes on its own, and W is not made.
+constexpr int64_t kFewRows = 8;
+
+/// x [m, k] as RowByQuantised wants it permuted.
+at::Tensor permuted(const at::Tensor& x, const WeightFormat& format) {
+  if (!format.packed) return x;
+  const int64_t each = 32 / format.bits, rows = x.size(0);
+  const int64_t whole = x.size(1) / (each * kWordsTogether) * each * kWordsTogether;
+  const at::Tensor blocks =
+      x.narrow(1, 0, whole).reshape({rows, -1, kWordsTogether, each}).transpose(2, 3);
+  return at::cat({blocks.reshape({rows, whole}), x.narrow(1, whole, x.size(1) - whole)}, 1);
+}
+
+/// x W^T + bias of few rows x [m, k].
+at::Tensor rows_by_codes(const at::Tensor& x_any, const QuantisedWeight& weight,
+                         const at::Tensor& bias) {
+  const at::Tensor x = x_any.contiguous(), other = permuted(x, weight.format);
+  const at::Tensor scales = weight.scales.to(at::kFloat).contiguous();
+  at::Tensor out = at::empty({x.size(0), weight.codes.size(0)}, at::kFloat);
+  for (int64_t row = 0; row < x.size(0); ++row) {
+    run_rows(RowByQuantised{.weight = loops_of(weight, scales),
+                            .x = read<float>(x) + row * x.size(1),
+                            .permuted = read<float>(other) + row * x.size(1),
+                            .out = out.mutable_data_ptr<float>() + row * out.size(1)},
+             out.size(1), row_grain(weight.columns));
+  }
+  return bias.defined() ? out.add_(bias) : out;
 }
 
 /// What the product takes beside its variables.
@@ -38,6 +110,8 @@ class QuantisedLinear : public torch::autograd::Function<QuantisedLinear> {
     if (with.inputs.rounds) {
       rounded = quantise_rows(x, with.inputs.divisor);
       y = int8_product(rounded, rows_of(weight), with.bias).to(x.scalar_type());
+    } else if (x.size(0) <= kFewRows && x.is_cpu() && x.scalar_type() == at::kFloat) {
+      y = rows_by_codes(x, weight, with.bias);
     } else {
       y = project(x, dequantise(weight, x.scalar_type()), with.bias);
     }
@@ -91,15 +165,16 @@ at::Tensor apply(const at::Tensor& x, const at::Tensor& master, const at::Tensor
 }  // namespace
 
 at::Tensor int8_product(const Int8Rows& x, const Int8Rows& w, const at::Tensor& bias) {
-  TORCH_CHECK_VALUE(x.values.size(1) == w.values.size(1),
-                    "int8_product: x [m, k] and w [n, k] are ", x.values.sizes(), " and ",
-                    w.values.sizes());
+  TORCH_CHECK_VALUE(x.values.size(1) == w.values.size(1) && x.values.size(1) <= kLargestDepth,
+                    "int8_product: x [m, k] and w [n, k] with k <= ", kLargestDepth, " are ",
+                    x.values.sizes(), " and ", w.values.sizes());
   const at::NoGradGuard no_grad;
+  const at::Tensor wide = bias.defined() ? bias.detach().to(at::kFloat).contiguous() : bias;
+  if (x.values.is_cpu()) return product_by_loops(x, w, wide);
   // Whole numbers below 2^53, so exact.
   at::Tensor y = at::mm(x.values.to(at::kDouble), w.values.to(at::kDouble).t()).to(at::kFloat);
   y.mul_(x.scales.unsqueeze(1)).mul_(w.scales);
-  if (bias.defined()) y.add_(bias.to(at::kFloat));
-  return y;
+  return bias.defined() ? y.add_(wide) : y;
 }
 
 at::Tensor quantised_linear(const at::Tensor& x, const QuantisedWeight& weight,

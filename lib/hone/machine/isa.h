@@ -20,4 +20,14 @@ bool multiplies_bfloat16();
 /// For tests and measurements. Throws: Error if the CPU lacks it.
 void set_isa(Isa isa);
 
+/// The instructions by which products of 8-bit integers may be summed: AVX2's of 16 bits, after
+/// widening, or those made for it (VNNI), of 256 or 512 bits.
+enum class Int8Isa { kAvx2, kAvxVnni, kAvx512Vnni };
+
+bool has_int8_isa(Int8Isa isa);
+/// The one that is used: the best that the CPU has, unless set_int8_isa() chose another.
+Int8Isa int8_isa();
+/// For tests and measurements. Throws: Error if the CPU lacks it.
+void set_int8_isa(Int8Isa isa);
+
 }  // namespace hone::machine
