@@ -69,9 +69,9 @@ constexpr int64_t kFewRows = 8;
 at::Tensor permuted(const at::Tensor& x, const WeightFormat& format) {
   if (!format.packed) return x;
   const int64_t each = 32 / format.bits, rows = x.size(0);
-  const int64_t whole = x.size(1) / (each * kWordsTogether) * each * kWordsTogether;
+  const int64_t count = x.size(1) / (each * kWordsTogether), whole = count * each * kWordsTogether;
   const at::Tensor blocks =
-      x.narrow(1, 0, whole).reshape({rows, -1, kWordsTogether, each}).transpose(2, 3);
+      x.narrow(1, 0, whole).reshape({rows, count, kWordsTogether, each}).transpose(2, 3);
   return at::cat({blocks.reshape({rows, whole}), x.narrow(1, whole, x.size(1) - whole)}, 1);
 }
 

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #define HONE_TARGET(names) __attribute__((target(names)))
+#define HONE_AVX512_VNNI HONE_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 
 namespace hone::kernels {
 namespace {
@@ -24,13 +25,24 @@ uint32_t sum(__m256i x) {
   return static_cast<uint32_t>(_mm_cvtsi128_si32(four));
 }
 
+HONE_AVX512_VNNI
+uint32_t sum(__m512i x) {
+  return sum(_mm256_add_epi32(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1)));
+}
+
+/// The sum of row m of x and column n, of which each number counts as so much more, from k on.
+uint32_t rest(const Int8Product& p, int64_t m, int64_t n, int64_t k, int32_t more) {
+  uint32_t total = 0;
+  for (; k < p.depth; ++k) {
+    total += static_cast<uint32_t>(p.x[m * p.depth + k] * (p.w[n * p.depth + k] + more));
+  }
+  return total;
+}
+
 template <int R, int C>
 void tile_avx2(const Int8Product& p, int64_t m, int64_t n, Tile& tile) {
   constexpr int64_t kStep = 16;
-  __m256i sums[R][C];
-  for (auto& row : sums) {
-    for (__m256i& s : row) s = _mm256_setzero_si256();
-  }
+  __m256i sums[R][C] = {};
   int64_t k = 0;
   for (; k + kStep <= p.depth; k += kStep) {
     __m256i w[C];
@@ -48,11 +60,7 @@ void tile_avx2(const Int8Product& p, int64_t m, int64_t n, Tile& tile) {
   }
   for (int r = 0; r < R; ++r) {
     for (int c = 0; c < C; ++c) {
-      uint32_t total = sum(sums[r][c]);
-      for (int64_t i = k; i < p.depth; ++i) {
-        total += static_cast<uint32_t>(p.x[(m + r) * p.depth + i] * p.w[(n + c) * p.depth + i]);
-      }
-      tile.sums[r][c] = total;
+      tile.sums[r][c] = sum(sums[r][c]) + rest(p, m + r, n + c, k, 0);
     }
   }
 }
@@ -62,10 +70,7 @@ HONE_TARGET("avxvnni")
 void tile_avx_vnni(const Int8Product& p, int64_t m, int64_t n, Tile& tile) {
   constexpr int64_t kStep = 32;
   const __m256i sign = _mm256_set1_epi8(static_cast<char>(0x80));
-  __m256i sums[R][C];
-  for (auto& row : sums) {
-    for (__m256i& s : row) s = _mm256_setzero_si256();
-  }
+  __m256i sums[R][C] = {};
   int64_t k = 0;
   for (; k + kStep <= p.depth; k += kStep) {
     __m256i w[C];
@@ -81,25 +86,17 @@ void tile_avx_vnni(const Int8Product& p, int64_t m, int64_t n, Tile& tile) {
   }
   for (int r = 0; r < R; ++r) {
     for (int c = 0; c < C; ++c) {
-      uint32_t total = sum(sums[r][c]) - static_cast<uint32_t>(p.row_sums[m + r]);
-      for (int64_t i = k; i < p.depth; ++i) {
-        total +=
-            static_cast<uint32_t>(p.x[(m + r) * p.depth + i] * (p.w[(n + c) * p.depth + i] + 128));
-      }
-      tile.sums[r][c] = total;
+      tile.sums[r][c] = sum(sums[r][c]) + rest(p, m + r, n + c, k, 128) -
+                        static_cast<uint32_t>(p.row_sums[m + r]);
     }
   }
 }
 
 template <int R, int C>
-HONE_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
-void tile_avx512(const Int8Product& p, int64_t m, int64_t n, Tile& tile) {
+HONE_AVX512_VNNI void tile_avx512(const Int8Product& p, int64_t m, int64_t n, Tile& tile) {
   constexpr int64_t kStep = 64;
   const __m512i sign = _mm512_set1_epi8(static_cast<char>(0x80));
-  __m512i sums[R][C];
-  for (auto& row : sums) {
-    for (__m512i& s : row) s = _mm512_setzero_si512();
-  }
+  __m512i sums[R][C] = {};
   int64_t k = 0;
   for (; k + kStep <= p.depth; k += kStep) {
     __m512i w[C];
@@ -112,27 +109,25 @@ void tile_avx512(const Int8Product& p, int64_t m, int64_t n, Tile& tile) {
     }
   }
   if (k < p.depth) {  // x is 0 beyond the end
-    const __mmask64 rest = (__mmask64{1} << (p.depth - k)) - 1;
+    const __mmask64 there = (__mmask64{1} << (p.depth - k)) - 1;
     for (int c = 0; c < C; ++c) {
       const __m512i w =
-          _mm512_xor_si512(_mm512_maskz_loadu_epi8(rest, p.w + (n + c) * p.depth + k), sign);
+          _mm512_xor_si512(_mm512_maskz_loadu_epi8(there, p.w + (n + c) * p.depth + k), sign);
       for (int r = 0; r < R; ++r) {
-        const __m512i x = _mm512_maskz_loadu_epi8(rest, p.x + (m + r) * p.depth + k);
+        const __m512i x = _mm512_maskz_loadu_epi8(there, p.x + (m + r) * p.depth + k);
         sums[r][c] = _mm512_dpbusd_epi32(sums[r][c], w, x);
       }
     }
   }
   for (int r = 0; r < R; ++r) {
     for (int c = 0; c < C; ++c) {
-      const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(sums[r][c]),
-                                            _mm512_extracti64x4_epi64(sums[r][c], 1));
-      tile.sums[r][c] = sum(half) - static_cast<uint32_t>(p.row_sums[m + r]);
+      tile.sums[r][c] = sum(sums[r][c]) - static_cast<uint32_t>(p.row_sums[m + r]);
     }
   }
 }
 
 /// One row of x by column n: w is read in one stream, by four sums, at the speed of memory.
-HONE_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+HONE_AVX512_VNNI
 uint32_t row_avx512(const Int8Product& p, int64_t n) {
   constexpr int64_t kStep = 64, kSums = 4;
   const __m512i sign = _mm512_set1_epi8(static_cast<char>(0x80));
@@ -147,14 +142,13 @@ uint32_t row_avx512(const Int8Product& p, int64_t n) {
   }
   for (; k < p.depth; k += kStep) {
     const int64_t left = p.depth - k;
-    const __mmask64 rest = left < kStep ? (__mmask64{1} << left) - 1 : ~__mmask64{0};
-    const __m512i codes = _mm512_xor_si512(_mm512_maskz_loadu_epi8(rest, w + k), sign);
-    sums[0] = _mm512_dpbusd_epi32(sums[0], codes, _mm512_maskz_loadu_epi8(rest, p.x + k));
+    const __mmask64 there = left < kStep ? (__mmask64{1} << left) - 1 : ~__mmask64{0};
+    const __m512i codes = _mm512_xor_si512(_mm512_maskz_loadu_epi8(there, w + k), sign);
+    sums[0] = _mm512_dpbusd_epi32(sums[0], codes, _mm512_maskz_loadu_epi8(there, p.x + k));
   }
   const __m512i all =
       _mm512_add_epi32(_mm512_add_epi32(sums[0], sums[1]), _mm512_add_epi32(sums[2], sums[3]));
-  return sum(_mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1))) -
-         static_cast<uint32_t>(p.row_sums[0]);
+  return sum(all) - static_cast<uint32_t>(p.row_sums[0]);
 }
 
 /// Rows and columns of a whole tile, as many as there are registers for, and its loops.
