@@ -76,17 +76,17 @@ TEST_CASE("int8_product: the same to the bit by all instructions, whatever the s
 
 TEST_CASE("int8_product: extremes of all codes do not overflow") {
   for (const int64_t code : {-128, 127}) {
-    const Int8Rows x{at::full({2, 131072}, code, at::kChar), at::ones(2)};
-    for (const int64_t weight : {-127, 127}) {
-      const Int8Rows w{at::full({5, 131072}, weight, at::kChar), at::ones(5)};
-      const auto wanted = static_cast<float>(131072 * code * weight);
+    const Int8Rows x{at::full({2, 131071}, code, at::kChar), at::ones(2)};
+    for (const int64_t weight : {-128, -127, 127}) {
+      const Int8Rows w{at::full({5, 131071}, weight, at::kChar), at::ones(5)};
+      const auto wanted = static_cast<float>(131071 * code * weight);
       for (const at::Tensor& y : by_all([&] { return int8_product(x, w); })) {
         CHECK(y.eq(wanted).all().item<bool>());
       }
     }
   }
-  const Int8Rows wide{at::zeros({1, 131073}, at::kChar), at::ones(1)};
-  CHECK_THROWS_WITH(int8_product(wide, wide), Catch::Contains("k <= 131072"));
+  const Int8Rows wide{at::zeros({1, 131072}, at::kChar), at::ones(1)};
+  CHECK_THROWS_WITH(int8_product(wide, wide), Catch::Contains("k <= 131071"));
 }
 
 TEST_CASE("int8_product: the same to the bit by any number of threads") {
@@ -111,6 +111,17 @@ TEST_CASE("a single row by codes equals the row by their numbers") {
       const at::Tensor x = at::randn({1, k}), bias = at::randn(7);
       CHECK(at::allclose(quantised_linear(x, w, bias, {false}), at::linear(x, dequantise(w), bias),
                          1e-5, 1e-5));
+    }
+  }
+}
+
+TEST_CASE("quantised_linear of no rows is empty, by every format") {
+  for (const WeightFormat& format :
+       {WeightFormat{}, WeightFormat{8, 0, true}, WeightFormat{4, 48, true}}) {
+    const QuantisedWeight w = quantise_weight(at::randn({7, 48}), format);
+    CHECK(quantised_linear(at::empty({0, 48}), w, {}, {false}).sizes() == at::IntArrayRef{0, 7});
+    if (!format.packed) {
+      CHECK(quantised_linear(at::empty({0, 48}), w, {}, {}).sizes() == at::IntArrayRef{0, 7});
     }
   }
 }

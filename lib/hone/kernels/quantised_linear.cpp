@@ -17,7 +17,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-constexpr int64_t kLargestDepth = 131072;  // 2^31 / 128^2: sums fit 32 bits
+constexpr int64_t kLargestDepth = 131071;  // below 2^31 / 128^2: sums fit 32 bits
 
 template <machine::Int8Isa kIsa>
 void run(const Int8Product& product) {
