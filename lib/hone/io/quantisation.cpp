@@ -91,11 +91,12 @@ std::optional<Quantisation> read_quantisation(const Json& config,
 
 bool is_quantised(const Json& config) {
   const auto found = config.find(kConfig);
-  return found != config.end() && !found->is_null();
+  if (found == config.end() || found->is_null()) return false;
+  return !found->is_object() || found->value("quant_method", Json()) != "compressed-tensors";
 }
 
 Json without_quantisation(Json config) {
-  if (!is_quantised(config)) return config;
+  if (!config.contains(kConfig)) return config;
   config.erase(kConfig);
   config.erase(kExpertType);
   return config;

@@ -34,7 +34,8 @@ struct Quantisation {
 /// and what is malformed is added to `problems`, each with its path.
 std::optional<Quantisation> read_quantisation(const Json& config,
                                               std::vector<std::string>& problems);
-/// Whether there is one.
+/// Whether there is one. Integers that compressed-tensors wrote are another matter: layers hold
+/// them as they are (model/quantised_layers.h).
 bool is_quantised(const Json& config);
 /// `config` without what told of quantised weights, for weights that are written as numbers.
 Json without_quantisation(Json config);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -34,8 +35,26 @@ bool travels(const std::string& name, const Decoder& decoder) {
   return decoder->config().model_type->travels(name, decoder->config());
 }
 
+/// Codes must be of the decoder's type, and what a file says of the shape of packed ones must be
+/// what the decoder's layer has.
+std::optional<std::string> code_problem(const io::Checkpoint& checkpoint, const std::string& name,
+                                        const at::Tensor& own) {
+  const bool codes = name.ends_with(".weight_packed") || own.scalar_type() == at::kChar;
+  if (codes && checkpoint.dtype(name) != own.scalar_type()) {
+    return fmt::format("tensor {} is {}, but its codes must be {}", name,
+                       c10::toString(checkpoint.dtype(name)), c10::toString(own.scalar_type()));
+  }
+  if (!name.ends_with(".weight_shape")) return std::nullopt;
+  const at::Tensor said = checkpoint.load(name).to(at::kLong);
+  if (at::equal(said, own)) return std::nullopt;
+  return fmt::format("tensor {} says [{}, {}], but the weight is [{}, {}]", name,
+                     said[0].item<int64_t>(), said[1].item<int64_t>(), own[0].item<int64_t>(),
+                     own[1].item<int64_t>());
+}
+
 /// Why the checkpoint is none of this decoder.
-std::vector<std::string> compare(const io::QuantisedWeights& weights, const Decoder& decoder) {
+std::vector<std::string> compare(const io::Checkpoint& checkpoint,
+                                 const io::QuantisedWeights& weights, const Decoder& decoder) {
   std::vector<std::string> problems;
   std::set<std::string> known;
   const std::vector<std::string> names = weights.names();
@@ -55,6 +74,8 @@ std::vector<std::string> compare(const io::QuantisedWeights& weights, const Deco
                                      fmt::streamed(at::IntArrayRef(found))));
     } else if (const auto problem = weights.problem(
                    name, at::isIntegralType(tensor.parts.front().scalar_type(), false))) {
+      problems.push_back(*problem);
+    } else if (const auto problem = code_problem(checkpoint, name, tensor.parts.front())) {
       problems.push_back(*problem);
     }
   }
@@ -138,6 +159,16 @@ void take_travelling(const io::Checkpoint& checkpoint, const io::QuantisedWeight
   decoder->set_copies(std::move(copies));
 }
 
+/// The type that holds all scales of the layers' integers.
+at::ScalarType scale_type(const io::Checkpoint& checkpoint) {
+  std::set<at::ScalarType> types;
+  for (const std::string& name : checkpoint.names()) {
+    if (name.ends_with(".weight_scale")) types.insert(checkpoint.dtype(name));
+  }
+  return types.size() == 1 && io::is_weight_dtype(io::to_dtype(*types.begin())) ? *types.begin()
+                                                                                : at::kFloat;
+}
+
 }  // namespace
 
 const char* type_name(at::ScalarType dtype) {
@@ -168,18 +199,24 @@ Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::Sc
   if (options.multi_token) join_multi_token(config);
   const io::QuantisedWeights weights(checkpoint);
   config.model_type->recognise(config, weights.names());
+  if (config.quantised) config.quantised->scale_type = scale_type(checkpoint);
   // First without memory: sizes that the files do not have must not be allocated.
-  const auto problems = compare(weights, make_decoder(config, at::kMeta, dtype));
+  const auto problems = compare(checkpoint, weights, make_decoder(config, at::kMeta, dtype));
   if (!problems.empty()) throw IoError(checkpoint.folder(), joined(problems));
   Decoder decoder = make_decoder(config, device, dtype);
   copy_weights(weights, decoder, checkpoint.folder());
+  if (config.quantised && options.as_numbers) {
+    config.quantised.reset();
+    const Decoder quantised = std::exchange(decoder, make_decoder(config, device, dtype));
+    copy_numbers(*quantised, *decoder);
+  }
   take_travelling(checkpoint, weights, decoder);
   return decoder;
 }
 
 void read_weights(Decoder& decoder, const io::Checkpoint& checkpoint) {
   const io::QuantisedWeights weights(checkpoint);
-  const auto problems = compare(weights, decoder);
+  const auto problems = compare(checkpoint, weights, decoder);
   if (!problems.empty()) throw IoError(checkpoint.folder(), joined(problems));
   copy_weights(weights, decoder, checkpoint.folder());
 }
@@ -231,6 +268,7 @@ Json decoder_config_json(const Decoder& decoder, Json config,
     config[new_form ? "dtype" : "torch_dtype"] =
         type_name(main_type(decoder->hf_tensors(), options.types));
   }
+  if (decoder->config().quantised) config["quantization_config"] = quantisation_json(*decoder);
   config.erase("hone_pruned");
   const auto& pruned = decoder->config().pruned;
   if (!pruned.empty()) config["hone_pruned"] = pruned_json(pruned);

@@ -17,6 +17,7 @@ Decoder make_decoder(const DecoderConfig& config, at::Device device, at::ScalarT
 struct LoadOptions {
   nn::AttnFactorRule attn_factor = nn::AttnFactorRule::kIgnored;  ///< of yarn (nn/rotary.h)
   bool multi_token = false;  ///< whether its layers for multi-token prediction are of the model
+  bool as_numbers = false;   ///< whether layers that hold integers become numbers of `dtype`
 };
 
 /// The model of a checkpoint folder, its tensors converted to `dtype`.

@@ -3,6 +3,7 @@
 #include <any>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "hone/core/json.h"
 #include "hone/core/names.h"
 #include "hone/model/pruned/layers.h"
+#include "hone/model/quantised_layers.h"
 #include "hone/nn/rotary.h"
 
 namespace hone::model {
@@ -52,6 +54,8 @@ struct DecoderConfig {
   /// What pruning left (config.json's hone_pruned); empty: all layers, whole. The sizes above stay
   /// those before; layer_sizes() tells those of each layer.
   std::vector<PrunedLayer> pruned;
+  /// Which linear layers hold integers; none: all are numbers.
+  std::optional<QuantisedLayers> quantised;
   /// Layers for multi-token prediction that are part of the model (model/multi_token.h); 0: those
   /// of a checkpoint only travel.
   int64_t multi_token = 0;

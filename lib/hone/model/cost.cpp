@@ -15,7 +15,7 @@ Cost::Cost(Decoder decoder) : decoder_(std::move(decoder)) {}
 
 Cost::Cost(const DecoderConfig& config) : Cost(make_decoder(config, at::kMeta, at::kFloat)) {}
 
-int64_t Cost::parameters() const { return nn::numel(*decoder_); }
+int64_t Cost::parameters() const { return nn::parameters(*decoder_); }
 
 int64_t Cost::active_parameters() const {
   int64_t active = parameters();

@@ -85,6 +85,11 @@ DecoderImpl::DecoderImpl(const DecoderConfig& config, const at::TensorOptions& t
   if (hc_head) register_module("hc_head", hc_head);
   norm = register_module("norm", config.model_type->norm(config, tensor_options));
   if (!config.tie_word_embeddings) lm_head = register_module("lm_head", table());
+  if (config.quantised) {
+    for (const NamedLinear& linear : quantised_linears(*this, *config.quantised)) {
+      linear.layer->hold_codes(config.quantised->spec, config.quantised->scale_type);
+    }
+  }
 }
 
 at::Tensor DecoderImpl::hidden(const DecoderInput& input) { return run(input, nullptr); }

@@ -125,6 +125,9 @@ class DecoderImpl : public torch::nn::Module {
   const std::optional<nn::LoraOptions>& adapter() const { return adapter_; }
   void set_adapter(std::optional<nn::LoraOptions> options) { adapter_ = std::move(options); }
 
+  /// Tells the decoder that quantise_decoder() has quantised these layers.
+  void set_quantised(QuantisedLayers layers) { config_.quantised = std::move(layers); }
+
   const DecoderConfig& config() const { return config_; }
   at::Device device() const { return embed_tokens->weight.device(); }
   at::ScalarType dtype() const { return embed_tokens->weight.scalar_type(); }

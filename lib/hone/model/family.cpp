@@ -103,6 +103,11 @@ DecoderConfig DecoderConfig::from_json(const Json& json, const std::string& sour
   if (const auto pruned = json.find("hone_pruned"); pruned != json.end()) {
     config.pruned = pruned_from_json(*pruned, config, source);
   }
+  config.quantised = read_quantised_layers(json, source);
+  if (config.quantised && !type->quantises()) {
+    throw IoError(source, std::string("quantization_config: layers of a ") + type.name +
+                              " model cannot be read as integers yet");
+  }
   return config;
 }
 

@@ -97,6 +97,10 @@ class Family {
   virtual void keep_layers(Json& json, const std::vector<int64_t>& left,
                            const DecoderConfig& config) const;
 
+  /// Whether the linear layers of its blocks may hold integers (model/quantised_layers.h). Here:
+  /// yes.
+  virtual bool quantises() const { return true; }
+
   /// Whether transformers wants the number of query heads to divide hidden_size.
   virtual bool heads_divide_width() const { return false; }
 };

@@ -127,7 +127,8 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
 
   MemoryPlan plan;
   plan.weights = e * (nn::numel(*decoder) + nn::numel(*decoder, nn::Role::kBuffer) +
-                      nn::numel(*decoder, nn::Role::kAdapter));
+                      nn::numel(*decoder, nn::Role::kAdapter)) +
+                 nn::bytes(*decoder, nn::Role::kCodes);
   plan.gradients = e * trained;
   plan.optimizer_states = (e < 4 ? 12 : 8) * trained;
 

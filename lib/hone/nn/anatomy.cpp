@@ -44,6 +44,23 @@ int64_t numel(const torch::nn::Module& module, Role role) {
   return count;
 }
 
+int64_t parameters(const torch::nn::Module& module) {
+  int64_t count = 0;
+  for (const ModuleTensor& tensor : tensors(module)) {
+    count += tensor.role == Role::kBase ? tensor.tensor.numel() : tensor.numbers;
+  }
+  return count;
+}
+
+int64_t bytes(const torch::nn::Module& module, Role role) {
+  int64_t sum = 0;
+  for (const ModuleTensor& tensor : tensors(module)) {
+    if (tensor.role != role) continue;
+    sum += tensor.tensor.numel() * static_cast<int64_t>(tensor.tensor.element_size());
+  }
+  return sum;
+}
+
 int64_t trained_numel(const torch::nn::Module& module) {
   int64_t count = 0;
   for (const ModuleTensor& tensor : tensors(module)) {

@@ -28,6 +28,7 @@ struct ModuleTensor {
   std::string parameter = name;  ///< as named_parameters() spells it
   std::optional<double> start;   ///< the value that it begins with; absent: drawn at random
   int64_t choices = 0;           ///< of integers: the different ones of a row are in [0, choices)
+  int64_t numbers = 0;           ///< of kCodes: how many numbers they say
   int64_t outputs = -1;          ///< of a linear layer's: the dimension of its outputs, -1 for none
   int64_t inputs = -1;           ///< and that of its inputs
 };
@@ -46,6 +47,10 @@ std::vector<ModuleTensor> tensors(const torch::nn::Module& module);
 
 /// Numbers in the module's tensors of this role.
 int64_t numel(const torch::nn::Module& module, Role role = Role::kBase);
+/// Numbers of the model itself: in base tensors, and those that a quantised weight's codes say.
+int64_t parameters(const torch::nn::Module& module);
+/// Bytes of the tensors of this role.
+int64_t bytes(const torch::nn::Module& module, Role role);
 /// Numbers in those that require gradients.
 int64_t trained_numel(const torch::nn::Module& module);
 

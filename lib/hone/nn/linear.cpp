@@ -13,7 +13,7 @@ namespace hone::nn {
 namespace {
 
 /// Names of the module's buffers.
-constexpr const char *kCodes = "codes", *kScales = "scales";
+constexpr const char *kCodes = "codes", *kScales = "scales", *kShape = "weight_shape";
 
 }  // namespace
 
@@ -78,12 +78,19 @@ std::vector<ModuleTensor> LinearImpl::own_tensors() const {
     own.push_back({.name = "weight", .tensor = weight, .outputs = 0, .inputs = 1});
   } else {
     const char* codes = rounding_->weight.packed ? "weight_packed" : "weight";
-    own.push_back(
-        {.name = codes, .tensor = codes_->codes, .role = Role::kCodes, .parameter = kCodes});
+    own.push_back({.name = codes,
+                   .tensor = codes_->codes,
+                   .role = Role::kCodes,
+                   .parameter = kCodes,
+                   .numbers = options.out * options.in});
     own.push_back({.name = "weight_scale",
                    .tensor = codes_->scales,
                    .role = Role::kCodes,
                    .parameter = kScales});
+    if (rounding_->weight.packed) {
+      const at::Tensor shape = torch::tensor({options.out, options.in}, at::kLong);
+      own.push_back({.name = kShape, .tensor = shape, .role = Role::kCodes});
+    }
   }
   if (bias.defined()) own.push_back({.name = "bias", .tensor = bias, .start = 0, .outputs = 0});
   if (!has_lora()) return own;
@@ -103,7 +110,7 @@ void LinearImpl::add_lora(const LoraSpec& spec, at::Generator generator) {
   const at::NoGradGuard no_grad;
   lora_ = spec;
   const double bound = 1 / std::sqrt(static_cast<double>(options.in));
-  const at::TensorOptions type = is_quantised() ? codes_->scales.options() : weight.options();
+  const at::TensorOptions type = is_quantised() ? numbers_ : weight.options();
   const bool is_meta = type.device().is_meta();
   at::Tensor a = at::empty({spec.rank, options.in}, is_meta ? at::kMeta : at::kCPU);
   if (!is_meta) a.uniform_(-bound, bound, std::move(generator));
@@ -155,6 +162,7 @@ void LinearImpl::set_rounding(std::optional<QuantisationSpec> spec) {
 void LinearImpl::put_codes(const QuantisationSpec& spec, kernels::QuantisedWeight codes) {
   rounding_ = spec;
   codes_ = std::move(codes);
+  numbers_ = weight.options().requires_grad(false);
   weight = at::Tensor();
   parameters_.erase("weight");
   codes_->codes = register_buffer(kCodes, codes_->codes);
@@ -166,10 +174,10 @@ void LinearImpl::quantise(const QuantisationSpec& spec, at::ScalarType scale_typ
   put_codes(spec, kernels::quantise_weight(weight, spec.weight, scale_type));
 }
 
-void LinearImpl::hold_codes(const QuantisationSpec& spec) {
+void LinearImpl::hold_codes(const QuantisationSpec& spec, at::ScalarType scale_type) {
   set_rounding(spec);
   put_codes(spec, kernels::empty_weight(spec.weight, options.out, options.in,
-                                        weight.options().requires_grad(false)));
+                                        weight.options().dtype(scale_type).requires_grad(false)));
 }
 
 bool LinearImpl::keeps_input() const {

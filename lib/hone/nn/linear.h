@@ -10,9 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "hone/kernels/quantise.h"
-#include "hone/kernels/quantised_linear.h"
 #include "hone/nn/anatomy.h"
+#include "hone/nn/quantisation.h"
 
 namespace hone::nn {
 
@@ -27,12 +26,6 @@ struct LoraSpec {
 struct LinearOptions {
   int64_t in = 0, out = 0;
   bool bias = false;
-};
-
-/// How a layer's numbers are rounded. Inputs are only where weights have 8 bits and a scale a row.
-struct QuantisationSpec {
-  kernels::WeightFormat weight;
-  kernels::InputRounding inputs;
 };
 
 /// One parameter that lost rows or columns; an optimiser's state of its shape is cut alike.
@@ -105,8 +98,8 @@ class LinearImpl : public CuttableImpl {
   /// Replaces the weight by what rounds it, with scales of `scale_type`; it trains no more. An
   /// adapter stays on it as it is.
   void quantise(const QuantisationSpec& spec, at::ScalarType scale_type);
-  /// The same with uninitialised memory for codes and scales (of the weight's type).
-  void hold_codes(const QuantisationSpec& spec);
+  /// The same with uninitialised memory for codes and scales.
+  void hold_codes(const QuantisationSpec& spec, at::ScalarType scale_type);
   /// Whether integers are in W's place: `weight` is then undefined, rounding() says how.
   bool is_quantised() const { return codes_.has_value(); }
   /// Throws: std::bad_optional_access if it is not.
@@ -138,6 +131,7 @@ class LinearImpl : public CuttableImpl {
   LoraSpec lora_;
   std::optional<QuantisationSpec> rounding_;
   std::optional<kernels::QuantisedWeight> codes_;
+  at::TensorOptions numbers_;  // of the weight that codes_ took the place of
 };
 TORCH_MODULE(Linear);
 

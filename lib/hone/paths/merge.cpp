@@ -47,8 +47,14 @@ std::string merge_adapter(const MergeOptions& options) {
   if (!folders.adapter) {
     throw IoError(options.adapter, std::string("is no adapter: it has no ") + io::kAdapterConfig);
   }
+  const bool as_numbers = options.dtype != run::SaveDtype::kAuto;
   io::AtomicFolder folder(options.out, io::AtomicFolder::Existing::kReplace);
-  run::OpenModel open = run::open_model(folders, at::kCPU, at::kFloat);
+  run::OpenModel open = run::open_model(folders, at::kCPU, at::kFloat, {.as_numbers = as_numbers});
+  if (open.decoder->config().quantised) {
+    throw Error(folders.model +
+                " holds integers, which no adapter can be merged into: give --dtype, the type of "
+                "the numbers to write in their place, or use base and adapter as they are");
+  }
   model::merge_lora(open.decoder);
   run::Base base;
   base.decoder = open.decoder;

@@ -36,9 +36,16 @@ std::string ModelFiles::save() const {
     io::AtomicFolder adapter(folder_.file("adapter"), io::AtomicFolder::Existing::kReplace);
     io::AdapterFiles files = pruned() ? model::exported_adapter(decoder, adapter_base())
                                       : model::adapter_files(decoder, adapter_base());
-    io::write_adapter(adapter.path(), in_save_types(std::move(files), base_, config_.save.dtype));
+    files = in_save_types(std::move(files), base_, config_.save.dtype);
+    io::write_adapter(adapter.path(), files);
     adapter.commit();
     if (own_base()) save_weights("base");
+    if (decoder->config().quantised) {
+      log_info(
+          "the base holds integers, so that the adapter is saved alone; hone-merge --dtype "
+          "bfloat16 makes one model of numbers of both");
+      return types_text({files.tensors.begin(), files.tensors.end()}, {});
+    }
     model::merge_lora(decoder);
     base_.shared = false;
   }

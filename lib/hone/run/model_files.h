@@ -21,7 +21,8 @@ class ModelFiles {
   void read(const std::string& folder) const;
 
   /// Writes model/ and, with tuning lora, adapter/ and its own base/; an adapter is merged into the
-  /// decoder then. Returns the types of the model's tensors. Throws: IoError.
+  /// decoder then. Over a base of integers the adapter is all that is written. Returns the types of
+  /// the model's tensors, or the adapter's. Throws: IoError.
   std::string save() const;
 
  private:

@@ -43,8 +43,9 @@ std::string named_base(const std::string& adapter) {
 }  // namespace
 
 ModelFolders ModelFolders::find(const std::string& name, const std::optional<std::string>& base) {
-  const std::string folder = model_folder(name);
+  std::string folder = model_folder(name);
   if (!fs::exists(folder)) throw IoError(folder, "there is no such folder");
+  if (!io::has_weights(folder) && is_adapter(folder + "/adapter")) folder += "/adapter";
   if (!is_adapter(folder)) {
     if (base) throw IoError(name, "is no adapter: --base has no effect; remove it");
     return {folder, std::nullopt};
@@ -52,10 +53,11 @@ ModelFolders ModelFolders::find(const std::string& name, const std::optional<std
   return {base ? model_folder(*base) : named_base(folder), folder};
 }
 
-OpenModel open_model(const ModelFolders& folders, at::Device device, at::ScalarType weights) {
+OpenModel open_model(const ModelFolders& folders, at::Device device, at::ScalarType weights,
+                     const model::LoadOptions& options) {
   const auto checkpoint =
       std::make_shared<const io::Checkpoint>(io::Checkpoint::open(folders.model));
-  OpenModel open{model::load_decoder(*checkpoint, device, weights), checkpoint->config(),
+  OpenModel open{model::load_decoder(*checkpoint, device, weights, options), checkpoint->config(),
                  model::tensor_types(*checkpoint)};
   if (io::is_quantised(open.config)) open.quantised = checkpoint;
   if (!folders.adapter) return open;

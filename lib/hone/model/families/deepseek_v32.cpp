@@ -9,6 +9,7 @@ namespace {
 class DeepSeekV32 final : public LatentFamily {
   std::vector<const char*> names() const override { return {"deepseek_v32"}; }
   const char* architecture() const override { return "DeepseekV32ForCausalLM"; }
+  bool quantises() const override { return false; }
 
   const char* needs_weights() const override {
     return "deepseek_v32 needs weights: its indexer learns what the attention of a trained model "

@@ -179,6 +179,7 @@ void check_flag(Keys& keys, const char* key, bool known) {
 class DeepSeekV4 final : public SparseFamily {
   std::vector<const char*> names() const override { return {"deepseek_v4"}; }
   const char* architecture() const override { return "DeepseekV4ForCausalLM"; }
+  bool quantises() const override { return false; }
 
   const char* needs_weights() const override {
     return "deepseek_v4 needs weights: nothing trains its indexers, so that those from nothing "

@@ -161,7 +161,7 @@ std::vector<LayerUnits> units(const Decoder& decoder, UnitKind kind) {
       layer.groups = branch->groups();
       parameters = cut_numel(*branch);
     } else {
-      parameters = nn::numel(*block);
+      parameters = nn::parameters(*block);
     }
     layer.parameters_per_unit = static_cast<double>(parameters) / static_cast<double>(layer.units);
     units.push_back(layer);
