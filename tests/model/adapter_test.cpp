@@ -198,6 +198,31 @@ TEST_CASE("Adapters on experts: there and back, and merged; linear layers only b
   CHECK(trained.back().second.size(1) == 6 * 3);
 }
 
+TEST_CASE("frozen_base: the decoder without its adapter, in the same memory") {
+  for (const Json& config : {small_config(), v3_config()}) {
+    Decoder decoder = small_decoder(config);
+    decoder->eval();
+    const at::Tensor plain = logits(decoder);
+    add_lora(decoder, {.rank = 2, .dora = config == small_config()}, 3);
+    Decoder base = frozen_base(decoder);
+    const torch::NoGradGuard no_grad;
+    for (auto& [name, tensor] : trainable_parameters(decoder)) tensor.add_(0.1);
+    CHECK_FALSE(at::equal(logits(decoder), plain));
+    CHECK(at::equal(logits(base), plain));
+    CHECK_FALSE(base->is_training());
+    CHECK(trainable_parameters(base).empty());
+    CHECK(base->embed_tokens->weight.data_ptr() == decoder->embed_tokens->weight.data_ptr());
+    for (nn::ModuleTensor& own : decoder->tensors()) {
+      if (own.role == nn::Role::kBuffer) own.tensor.add_(1);  // as a router's bias is moved
+    }
+    CHECK(at::equal(logits(base), plain));
+  }
+  Decoder saved = adapted({.modules_to_save = {"lm_head"}});
+  CHECK_THROWS_WITH(frozen_base(saved), Contains("frozen_base: the adapter trains modules"));
+  Decoder grown = adapted({}, {3});
+  CHECK_THROWS_WITH(frozen_base(grown), Contains("rows of a grown vocabulary"));
+}
+
 TEST_CASE("Adapters on experts that do not fit are named") {
   Decoder decoder = small_decoder(v3_config());
   CHECK_THROWS_WITH(add_lora(decoder, {.target_parameters = {"experts.up_proj", "o_proj"}}, 1),

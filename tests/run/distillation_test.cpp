@@ -9,6 +9,7 @@
 
 #include "hone/core/error.h"
 #include "hone/io/checkpoint.h"
+#include "hone/nn/anatomy.h"
 #include "hone/run/model_folder.h"
 #include "hone/run/plan.h"
 #include "hone/run/run.h"
@@ -33,6 +34,7 @@ struct Runs : test::RecipeFolder {
            {{{"files", {texts("held.jsonl", {"the plaintiff rests"})}}, {"domain", "law"}}}}}},
         {"train", {{"steps", 4}, {"lr", 1e-3}, {"save_every", 2}, {"log_every", 1}}}};
     json.merge_patch(changes);
+    if (json.contains("model")) json["architecture"] = json["tokenizer"] = nullptr;
     return json;
   }
   Report run(const Json& changes, const std::string& out, bool resume = false) const {
@@ -111,20 +113,76 @@ TEST_CASE("A report tells how good the teacher is") {
   CHECK(mine.at("divergence") == runs.column("out", "divergence").back());
 }
 
+/// A run from the teacher's folder that trains an adapter.
+Json adapted(const Runs& runs, Json changes) {
+  Json json = {{"model", runs.file("teacher")},
+               {"tuning", "lora"},
+               {"lora", {{"rank", 2}}},
+               {"train", {{"lr", 0.05}}},
+               {"distillation", {{"teacher", "base"}, {"share", 0.6}}}};
+  json.merge_patch(changes);
+  return json;
+}
+
 TEST_CASE("A distilled run goes on as if it had not stopped") {
   const Runs runs;
   runs.model("teacher", 5);
-  const Json jsd = distilled({{"divergence", "jsd"}, {"beta", 0.3}});
-  const Report whole = runs.run(jsd, "whole");
+  const bool own_base = GENERATE(false, true);
+  const Json recipe =
+      own_base ? adapted(runs, Json::object()) : distilled({{"divergence", "jsd"}, {"beta", 0.3}});
+  const Report whole = runs.run(recipe, "whole");
   std::filesystem::copy(runs.file("whole"), runs.file("part"),
                         std::filesystem::copy_options::recursive);
   for (const char* left : {"/model", "/report.json", "/checkpoints/checkpoint-4"}) {
     std::filesystem::remove_all(runs.file("part") + left);
   }
-  const Report again = runs.run(jsd, "part", /*resume=*/true);
+  const Report again = runs.run(recipe, "part", /*resume=*/true);
   CHECK(runs.head("whole").equal(runs.head("part")));
   CHECK(runs.column("whole", "divergence") == runs.column("part", "divergence"));
   CHECK(again.json.at("distillation") == whole.json.at("distillation"));
+}
+
+TEST_CASE("The base teaches its own adapter as a second model of the same weights would") {
+  const Runs runs;
+  runs.model("teacher", 5);
+  const bool dora = GENERATE(false, true);
+  const Json more = {{"lora", {{"dora", dora}, {"dropout", 0.1}}},
+                     {"memory", {{"checkpoint_every", 1}}}};
+  const Report own = runs.run(adapted(runs, more), "own");
+  Json second = more;
+  second["distillation"] = {{"teacher", runs.file("teacher")}};
+  const Report other = runs.run(adapted(runs, second), "other");
+  CHECK(runs.column("own", "loss") == runs.column("other", "loss"));
+  const std::vector<double> divergence = runs.column("own", "divergence");
+  CHECK(divergence == runs.column("other", "divergence"));
+  CHECK(std::abs(divergence.front()) < 1e-6);  // the adapter begins as nothing
+  CHECK(divergence.back() > 1e-4);
+  CHECK(runs.head("own").equal(runs.head("other")));
+  const Json &mine = own.json.at("distillation"), &theirs = other.json.at("distillation");
+  CHECK(mine.at("teacher_perplexity") == theirs.at("teacher_perplexity"));
+
+  const int64_t apart = make_plan(runs.config(runs.student(adapted(runs, second)))).memory.peak -
+                        make_plan(runs.config(runs.student(adapted(runs, more)))).memory.peak;
+  CHECK(
+      apart ==
+      4 * nn::numel(
+              *open_model(ModelFolders::find(runs.file("teacher")), at::kCPU, at::kFloat).decoder));
+}
+
+TEST_CASE("A base that the run changes is no teacher") {
+  const Runs runs;
+  runs.model("teacher", 5);
+  const auto refused = [&](const Json& changes, const char* what) {
+    CHECK_THROWS_WITH(runs.config(runs.student(adapted(runs, changes))), Contains(what));
+  };
+  refused({{"tuning", "full"}, {"lora", nullptr}},
+          "distillation/teacher: base, the run's own model");
+  refused({{"vocabulary", {{"new_tokens", 8}, {"domains", {"law"}}}}},
+          "distillation/teacher: base knows no new tokens");
+  const Json saved = adapted(runs, {{"lora", {{"modules_to_save", {"lm_head"}}}}});
+  CHECK_THROWS_WITH(
+      make_plan(runs.config(runs.student(saved))),
+      Contains("distillation.teacher: base cannot teach") && Contains("modules_to_save"));
 }
 
 TEST_CASE("A teacher that cannot teach is refused before weights are read") {

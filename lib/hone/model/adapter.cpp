@@ -7,12 +7,14 @@
 #include <torch/utils.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "hone/core/error.h"
 #include "hone/core/keys.h"
 #include "hone/core/log.h"
 #include "hone/io/adapter.h"
+#include "hone/model/checkpoint.h"
 #include "hone/model/detail/lora_layout.h"
 #include "hone/model/detail/peft_config.h"
 #include "hone/model/detail/single_experts.h"
@@ -121,6 +123,15 @@ void fill(Decoder& decoder, const io::AdapterFiles& files, std::vector<std::stri
   }
 }
 
+/// Throws: hone::Error, which begins with `what`, if the adapter trains tensors of the base.
+void check_base_stays(const Decoder& decoder, const char* what) {
+  if (decoder->adapter()->modules_to_save.empty() && decoder->embed_tokens->rows().empty()) return;
+  throw Error(
+      std::string(what) +
+      ": the adapter trains modules of the base itself (modules_to_save, or rows of a grown "
+      "vocabulary)");
+}
+
 void end_adapter(Decoder& decoder) {
   for (at::Tensor& parameter : decoder->parameters()) parameter.set_requires_grad(true);
   decoder->set_adapter(std::nullopt);
@@ -218,14 +229,28 @@ void merge_lora(Decoder& decoder) {
 
 void drop_lora(Decoder& decoder) {
   if (!decoder->adapter()) return;
-  if (!decoder->adapter()->modules_to_save.empty() || !decoder->embed_tokens->rows().empty()) {
-    throw Error("drop_lora: the adapter trained modules of the base itself");
-  }
+  check_base_stays(decoder, "drop_lora");
   for (const auto& module : decoder->modules()) {
     if (auto* layer = module->as<nn::LinearImpl>()) layer->drop_lora();
     if (auto* experts = module->as<nn::ExpertsImpl>()) experts->drop_lora();
   }
   end_adapter(decoder);
+}
+
+Decoder frozen_base(const Decoder& decoder) {
+  if (decoder->adapter()) check_base_stays(decoder, "frozen_base");
+  std::map<std::string, nn::ModuleTensor> theirs;
+  for (const nn::ModuleTensor& tensor : decoder->tensors()) theirs.emplace(tensor.name, tensor);
+  // Memory of the CPU that is never touched costs nothing, wherever the decoder is.
+  Decoder base = make_decoder(decoder->config(), at::kCPU, decoder->dtype());
+  const torch::NoGradGuard no_grad;
+  for (nn::ModuleTensor& mine : base->tensors()) {
+    const nn::ModuleTensor& shared = theirs.at(mine.name);
+    mine.tensor.set_requires_grad(false);
+    mine.tensor.set_data(shared.role == nn::Role::kBuffer ? shared.tensor.clone() : shared.tensor);
+  }
+  base->eval();
+  return base;
 }
 
 }  // namespace hone::model

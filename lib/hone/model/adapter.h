@@ -67,4 +67,10 @@ void merge_lora(Decoder& decoder);
 /// Throws: hone::Error for an adapter with modules_to_save or token rows, which trained the base.
 void drop_lora(Decoder& decoder);
 
+/// What the decoder would be without its adapter, now and while the adapter trains: a decoder over
+/// the same memory of weights, in eval mode and without gradients. Buffers are copies. Units that
+/// are cut out of `decoder` later stay in it.
+/// Throws: hone::Error as drop_lora does.
+Decoder frozen_base(const Decoder& decoder);
+
 }  // namespace hone::model

@@ -71,6 +71,21 @@ void check_indexer(const Config& config, Validation& v) {
   }
 }
 
+/// What does not fit between a teacher that is the run's own base and the rest.
+void check_own_teacher(const Config& config, Validation& v) {
+  if (!config.distillation || !config.distillation->own_base()) return;
+  const char* const key = "distillation/teacher";
+  if (config.tuning == Tuning::kFull) {
+    v.problem(
+        key,
+        "base, the run's own model with its adapter off, is there with tuning lora only; give "
+        "the model's folder (a folder of that name is ./base)");
+  }
+  if (config.vocabulary.grows()) {
+    v.problem(key, "base knows no new tokens: teach what it knows before the vocabulary grows");
+  }
+}
+
 /// Problems of data sets that share a name, and the set of their domains.
 std::set<std::string> check_sets(const std::vector<data::DatasetOptions>& sets,
                                  const std::string& key, Validation& v) {
@@ -240,6 +255,7 @@ void Config::validate(Validation& v) const {
   }
   check_multi_token(*this, v);
   check_indexer(*this, v);
+  check_own_teacher(*this, v);
   if (!train.only_evaluates() && data.train.empty()) {
     v.problem("data/train", "needs at least one data set, unless train.steps is 0");
   }

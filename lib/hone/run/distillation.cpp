@@ -10,6 +10,9 @@
 #include "hone/core/log.h"
 #include "hone/io/checkpoint.h"
 #include "hone/kernels/dispatch.h"
+#include "hone/model/adapter.h"
+#include "hone/run/base.h"
+#include "hone/run/config.h"
 #include "hone/run/decoder_step.h"
 #include "hone/run/model_folder.h"
 #include "hone/train/loop.h"
@@ -34,27 +37,45 @@ void check_tokens(const std::string& teacher, const text::Tokenizer& theirs,
   }
 }
 
-}  // namespace
-
-model::DecoderConfig check_teacher(const DistillationOptions& options,
-                                   const text::TokenizerFolder& text) {
-  const ModelFolders folders = ModelFolders::find(options.teacher);
-  check_tokens(options.teacher, open_tokenizer(folders).tokenizer, text.tokenizer);
+/// The teacher's sizes, read without its weights; none where it is the run's own base.
+std::optional<model::DecoderConfig> check_teacher(const Config& config,
+                                                  const text::TokenizerFolder& text) {
+  const std::string& teacher = config.distillation->teacher;
+  if (config.distillation->own_base()) {
+    const model::AdapterShape adapter = adapter_of(config);
+    if (adapter.options.modules_to_save.empty() && adapter.token_rows == 0) return std::nullopt;
+    throw Error(fmt::format(
+        "distillation.teacher: {} cannot teach, since the adapter trains modules of it "
+        "(modules_to_save, or rows of a grown vocabulary); give the base's folder instead",
+        teacher));
+  }
+  const ModelFolders folders = ModelFolders::find(teacher);
+  check_tokens(teacher, open_tokenizer(folders).tokenizer, text.tokenizer);
   const std::string path = folders.model + "/" + io::kConfigFile;
   return model::DecoderConfig::from_json(read_json_file(path), path);
 }
 
-int64_t teacher_bytes(const model::DecoderConfig& teacher, const model::MemoryRequest& request) {
+}  // namespace
+
+int64_t teacher_bytes(const Config& config, const text::TokenizerFolder& text,
+                      const model::DecoderConfig& student, const model::MemoryRequest& request) {
+  const auto other = check_teacher(config, text);
+  const model::DecoderConfig& teacher = other ? *other : student;
   const int64_t tokens = request.tokens_per_batch, bytes = request.bytes_per_element;
   const int64_t rows = kernels::chunk_rows(teacher.vocab_size, request.device);
-  return model::predict_memory(teacher, {.bytes_per_element = bytes}).weights +
+  const int64_t weights =
+      other ? model::predict_memory(teacher, {.bytes_per_element = bytes}).weights : 0;
+  return weights +
          bytes * (tokens * teacher.hidden_size + std::min(rows, tokens) * teacher.vocab_size);
 }
 
 void Distillation::open(ReadyRun& run) {
   run_ = &run;
-  check_teacher(options_, run.text);
   model::Decoder& student = run.decoder;
+  if (!check_teacher(run.config, run.text)) {
+    teacher_ = model::frozen_base(student);
+    return;
+  }
   teacher_ = open_model(ModelFolders::find(options_.teacher), student->device(),
                         student->lm_weight().scalar_type())
                  .decoder;

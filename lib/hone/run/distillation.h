@@ -16,14 +16,13 @@
 
 namespace hone::run {
 
-/// The teacher's sizes, read without its weights.
-/// Throws: IoError for what is no model; Error unless it has the tokens of `text`, id by id.
-model::DecoderConfig check_teacher(const DistillationOptions& options,
-                                   const text::TokenizerFolder& text);
-
-/// Bytes that a run whose step is `request` takes beside its own for a teacher of this size:
-/// weights, the hidden states of a batch and a chunk of logits.
-int64_t teacher_bytes(const model::DecoderConfig& teacher, const model::MemoryRequest& request);
+/// Bytes that a run of `student` whose step is `request` takes beside its own for its teacher: the
+/// weights, unless it is the student's base, the hidden states of a batch and a chunk of logits.
+/// Reads no weights. Throws: IoError for what is no model; Error unless it has the tokens of
+/// `text`,
+///   id by id, or if the run trains the base that is to teach it.
+int64_t teacher_bytes(const Config& config, const text::TokenizerFolder& text,
+                      const model::DecoderConfig& student, const model::MemoryRequest& request);
 
 /// Scores the teacher, adds its part to the loss of every batch (kernels::linear_distillation), and
 /// adds `divergence`, a step's mean over its targets, to the metrics.

@@ -9,6 +9,9 @@
 
 namespace hone::run {
 
+/// The teacher that is the run's own base, its adapter off.
+inline constexpr const char* kOwnBase = "base";
+
 /// The recipe's `distillation`.
 struct DistillationOptions {
   std::string teacher;
@@ -21,7 +24,9 @@ struct DistillationOptions {
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
     v("teacher", self.teacher,
-      "Folder of the teacher: a checkpoint, an adapter or a run of hone, of the same tokenizer.",
+      "Folder of the teacher: a checkpoint, an adapter or a run of hone, of the same tokenizer; or "
+      "base, with tuning lora: the run's own model with its adapter off (a folder of that name is "
+      "./base).",
       Required{});
     v("share", self.share,
       "Share of the divergence from the teacher in the loss; the rest is the text's own.",
@@ -36,6 +41,7 @@ struct DistillationOptions {
   }
   void validate(Validation& v) const;
 
+  bool own_base() const { return teacher == kOwnBase; }
   kernels::DivergenceOptions loss() const {
     return {divergence, beta, temperature, temperature_squared};
   }

@@ -235,8 +235,7 @@ Plan predict_run(const ReadRun& run) {
                    .peak = training.weights + training.loss + training.forward};
   }
   const int64_t teacher =
-      config.distillation ? teacher_bytes(check_teacher(*config.distillation, run.text), request)
-                          : 0;
+      config.distillation ? teacher_bytes(config, run.text, decoder, request) : 0;
   request.tokens_per_batch = scored_at_once(config, run.data);
   if (request.tokens_per_batch > config.data.tokens_per_batch) {
     // Scoring holds less at once than a step that keeps no more than one block's activations.
