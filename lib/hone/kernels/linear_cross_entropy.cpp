@@ -32,6 +32,25 @@ void check(const at::Tensor& hidden, const at::Tensor& weight, const at::Tensor&
                     token_weights.sizes());
 }
 
+/// Throws: c10::ValueError unless the teacher's rows are those of `hidden`.
+void check_rows(const SoftTargets& soft, const at::Tensor& hidden) {
+  const int64_t rows = hidden.size(0);
+  if (soft.top) {
+    TORCH_CHECK_VALUE(soft.top->ids.dim() == 2 && soft.top->ids.size(0) == rows,
+                      "linear_distillation: the teacher's ids must be [T, k] with T = ", rows,
+                      ", got ", soft.top->ids.sizes());
+    return;
+  }
+  TORCH_CHECK_VALUE(soft.hidden.dim() == 2 && soft.hidden.size(0) == rows &&
+                        soft.weight.dim() == 2 && soft.weight.size(1) == soft.hidden.size(1) &&
+                        soft.hidden.scalar_type() == hidden.scalar_type() &&
+                        soft.weight.scalar_type() == hidden.scalar_type(),
+                    "linear_distillation: the teacher's hidden must be [T, D'] with T = ", rows,
+                    " and its weight [V', D'], both ", hidden.scalar_type(), ", got ",
+                    soft.hidden.scalar_type(), " ", soft.hidden.sizes(), " and ",
+                    soft.weight.scalar_type(), " ", soft.weight.sizes());
+}
+
 /// Positions with a target, all of them checked to lie in [0, V).
 at::Tensor kept_positions(const at::Tensor& targets, int64_t ignore_index, int64_t vocabulary) {
   const at::Tensor kept = targets.ne(ignore_index).nonzero().flatten();
@@ -149,10 +168,19 @@ struct SoftPart {
 
 SoftPart soft_part(const Chunk& chunk, const SoftTargets& soft, const at::Tensor& factors_n,
                    bool needs_grad) {
+  const at::Tensor factors = needs_grad ? factors_n : at::Tensor();
+  if (soft.top) {
+    const TopTokens top{chunk.pick(soft.top->ids), chunk.pick(soft.top->log_probs),
+                        chunk.pick(soft.top->log_tail), soft.top->vocabulary};
+    at::Tensor grad_nv;
+    const at::Tensor values_n =
+        top_divergence(chunk.logits_nv, top, factors, soft.options, grad_nv);
+    if (soft.divergence.defined()) chunk.put(soft.divergence, values_n);
+    return {(values_n * factors_n).sum(at::kDouble), grad_nv};
+  }
   const int64_t width = std::min(soft.weight.size(0), chunk.logits_nv.size(1));
   at::Tensor teacher_nv = product(chunk.pick(soft.hidden), soft.weight.slice(0, 0, width).t());
-  const at::Tensor values_n =
-      divergence(chunk.logits_nv, teacher_nv, needs_grad ? factors_n : at::Tensor(), soft.options);
+  const at::Tensor values_n = divergence(chunk.logits_nv, teacher_nv, factors, soft.options);
   if (soft.divergence.defined()) chunk.put(soft.divergence, values_n);
   return {(values_n * factors_n).sum(at::kDouble), teacher_nv};
 }
@@ -267,14 +295,7 @@ at::Tensor linear_distillation(const at::Tensor& hidden, const at::Tensor& weigh
                                const at::Tensor& targets, const at::Tensor& token_weights,
                                const SoftTargets& soft, int64_t ignore_index,
                                int64_t rows_per_chunk, const at::Tensor& token_nll) {
-  TORCH_CHECK_VALUE(
-      soft.hidden.dim() == 2 && soft.hidden.size(0) == hidden.size(0) && soft.weight.dim() == 2 &&
-          soft.weight.size(1) == soft.hidden.size(1) &&
-          soft.hidden.scalar_type() == hidden.scalar_type() &&
-          soft.weight.scalar_type() == hidden.scalar_type(),
-      "linear_distillation: the teacher's hidden must be [T, D'] with T = ", hidden.size(0),
-      " and its weight [V', D'], both ", hidden.scalar_type(), ", got ", soft.hidden.scalar_type(),
-      " ", soft.hidden.sizes(), " and ", soft.weight.scalar_type(), " ", soft.weight.sizes());
+  check_rows(soft, hidden);
   TORCH_CHECK_VALUE(soft.share >= 0 && soft.share <= 1,
                     "linear_distillation: share must lie between 0 and 1, got ", soft.share);
   if (soft.divergence.defined()) soft.divergence.zero_();

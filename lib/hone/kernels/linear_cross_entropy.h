@@ -3,8 +3,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "hone/kernels/divergence.h"
+#include "hone/kernels/top_tokens.h"
 
 namespace hone::kernels {
 
@@ -37,10 +39,11 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const at::Tensor& weig
                                 int64_t ignore_index = -100, int64_t rows_per_chunk = 0,
                                 const at::Tensor& token_nll = {});
 
-/// A teacher's rows for linear_distillation.
+/// A teacher's rows for linear_distillation: whole ones, softmax(hidden weight^T), or `top`.
 struct SoftTargets {
-  at::Tensor hidden;  ///< [T, D'], of the student's dtype; no gradient
-  at::Tensor weight;  ///< [V', D']
+  at::Tensor hidden;                            ///< [T, D'], of the student's dtype; no gradient
+  at::Tensor weight;                            ///< [V', D']
+  std::optional<TopTokens> top = std::nullopt;  ///< its vocabulary at most V
   DivergenceOptions options;
   double share = 0.5;     ///< of the divergence in the loss, in [0, 1]; the rest is nll's
   at::Tensor divergence;  ///< [T], where defined: receives each target's, 0 at ignored ones
@@ -49,7 +52,7 @@ struct SoftTargets {
 /// linear_cross_entropy of (1 - share) nll[t] + share divergence[t], where divergence[t] is that of
 /// the student's row, softmax(hidden[t] weight^T), from the teacher's (kernels/divergence.h). The
 /// vocabularies may be padded to different lengths: rows beyond the shorter one have no part in
-/// the divergence.
+/// the divergence. Of cut rows it is top_divergence(), of those of ignored targets nothing.
 /// Memory: one chunk of the teacher's logits more.
 at::Tensor linear_distillation(const at::Tensor& hidden, const at::Tensor& weight,
                                const at::Tensor& targets, const at::Tensor& token_weights,
