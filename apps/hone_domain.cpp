@@ -1,12 +1,14 @@
 /// hone-domain: adapts a DeepSeek-family model to domains.
 ///
 ///   hone-domain --config recipes/domain/adapt.json --out runs/medical
+///   hone-domain --config recipes/domain/distil.json --cache-teacher caches/demo
 ///
 /// Writes into the run folder: model/ (a checkpoint folder that transformers loads), adapter/ with
 /// tuning lora, report.html, report.json, metrics.jsonl, TensorBoard events and checkpoints/.
 #include <iostream>
 
 #include "hone/config/app_arguments.h"
+#include "hone/run/cache_teacher.h"
 #include "hone/run/config_json.h"
 #include "hone/run/report.h"
 #include "hone/run/run.h"
@@ -34,13 +36,21 @@ int dump_data(const Config& config, const AppArguments& arguments) {
   return hone::config::kDone;
 }
 
+int cache_teacher(const Config& config, const AppArguments& arguments) {
+  const hone::run::Report report = hone::run::cache_teacher(config, *arguments.cache_teacher);
+  std::cout << report.summary << std::endl;
+  return report.exit_code;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  return hone::config::run_app<Config>(argc, argv,
-                                       {.name = "hone-domain",
-                                        .summary = "Adapts a DeepSeek-family model to domains.",
-                                        .dump_data = true,
-                                        .force = true},
-                                       {.run = run, .plan = plan, .dump_data = dump_data});
+  return hone::config::run_app<Config>(
+      argc, argv,
+      {.name = "hone-domain",
+       .summary = "Adapts a DeepSeek-family model to domains.",
+       .dump_data = true,
+       .force = true,
+       .cache_teacher = true},
+      {.run = run, .plan = plan, .dump_data = dump_data, .cache_teacher = cache_teacher});
 }

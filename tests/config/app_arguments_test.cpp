@@ -64,6 +64,11 @@ TEST_CASE("every flag is parsed") {
   CHECK(parse({"-h"}).help);
   CHECK(parse({"--version"}).version);
   CHECK_FALSE(parse({"--plan=false"}).plan);
+  AppInfo teaching = kInfo;
+  teaching.cache_teacher = true;
+  CHECK(parse({"--cache-teacher", "f"}, teaching).cache_teacher == "f");
+  CHECK_THROWS_WITH(parse({"--cache-teacher", "f", "--plan"}, teaching),
+                    "only one of --plan, --cache-teacher can be done at a time");
 }
 
 TEST_CASE("bad command lines are refused by name") {
@@ -81,7 +86,7 @@ TEST_CASE("bad command lines are refused by name") {
 
 TEST_CASE("flags that an app lacks are unknown") {
   const AppInfo bare = {"hone-bare", "Less.", "run", false, false, false};
-  for (const char* flag : {"--resume", "--plan", "--dump-data"}) {
+  for (const char* flag : {"--resume", "--plan", "--dump-data", "--cache-teacher"}) {
     CHECK_THROWS_AS(parse({flag, "--out=o"}, bare), UsageError);
     CHECK(usage(bare).find(flag) == std::string::npos);
   }

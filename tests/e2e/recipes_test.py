@@ -15,7 +15,7 @@ import unittest
 RECIPES = pathlib.Path(__file__).resolve().parents[2] / "recipes"
 # A new knob is a key of the configuration, not a flag: style.md, JSON.
 ALL = {"config", "set", "out", "print-config", "schema", "help", "version", "resume", "plan", "dump-data"}
-FLAGS = {"hone-domain": ALL | {"force"}, "hone-static": ALL,
+FLAGS = {"hone-domain": ALL | {"force", "cache-teacher"}, "hone-static": ALL,
          "hone-dynamic": ALL | {"force", "dry-run", "replay", "serve"}}
 # What these apps do is said by flags, not by a recipe.
 FLAG_APPS = {

@@ -3,7 +3,6 @@
 #include <torch/types.h>
 
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -13,50 +12,14 @@
 #include "hone/run/model_folder.h"
 #include "hone/run/plan.h"
 #include "hone/run/run.h"
-#include "run/recipe_fixture.h"
+#include "run/distillation_fixture.h"
 #include "support/catch.h"
 
 namespace hone::run {
 namespace {
 
 using Catch::Contains;
-
-struct Runs : test::RecipeFolder {
-  /// A student of other sizes with the teacher's tokenizer.
-  Json student(const Json& changes) const {
-    Json json = {
-        {"architecture", {{"hidden_size", 24}, {"num_hidden_layers", 1}}},
-        {"tokenizer", {{"folder", file("teacher")}, {"vocab_size", nullptr}}},
-        {"distillation", {{"teacher", file("teacher")}}},
-        {"data",
-         {{"tokens_per_batch", 64},
-          {"held_out",
-           {{{"files", {texts("held.jsonl", {"the plaintiff rests"})}}, {"domain", "law"}}}}}},
-        {"train", {{"steps", 4}, {"lr", 1e-3}, {"save_every", 2}, {"log_every", 1}}}};
-    json.merge_patch(changes);
-    if (json.contains("model")) json["architecture"] = json["tokenizer"] = nullptr;
-    return json;
-  }
-  Report run(const Json& changes, const std::string& out, bool resume = false) const {
-    return execute(config(student(changes)),
-                   {.app = "hone-domain", .out = file(out), .resume = resume});
-  }
-  /// A field of each step's row in metrics.jsonl.
-  std::vector<double> column(const std::string& out, const char* name) const {
-    std::vector<double> values;
-    std::ifstream metrics(file(out) + "/metrics.jsonl");
-    for (std::string line; std::getline(metrics, line);) {
-      const Json row = Json::parse(line);
-      if (row.contains("loss")) values.push_back(row.at(name).get<double>());
-    }
-    return values;
-  }
-  at::Tensor head(const std::string& out) const {
-    return io::Checkpoint::open(file(out) + "/model").load("lm_head.weight");
-  }
-};
-
-Json distilled(const Json& options) { return {{"distillation", options}}; }
+using test::adapted, test::distilled, test::Runs;
 
 TEST_CASE("The loss is shared between the text and the teacher") {
   const Runs runs;
@@ -113,17 +76,6 @@ TEST_CASE("A report tells how good the teacher is") {
   CHECK(mine.at("divergence") == runs.column("out", "divergence").back());
 }
 
-/// A run from the teacher's folder that trains an adapter.
-Json adapted(const Runs& runs, Json changes) {
-  Json json = {{"model", runs.file("teacher")},
-               {"tuning", "lora"},
-               {"lora", {{"rank", 2}}},
-               {"train", {{"lr", 0.05}}},
-               {"distillation", {{"teacher", "base"}, {"share", 0.6}}}};
-  json.merge_patch(changes);
-  return json;
-}
-
 TEST_CASE("A distilled run goes on as if it had not stopped") {
   const Runs runs;
   runs.model("teacher", 5);
@@ -131,12 +83,7 @@ TEST_CASE("A distilled run goes on as if it had not stopped") {
   const Json recipe =
       own_base ? adapted(runs, Json::object()) : distilled({{"divergence", "jsd"}, {"beta", 0.3}});
   const Report whole = runs.run(recipe, "whole");
-  std::filesystem::copy(runs.file("whole"), runs.file("part"),
-                        std::filesystem::copy_options::recursive);
-  for (const char* left : {"/model", "/report.json", "/checkpoints/checkpoint-4"}) {
-    std::filesystem::remove_all(runs.file("part") + left);
-  }
-  const Report again = runs.run(recipe, "part", /*resume=*/true);
+  const Report again = runs.go_on(recipe, "whole", "part");
   CHECK(runs.head("whole").equal(runs.head("part")));
   CHECK(runs.column("whole", "divergence") == runs.column("part", "divergence"));
   CHECK(again.json.at("distillation") == whole.json.at("distillation"));

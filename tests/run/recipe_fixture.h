@@ -66,9 +66,10 @@ struct RecipeFolder : TemporaryFolder {
   }
 
   /// The checkpoint folder of such a model, its weights drawn from `seed`, in this type.
-  std::string model(const std::string& name, int64_t seed = 0,
-                    at::ScalarType type = at::kFloat) const {
-    const run::Config recipe = config({{"seed", seed}});
+  std::string model(const std::string& name, int64_t seed = 0, at::ScalarType type = at::kFloat,
+                    Json changes = Json::object()) const {
+    changes["seed"] = seed;
+    const run::Config recipe = config(changes);
     const run::RunTokenizer tokenizer = run::make_tokenizer(recipe);
     run::Base base = run::load_base(recipe, tokenizer.text, {at::kCPU, type});
     run::write_tokenizer(tokenizer, file(name + ".tokenizer"));

@@ -31,6 +31,10 @@ cxxopts::Options make_options(const AppInfo& info) {
     add("dump-data", "Write each token with its label and weight as JSONL, and leave",
         cxxopts::value<std::string>(), "FILE");
   }
+  if (info.cache_teacher) {
+    add("cache-teacher", "Score the recipe's teacher on its data for distillation.cache, and leave",
+        cxxopts::value<std::string>(), "FOLDER");
+  }
   if (info.control) {
     add("dry-run", "Write what controllers would decide, and change nothing");
     add("replay", "Repeat the decisions of an earlier run instead of asking the controllers",
@@ -52,6 +56,7 @@ std::vector<std::string> flags(const AppInfo& info) {
   if (info.resume) names.push_back("--resume");
   if (info.plan) names.push_back("--plan");
   if (info.dump_data) names.push_back("--dump-data");
+  if (info.cache_teacher) names.push_back("--cache-teacher");
   if (info.force) names.push_back("--force");
   if (info.control) names.insert(names.end(), {"--dry-run", "--replay", "--serve"});
   return names;
@@ -74,7 +79,7 @@ std::vector<std::string> flags(const AppInfo& info) {
 /// Flags that make each other void.
 void check_together(const cxxopts::ParseResult& parsed, const AppArguments& arguments) {
   if (arguments.help || arguments.version) return;
-  for (const char* name : {"config", "out", "dump-data", "replay", "serve"}) {
+  for (const char* name : {"config", "out", "dump-data", "cache-teacher", "replay", "serve"}) {
     if (parsed.count(name) > 1) throw UsageError(fmt::format("--{} is given twice", name));
   }
   std::vector<std::string> modes;
@@ -82,6 +87,7 @@ void check_together(const cxxopts::ParseResult& parsed, const AppArguments& argu
   if (arguments.schema) modes.emplace_back("--schema");
   if (arguments.plan) modes.emplace_back("--plan");
   if (arguments.dump_data) modes.emplace_back("--dump-data");
+  if (arguments.cache_teacher) modes.emplace_back("--cache-teacher");
   if (arguments.resume) modes.emplace_back("--resume");
   if (modes.size() > 1) {
     throw UsageError(fmt::format("only one of {} can be done at a time", fmt::join(modes, ", ")));
@@ -134,6 +140,7 @@ AppArguments parse_arguments(int argc, const char* const* argv, const AppInfo& i
     arguments.resume = flag("resume");
     arguments.plan = flag("plan");
     arguments.dump_data = text("dump-data");
+    arguments.cache_teacher = text("cache-teacher");
     arguments.dry_run = flag("dry-run");
     arguments.force = flag("force");
     arguments.replay = text("replay");

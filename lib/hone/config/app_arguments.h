@@ -30,6 +30,7 @@ struct AppInfo {
   bool dump_data = false;
   bool control = false;  ///< --dry-run, --replay, --serve
   bool force = false;
+  bool cache_teacher = false;
 };
 
 /// The flags. A new knob is a key of the config, not a flag.
@@ -48,6 +49,7 @@ struct AppArguments {
   std::optional<std::string> replay;     ///< --replay FILE: repeat the decisions of a run
   std::optional<int64_t> serve;          ///< --serve PORT: a live page
   bool force = false;                    ///< --force: run although the plan says it does not fit
+  std::optional<std::string> cache_teacher;  ///< --cache-teacher FOLDER: score its teacher
 };
 
 /// A command line that cannot be understood. what() says which argument, and the nearest flag.
@@ -67,8 +69,9 @@ template <detail::Visited T>
 struct AppCallbacks {
   using Callback = std::function<int(const T&, const AppArguments&)>;
   Callback run;
-  Callback plan;       ///< needed if AppInfo::plan
-  Callback dump_data;  ///< needed if AppInfo::dump_data
+  Callback plan;                ///< needed if AppInfo::plan
+  Callback dump_data;           ///< needed if AppInfo::dump_data
+  Callback cache_teacher = {};  ///< needed if AppInfo::cache_teacher
 };
 
 namespace detail {
@@ -112,6 +115,7 @@ int run_app(int argc, const char* const* argv, const AppInfo& info,
     reading = false;
     if (arguments.plan) return callbacks.plan(options, arguments);
     if (arguments.dump_data) return callbacks.dump_data(options, arguments);
+    if (arguments.cache_teacher) return callbacks.cache_teacher(options, arguments);
     if (arguments.out.empty()) {
       throw UsageError("--out is needed: the folder that the " + info.writes + " writes");
     }

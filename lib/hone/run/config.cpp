@@ -71,9 +71,14 @@ void check_indexer(const Config& config, Validation& v) {
   }
 }
 
-/// What does not fit between a teacher that is the run's own base and the rest.
-void check_own_teacher(const Config& config, Validation& v) {
-  if (!config.distillation || !config.distillation->own_base()) return;
+/// What does not fit between what a run learns from and the rest.
+void check_distillation(const Config& config, Validation& v) {
+  if (!config.distillation) return;
+  if (config.distillation->cache && config.data.augmentation.any()) {
+    v.problem("distillation/cache",
+              "has no rows for text that data.augmentation changes; learn from the teacher itself");
+  }
+  if (!config.distillation->own_base()) return;
   const char* const key = "distillation/teacher";
   if (config.tuning == Tuning::kFull) {
     v.problem(
@@ -159,6 +164,17 @@ void ExpertOptions::validate(Validation& v) const {
 }
 
 void DistillationOptions::validate(Validation& v) const {
+  if (teacher.has_value() == cache.has_value()) {
+    v.problem("teacher", "give either a teacher or a cache of one to learn from");
+  }
+  if (cache) {
+    v.no_effect("top_k", "with a cache, whose rows are written");
+    if (temperature != 1) {
+      v.problem("temperature",
+                "must be 1 with a cache, which does not say how the rest of a row spreads at "
+                "another; learn from the teacher itself");
+    }
+  }
   if (divergence != kernels::Divergence::kJsd) v.no_effect("beta", "without divergence jsd");
   if (temperature == 1) v.no_effect("temperature_squared", "with temperature 1");
 }
@@ -255,7 +271,7 @@ void Config::validate(Validation& v) const {
   }
   check_multi_token(*this, v);
   check_indexer(*this, v);
-  check_own_teacher(*this, v);
+  check_distillation(*this, v);
   if (!train.only_evaluates() && data.train.empty()) {
     v.problem("data/train", "needs at least one data set, unless train.steps is 0");
   }

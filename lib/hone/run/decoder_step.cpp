@@ -42,8 +42,7 @@ DecoderStep::DecoderStep(model::Decoder decoder, const std::vector<double>& weig
   loss_->to(decoder_->device());
 }
 
-model::DecoderInput DecoderStep::input(const data::Batch& batch) const {
-  const at::Device device = decoder_->device();
+model::DecoderInput decoder_input(const data::Batch& batch, at::Device device) {
   return {to_tensor(batch.input_ids, device), to_tensor(batch.positions, device),
           kernels::Sequences::from_offsets(batch.offsets, device)};
 }
@@ -91,7 +90,7 @@ loss::LossSum DecoderStep::loss(const data::Batch& batch) {
   }
   const model::DecoderInput tokens = input(batch);
   std::optional<kernels::SoftTargets> soft;
-  if (teacher_) soft = teacher_(tokens);
+  if (teacher_) soft = teacher_(batch, tokens);
   const at::Tensor hidden = decoder_->hidden(tokens);
   loss::LossSum loss = loss_of(hidden, batch, token_nll, soft ? &*soft : nullptr);
   if (token_nll.defined()) {

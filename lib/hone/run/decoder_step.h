@@ -13,8 +13,11 @@
 
 namespace hone::run {
 
-/// What a teacher says of a batch.
-using Teacher = std::function<kernels::SoftTargets(const model::DecoderInput&)>;
+/// A batch as a decoder on this device takes it.
+model::DecoderInput decoder_input(const data::Batch& batch, at::Device device);
+
+/// What a teacher says of a batch, which is also given as the decoder takes it.
+using Teacher = std::function<kernels::SoftTargets(const data::Batch&, const model::DecoderInput&)>;
 
 class DecoderStep {
  public:
@@ -55,7 +58,9 @@ class DecoderStep {
   at::Tensor nll(const data::Batch& batch);
 
  private:
-  model::DecoderInput input(const data::Batch& batch) const;
+  model::DecoderInput input(const data::Batch& batch) const {
+    return decoder_input(batch, decoder_->device());
+  }
   loss::LossSum loss_of(const at::Tensor& hidden, const data::Batch& batch,
                         const at::Tensor& token_nll = {},
                         const kernels::SoftTargets* soft = nullptr);

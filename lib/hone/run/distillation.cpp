@@ -13,6 +13,7 @@
 #include "hone/model/adapter.h"
 #include "hone/run/base.h"
 #include "hone/run/config.h"
+#include "hone/run/data.h"
 #include "hone/run/decoder_step.h"
 #include "hone/run/model_folder.h"
 #include "hone/train/loop.h"
@@ -37,74 +38,99 @@ void check_tokens(const std::string& teacher, const text::Tokenizer& theirs,
   }
 }
 
-/// The teacher's sizes, read without its weights; none where it is the run's own base.
-std::optional<model::DecoderConfig> check_teacher(const Config& config,
-                                                  const text::TokenizerFolder& text) {
-  const std::string& teacher = config.distillation->teacher;
-  if (config.distillation->own_base()) {
-    const model::AdapterShape adapter = adapter_of(config);
-    if (adapter.options.modules_to_save.empty() && adapter.token_rows == 0) return std::nullopt;
-    throw Error(fmt::format(
-        "distillation.teacher: {} cannot teach, since the adapter trains modules of it "
-        "(modules_to_save, or rows of a grown vocabulary); give the base's folder instead",
-        teacher));
-  }
-  const ModelFolders folders = ModelFolders::find(teacher);
-  check_tokens(teacher, open_tokenizer(folders).tokenizer, text.tokenizer);
-  const std::string path = folders.model + "/" + io::kConfigFile;
-  return model::DecoderConfig::from_json(read_json_file(path), path);
+/// Throws: Error if the run trains what its base would teach it.
+void check_own_base(const Config& config) {
+  const model::AdapterShape adapter = adapter_of(config);
+  if (adapter.options.modules_to_save.empty() && adapter.token_rows == 0) return;
+  throw Error(
+      "distillation.teacher: base cannot teach, since the adapter trains modules of it "
+      "(modules_to_save, or rows of a grown vocabulary); give the base's folder instead");
 }
 
 }  // namespace
 
+model::DecoderConfig check_teacher(const std::string& folder, const text::TokenizerFolder& text) {
+  const ModelFolders folders = ModelFolders::find(folder);
+  check_tokens(folder, open_tokenizer(folders).tokenizer, text.tokenizer);
+  const std::string path = folders.model + "/" + io::kConfigFile;
+  return model::DecoderConfig::from_json(read_json_file(path), path);
+}
+
 int64_t teacher_bytes(const Config& config, const text::TokenizerFolder& text,
                       const model::DecoderConfig& student, const model::MemoryRequest& request) {
-  const auto other = check_teacher(config, text);
-  const model::DecoderConfig& teacher = other ? *other : student;
+  const DistillationOptions& options = *config.distillation;
   const int64_t tokens = request.tokens_per_batch, bytes = request.bytes_per_element;
-  const int64_t rows = kernels::chunk_rows(teacher.vocab_size, request.device);
-  const int64_t weights =
-      other ? model::predict_memory(teacher, {.bytes_per_element = bytes}).weights : 0;
-  return weights +
-         bytes * (tokens * teacher.hidden_size + std::min(rows, tokens) * teacher.vocab_size);
+  const auto chunk = [&](int64_t vocabulary) {
+    return bytes * vocabulary * std::min(kernels::chunk_rows(vocabulary, request.device), tokens);
+  };
+  if (options.cache) {
+    const CacheInfo cache = CacheInfo::read(*options.cache, text.tokenizer);
+    constexpr int64_t kWide = sizeof(float), kEntry = sizeof(int64_t) + kWide;
+    constexpr int64_t kCopies = 3;  // wide ones, of a few rows at a time (kernels/top_tokens.h)
+    const int64_t rows = std::min(kernels::wide_rows(cache.vocabulary), tokens);
+    return tokens * cache.top_k * kEntry + chunk(cache.vocabulary) +
+           kCopies * kWide * rows * cache.vocabulary;
+  }
+  if (options.own_base()) {
+    check_own_base(config);
+    return bytes * tokens * student.hidden_size + chunk(student.vocab_size);
+  }
+  const model::DecoderConfig teacher = check_teacher(*options.teacher, text);
+  return model::predict_memory(teacher, {.bytes_per_element = bytes}).weights +
+         bytes * tokens * teacher.hidden_size + chunk(teacher.vocab_size);
 }
 
 void Distillation::open(ReadyRun& run) {
   run_ = &run;
   model::Decoder& student = run.decoder;
-  if (!check_teacher(run.config, run.text)) {
+  if (options_.cache) {
+    cache_.emplace(*options_.cache, run.text.tokenizer).check(run.data.train);
+    return;
+  }
+  if (options_.own_base()) {
+    check_own_base(run.config);
     teacher_ = model::frozen_base(student);
     return;
   }
-  teacher_ = open_model(ModelFolders::find(options_.teacher), student->device(),
+  check_teacher(*options_.teacher, run.text);
+  teacher_ = open_model(ModelFolders::find(*options_.teacher), student->device(),
                         student->lm_weight().scalar_type())
                  .decoder;
   teacher_->eval();
   for (at::Tensor& parameter : teacher_->parameters()) parameter.set_requires_grad(false);
 }
 
-kernels::SoftTargets Distillation::soft_targets(const model::DecoderInput& input) {
+kernels::SoftTargets Distillation::soft_targets(const data::Batch& batch,
+                                                const model::DecoderInput& input) {
   const torch::NoGradGuard no_grad;
-  kernels::SoftTargets soft{.hidden = teacher_->hidden(input),
-                            .weight = teacher_->lm_weight(),
-                            .options = options_.loss(),
-                            .share = options_.share};
+  kernels::SoftTargets soft{.options = options_.loss(), .share = options_.share};
+  if (cache_) {
+    soft.top = cache_->rows(batch, input.ids.device());
+  } else {
+    soft.hidden = teacher_->hidden(input);
+    soft.weight = teacher_->lm_weight();
+  }
+  const at::Tensor& rows = cache_ ? soft.top->log_tail : soft.hidden;
   divergence_ = soft.divergence =
-      at::zeros({input.ids.size(0)}, soft.hidden.options().dtype(kernels::wide_type(soft.hidden)));
+      at::zeros({input.ids.size(0)}, rows.options().dtype(kernels::wide_type(rows)));
   return soft;
 }
 
-void Distillation::attach(train::Task& task, optim::Optimizer&) {
-  if (perplexity_.is_null() && !task.evaluation.empty()) {
-    DecoderStep step(teacher_, run_->step.weights());
-    const train::Evaluation scores{
-        0, train::evaluate(task.evaluation, [&](const data::Batch& b) { return step.nll(b); })};
-    log_info("the teacher: " + train::describe(scores));
-    for (const train::Score& score : train::by_domain(scores.scores)) {
-      perplexity_[score.domain] = score.perplexity();
-    }
+void Distillation::score(const train::Task& task) {
+  DecoderStep step(teacher_, run_->step.weights());
+  const train::Evaluation scores{
+      0, train::evaluate(task.evaluation, [&](const data::Batch& b) { return step.nll(b); })};
+  log_info("the teacher: " + train::describe(scores));
+  for (const train::Score& score : train::by_domain(scores.scores)) {
+    perplexity_[score.domain] = score.perplexity();
   }
-  run_->step.set_teacher([this](const model::DecoderInput& input) { return soft_targets(input); });
+}
+
+void Distillation::attach(train::Task& task, optim::Optimizer&) {
+  if (teacher_ && perplexity_.is_null() && !task.evaluation.empty()) score(task);
+  run_->step.set_teacher([this](const data::Batch& batch, const model::DecoderInput& input) {
+    return soft_targets(batch, input);
+  });
   task.loss = [this, loss = task.loss](const data::Batch& batch) {
     loss::LossSum result = loss(batch);
     sum_ += divergence_.sum().item<double>();
@@ -124,8 +150,12 @@ void Distillation::attach(train::Task& task, optim::Optimizer&) {
 void Distillation::close() { run_->step.set_teacher({}); }
 
 void Distillation::report(const EndedRun&, Json& report) {
-  Json& mine =
-      report["distillation"] = {{"teacher", options_.teacher}, {"teacher_perplexity", perplexity_}};
+  Json& mine = report["distillation"];
+  if (cache_) {
+    mine = {{"teacher", cache_->info().teacher}, {"cache", *options_.cache}};
+  } else {
+    mine = {{"teacher", *options_.teacher}, {"teacher_perplexity", perplexity_}};
+  }
   if (last_) mine["divergence"] = *last_;
 }
 

@@ -1,5 +1,7 @@
 /// How a recipe lets a model learn from a teacher.
 #pragma once
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -14,7 +16,9 @@ inline constexpr const char* kOwnBase = "base";
 
 /// The recipe's `distillation`.
 struct DistillationOptions {
-  std::string teacher;
+  std::optional<std::string> teacher;
+  std::optional<std::string> cache;
+  int64_t top_k = 32;
   double share = 0.5;
   kernels::Divergence divergence = kernels::Divergence::kForwardKl;
   double beta = 0.5;
@@ -26,8 +30,11 @@ struct DistillationOptions {
     v("teacher", self.teacher,
       "Folder of the teacher: a checkpoint, an adapter or a run of hone, of the same tokenizer; or "
       "base, with tuning lora: the run's own model with its adapter off (a folder of that name is "
-      "./base).",
-      Required{});
+      "./base).");
+    v("cache", self.cache,
+      "Folder in which hone-domain has cached a teacher over the same text, instead of the "
+      "teacher.");
+    v("top_k", self.top_k, "Likeliest tokens of a target that go into a cache.", Range{1, 1000000});
     v("share", self.share,
       "Share of the divergence from the teacher in the loss; the rest is the text's own.",
       Range{0, 1});
