@@ -24,7 +24,8 @@ struct DivergenceOptions {
 /// Shapes: student [n, V'], teacher [n, V] of one dtype, V <= V': logits. Over the first V of both,
 ///   so that rows which pad the longer vocabulary get no part.
 /// Source: Agarwal et al. 2023 (GKD), equation 1, for kJsd; its ends, beta 0 and 1, are the other
-///   two only after division by beta (1 - beta). Parity: TRL's generalized_jsd_loss.
+///   two only after division by beta (1 - beta). Parity: TRL's generalized_jsd_loss
+///   (tests/interop/kernels_divergence.py).
 at::Tensor divergence(const at::Tensor& student, at::Tensor& teacher, const at::Tensor& factors,
                       const DivergenceOptions& options);
 
