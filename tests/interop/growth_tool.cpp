@@ -1,10 +1,13 @@
-// Grows tokenizers with hone for tests/interop/text_growth.py.
+// Grows and trims tokenizers with hone for tests/interop/text_growth.py and text_trimmed.py.
 //
 //   growth_tool mine <tokenizer.json> <texts> <terms>   JSON list of the texts' best candidates, at
 //       most <terms>, as {"text", "count", "pieces", "saved"}; <texts> holds one text a line
 //   growth_tool grow <tokenizer.json> <terms.json> <grown.json> <mode> [<first free id>]   writes
 //   the
 //       grown file; prints {"added": [{"id", "kind", "token", "text", "pieces"}], "unchanged": []}
+//   growth_tool trim <tokenizer.json> <texts.json> <trimmed.json>   writes the tokenizer of the
+//   tokens
+//       that the texts need; prints the old id of each new one
 #include <fstream>
 #include <iostream>
 
@@ -12,6 +15,7 @@
 #include "hone/core/file.h"
 #include "hone/core/json.h"
 #include "hone/text/growth.h"
+#include "hone/text/trim_vocabulary.h"
 
 namespace {
 
@@ -48,6 +52,17 @@ void grow(const Tokenizer& tokenizer, const std::string& terms_path, const std::
   std::cout << Json{{"added", added}, {"unchanged", result.unchanged}} << "\n";
 }
 
+void trim(const Tokenizer& tokenizer, const std::string& texts_path, const std::string& path) {
+  std::vector<int64_t> used;
+  for (const Json& text : hone::read_json_file(texts_path)) {
+    const auto ids = tokenizer.encode_ids(text.get<std::string>(), false);
+    used.insert(used.end(), ids.begin(), ids.end());
+  }
+  const auto trimmed = hone::text::trim_vocabulary(tokenizer, used);
+  std::ofstream(path) << trimmed.tokenizer.json().dump();
+  std::cout << Json(trimmed.kept) << "\n";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -59,6 +74,8 @@ int main(int argc, char** argv) try {
     options.mode = hone::enum_from_name<hone::text::GrowthMode>(argv[5]).value();
     if (argc == 7) options.first_free_id = std::stoll(argv[6]);
     grow(Tokenizer::from_file(argv[2]), argv[3], argv[4], options);
+  } else if (mode == "trim" && argc == 5) {
+    trim(Tokenizer::from_file(argv[2]), argv[3], argv[4]);
   } else {
     std::cerr << "usage: see the head of growth_tool.cpp\n";
     return 2;
