@@ -1,4 +1,4 @@
-/// Growing the embedding and the head with the vocabulary.
+/// Growing the embedding and the head with the vocabulary, or cutting them down to a part of it.
 #pragma once
 #include <cstdint>
 #include <utility>
@@ -19,5 +19,12 @@ using NewRows = std::vector<std::pair<int64_t, std::vector<int64_t>>>;
 /// Throws: hone::Error if rows would shrink, an id is outside, pieces are empty or not of the old
 ///   rows, or the decoder carries adapters.
 void resize_vocabulary(Decoder& decoder, int64_t rows, const NewRows& new_rows);
+
+/// Leaves embedding and untied head these rows alone, in this order (text/trim_vocabulary.h).
+/// config().vocab_size becomes their number. Parameters are replaced: make optimisers afterwards.
+/// Throws: hone::Error for a row that is not there, none at all, a decoder that carries adapters,
+/// or
+///   experts that are chosen by id.
+void keep_vocabulary(Decoder& decoder, const std::vector<int64_t>& kept);
 
 }  // namespace hone::model
