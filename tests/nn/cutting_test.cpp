@@ -184,6 +184,28 @@ TEST_CASE("Attention: what a cut leaves behind") {
   CHECK(m->options.num_kv_heads == 1);
 }
 
+TEST_CASE("Attention: shared projections are registered once and cut in neither layer") {
+  Attention first = make_attention(true, Adapter::kNone),
+            second = make_attention(true, Adapter::kNone);
+  const StepShape step{.longest = 8, .tokens = 8};
+  const int64_t flops = second->flops(4), gradients = second->footprint(step).gradients;
+  second->share_projections(*first);
+  CHECK(second->q_proj.get() == first->q_proj.get());
+  CHECK_FALSE(second->named_parameters().contains("k_proj.weight"));
+  CHECK(second->flops(4) == flops);
+  CHECK(second->footprint(step).gradients == gradients);
+  REQUIRE(second->borrowed().size() == 4);
+  CHECK(second->borrowed()[3].name == "k_proj.bias");
+  CHECK(second->borrowed()[3].tensor.is_same(first->k_proj->bias));
+  CHECK(first->borrowed().empty());
+  for (Attention* layer : {&first, &second}) {
+    CHECK_THROWS_WITH((*layer)->cut_units({0, 1}), Catch::Contains("no heads can be cut"));
+  }
+  Attention other(AttentionOptions{.dim = 4, .num_heads = 2, .num_kv_heads = 2, .head_dim = 2},
+                  kDouble);
+  CHECK_THROWS_WITH(other->share_projections(*first), Catch::Contains("layers of the same sizes"));
+}
+
 TEST_CASE("Attention: an uneven layer is made again from its options") {
   Attention cut = make_attention(true, Adapter::kNone);
   cut->cut_units({0, 1, 2, 4});

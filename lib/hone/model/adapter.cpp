@@ -30,6 +30,24 @@ void freeze(Decoder& decoder) {
   for (at::Tensor& parameter : decoder->parameters()) parameter.set_requires_grad(false);
 }
 
+/// Throws: hone::Error where layers share a target: an adapter's files have one for each layer.
+void check_shared(const Decoder& decoder, const std::vector<detail::LoraTarget>& targets) {
+  std::set<const void*> shared;
+  for (const auto& [name, tensor] : decoder->borrowed())
+    shared.insert(tensor.unsafeGetTensorImpl());
+  if (shared.empty()) return;
+  for (const nn::ModuleTensor& own : decoder->tensors()) {
+    if (!shared.contains(own.tensor.unsafeGetTensorImpl())) continue;
+    for (const detail::LoraTarget& target : targets) {
+      if (own.name != target.name + ".weight") continue;
+      throw Error(
+          "lora: layers share " + target.name +
+          ", and an adapter's files have one for each layer: leave q_proj and k_proj out of "
+          "lora.targets, or train the model in full");
+    }
+  }
+}
+
 /// Rows of the embedding and of an untied head that train.
 struct TokenRows {
   std::vector<int64_t> embedding, head;
@@ -48,6 +66,7 @@ void add_adapter(Decoder& decoder, const nn::LoraOptions& options, uint64_t seed
   if (targets.empty() && saved.empty() && rows.embedding.empty() && rows.head.empty()) {
     throw Error("lora: no module is adapted");
   }
+  check_shared(decoder, targets);
   freeze(decoder);
   const at::Generator generator = at::detail::createCPUGenerator(seed);
   for (const detail::LoraTarget& target : targets) target.add(generator);

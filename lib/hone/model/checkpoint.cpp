@@ -123,6 +123,21 @@ void copy_weights(const io::QuantisedWeights& weights, Decoder& decoder,
   check_choices(decoder, folder);
 }
 
+/// Whether layers that share have different projections in the checkpoint.
+bool shared_differ(const io::QuantisedWeights& weights, const Decoder& decoder) {
+  std::set<const void*> shared;
+  for (const auto& [name, tensor] : decoder->borrowed())
+    shared.insert(tensor.unsafeGetTensorImpl());
+  for (const CheckpointTensor& stored : decoder->checkpoint_tensors()) {
+    const at::Tensor& read = stored.parts.front();  // the last of the copies
+    if (!shared.contains(read.unsafeGetTensorImpl())) continue;
+    const at::Tensor copy = at::empty_like(read);
+    weights.read(stored.name, 0, copy);
+    if (!at::equal(copy, read)) return true;
+  }
+  return false;
+}
+
 /// Whether a copy of the decoder's embedding or head holds what that does.
 bool same_table(const io::QuantisedWeights& weights, const std::string& name,
                 const Decoder& decoder) {
@@ -210,6 +225,14 @@ Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::Sc
     const Decoder quantised = std::exchange(decoder, make_decoder(config, device, dtype));
     copy_numbers(*quantised, *decoder);
   }
+  if (shared_differ(weights, decoder)) {
+    log_warning(checkpoint.folder() +
+                "/config.json: hone_sharing names layers whose q_proj and k_proj differ: each is "
+                "loaded with its own");
+    config.sharing.clear();
+    decoder = make_decoder(config, device, dtype);
+    copy_weights(weights, decoder, checkpoint.folder());
+  }
   take_travelling(checkpoint, weights, decoder);
   return decoder;
 }
@@ -272,6 +295,9 @@ Json decoder_config_json(const Decoder& decoder, Json config,
   config.erase("hone_pruned");
   const auto& pruned = decoder->config().pruned;
   if (!pruned.empty()) config["hone_pruned"] = pruned_json(pruned);
+  config.erase("hone_sharing");
+  const LayerGroups& sharing = decoder->config().sharing;
+  if (!sharing.empty()) config["hone_sharing"] = sharing_json(sharing);
   return config;
 }
 

@@ -29,8 +29,9 @@ struct LoadOptions {
 ///   throw. Tensors that only travel
 ///   (Family::travels) are kept on the CPU as they are; but copies of embedding and head in layers
 ///   for multi-token prediction that are part of the model follow those, with a warning where they
-///   differ. Buffers rotary_emb.inv_freq of old exports are ignored, and so is lm_head.weight of a
-///   tied model.
+///   differ. Layers that share projections (hone_sharing) but have different ones in the files get
+///   each its own, with a warning. Buffers rotary_emb.inv_freq of old exports are ignored, and so
+///   is lm_head.weight of a tied model.
 Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::ScalarType dtype,
                      const LoadOptions& options = {});
 

@@ -12,6 +12,7 @@
 #include "hone/core/names.h"
 #include "hone/model/pruned/layers.h"
 #include "hone/model/quantised_layers.h"
+#include "hone/model/sharing/groups.h"
 #include "hone/nn/rotary.h"
 
 namespace hone::model {
@@ -56,12 +57,15 @@ struct DecoderConfig {
   std::vector<PrunedLayer> pruned;
   /// Which linear layers hold integers; none: all are numbers.
   std::optional<QuantisedLayers> quantised;
+  /// Layers that use one q_proj and k_proj (config.json's hone_sharing); empty: each has its own.
+  LayerGroups sharing;
   /// Layers for multi-token prediction that are part of the model (model/multi_token.h); 0: those
   /// of a checkpoint only travel.
   int64_t multi_token = 0;
 
   /// Reads the config.json of a model whose family is registered; `source` names it in messages.
-  /// Throws: what pruned_from_json throws; IoError for another model_type, and what its family's
+  /// Throws: what pruned_from_json and sharing_from_json throw; IoError for another model_type, and
+  /// what its family's
   ///   read() throws.
   static DecoderConfig from_json(const Json& config, const std::string& source);
 };

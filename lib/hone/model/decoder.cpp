@@ -43,6 +43,12 @@ at::Tensor drawn_choices(at::IntArrayRef sizes, int64_t choices, const at::Gener
   return at::cat(parts);
 }
 
+/// Whether the tensor is part of a checkpoint.
+bool is_saved(const nn::ModuleTensor& tensor) {
+  return tensor.role == nn::Role::kBase || tensor.role == nn::Role::kBuffer ||
+         tensor.role == nn::Role::kCodes;
+}
+
 }  // namespace
 
 DecoderInput make_input(std::span<const std::vector<int64_t>> documents, at::Device device,
@@ -74,6 +80,7 @@ DecoderImpl::DecoderImpl(const DecoderConfig& config, const at::TensorOptions& t
     layers.push_back(config.model_type->block(config, sizes, tensor_options));
     blocks_->register_module(std::to_string(sizes.index), layers.back());
   }
+  share_projections(config.sharing);
   for (int64_t depth = 0; depth < config.multi_token; ++depth) {
     const MultiTokenLayer& layer = multi_token.emplace_back(config, depth, tensor_options);
     blocks_->register_module(std::to_string(layer.number), layer.block);
@@ -207,6 +214,18 @@ void DecoderImpl::set_dropout(double dropout) {
   }
 }
 
+void DecoderImpl::share_projections(const LayerGroups& groups) {
+  if (groups.empty()) return;
+  if (!config_.pruned.empty()) throw Error("sharing: the layers of a pruned model cannot share");
+  if (adapter_) throw Error("sharing: the model carries an adapter; merge it first");
+  for (const std::vector<int64_t>& group : groups) {
+    for (size_t i = 1; i < group.size(); ++i) {
+      layers.at(group[i])->self_attn->share_projections(*layers.at(group[0])->self_attn);
+    }
+  }
+  config_.sharing = groups;
+}
+
 void DecoderImpl::keep_layers(const std::vector<size_t>& places, std::vector<PrunedLayer> pruned) {
   const std::vector<LayerSizes> old = layer_sizes(config_);
   std::vector<nn::DecoderBlock> kept;
@@ -226,13 +245,26 @@ std::vector<nn::ModuleTensor> DecoderImpl::tensors() const {
   return all;
 }
 
+NamedTensors DecoderImpl::borrowed() const {
+  NamedTensors all;
+  for (const std::vector<int64_t>& group : config_.sharing) {
+    for (const int64_t layer : group) {
+      for (const nn::ModuleTensor& tensor : layers.at(layer)->self_attn->borrowed()) {
+        if (is_saved(tensor))
+          all.emplace_back(layer_prefix(layer) + "self_attn." + tensor.name, tensor.tensor);
+      }
+    }
+  }
+  return all;
+}
+
 NamedTensors DecoderImpl::base_tensors() const {
   NamedTensors base;
   for (const nn::ModuleTensor& tensor : tensors()) {
-    const bool saved = tensor.role == nn::Role::kBase || tensor.role == nn::Role::kBuffer ||
-                       tensor.role == nn::Role::kCodes;
-    if (saved) base.emplace_back(tensor.name, tensor.tensor);
+    if (is_saved(tensor)) base.emplace_back(tensor.name, tensor.tensor);
   }
+  const NamedTensors copies = borrowed();
+  base.insert(base.end(), copies.begin(), copies.end());
   return base;
 }
 

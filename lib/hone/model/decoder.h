@@ -91,7 +91,9 @@ class DecoderImpl : public torch::nn::Module {
   /// All tensors, an adapter's too. Names are those of the checkpoint or, of adapters, of PEFT's
   /// without its prefix; lm_head.weight only where it is not tied.
   std::vector<nn::ModuleTensor> tensors() const;
-  /// The base's by these names, and as its family's checkpoints have them.
+  /// What layers use of others' (config().sharing), by the names that it would have as their own.
+  NamedTensors borrowed() const;
+  /// The base's by these names, what is borrowed too; and as its family's checkpoints have them.
   NamedTensors base_tensors() const;
   std::vector<CheckpointTensor> checkpoint_tensors() const;
   /// What its checkpoint is written of: those, which share the model's memory unless the family
@@ -117,6 +119,12 @@ class DecoderImpl : public torch::nn::Module {
   /// Dropout in training: of the adapters' inputs where it carries one, else of what the blocks'
   /// branches add.
   void set_dropout(double dropout);
+
+  /// Lets the layers of each group use the q_proj and k_proj of its first: what the others had is
+  /// gone (model/sharing/conversion.h makes a good pair of all first).
+  /// Throws: hone::Error for a model that is pruned or carries an adapter; what
+  ///   nn::MixerImpl::share_projections throws.
+  void share_projections(const LayerGroups& groups);
 
   /// Leaves the blocks at these places; `pruned` says what they are (model/pruned/pruning.h).
   void keep_layers(const std::vector<size_t>& places, std::vector<PrunedLayer> pruned);

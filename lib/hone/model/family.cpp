@@ -108,6 +108,10 @@ DecoderConfig DecoderConfig::from_json(const Json& json, const std::string& sour
     throw IoError(source, std::string("quantization_config: layers of a ") + type.name +
                               " model cannot be read as integers yet");
   }
+  config.sharing = sharing_from_json(json.value("hone_sharing", Json()), config, source);
+  if (config.quantised && !config.sharing.empty()) {
+    throw IoError(source, "hone_sharing: layers that hold integers cannot share them yet");
+  }
   return config;
 }
 

@@ -256,6 +256,9 @@ std::vector<std::string> quantisation_problems(const DecoderImpl& decoder,
 
 void quantise_decoder(DecoderImpl& decoder, QuantisedLayers layers) {
   if (decoder.config().quantised) throw Error("the model is quantised already");
+  if (!decoder.config().sharing.empty()) {
+    throw Error("layers that share weights (hone_sharing) cannot be quantised yet");
+  }
   if (nn::numel(decoder, nn::Role::kAdapter) > 0) {
     throw Error("a model that carries an adapter cannot be quantised: merge it first");
   }

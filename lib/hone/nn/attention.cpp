@@ -103,6 +103,8 @@ Footprint AttentionImpl::footprint(const StepShape& step) const {
                        step.padded(o.num_heads),
               .backward = o.dim + grid,
               .gradients = trained_numel(*this)};
+  // Each layer's gradient of a shared projection is whole until they are summed.
+  if (!owns_) f.gradients += trained_numel(*q_proj) + trained_numel(*k_proj);
   // The mix again, put back in the order of tokens.
   if (step.documents > 1 && o_proj->keeps_input()) f.saved += query;
   if (q_norm) {
@@ -119,7 +121,45 @@ Footprint AttentionImpl::footprint(const StepShape& step) const {
 }
 
 int64_t AttentionImpl::flops(int64_t positions) const {
-  return MixerImpl::flops(positions) + 4 * options.num_heads * options.head_dim * positions;
+  const AttentionOptions& o = options;
+  const int64_t borrowed = owns_ ? 0 : o.dim * (o.num_heads + o.num_kv_heads) * o.head_dim;
+  return MixerImpl::flops(positions) + 2 * borrowed + 4 * o.num_heads * o.head_dim * positions;
+}
+
+void AttentionImpl::share_projections(MixerImpl& mixer) {
+  auto* other = dynamic_cast<AttentionImpl*>(&mixer);
+  if (!other) return MixerImpl::share_projections(mixer);
+  const AttentionOptions &o = options, &p = other->options;
+  TORCH_CHECK_VALUE(o.dim == p.dim && o.num_heads == p.num_heads && o.head_dim == p.head_dim &&
+                        o.num_kv_heads == p.num_kv_heads && o.kv_head_of == p.kv_head_of &&
+                        o.qkv_bias == p.qkv_bias,
+                    "Attention: projections can be shared by layers of the same sizes only, got ",
+                    o.num_heads, " and ", p.num_heads, " heads of ", o.head_dim, " and ",
+                    p.head_dim, " numbers");
+  for (const char* name : {"q_proj", "k_proj"}) {
+    if (owns_) unregister_module(name);
+  }
+  q_proj = other->q_proj;
+  k_proj = other->k_proj;
+  owns_ = false;
+  shares_ = other->shares_ = true;
+}
+
+std::vector<ModuleTensor> AttentionImpl::borrowed() const {
+  std::vector<ModuleTensor> all;
+  if (owns_) return all;
+  for (const auto& [module, name] : {std::pair(q_proj, "q_proj."), std::pair(k_proj, "k_proj.")}) {
+    for (ModuleTensor& tensor : tensors(*module)) {
+      tensor.name = name + tensor.name;
+      all.push_back(std::move(tensor));
+    }
+  }
+  return all;
+}
+
+void AttentionImpl::check_kept(const std::vector<int64_t>&) const {
+  TORCH_CHECK_VALUE(!shares_,
+                    "Attention: no heads can be cut of layers that share q_proj and k_proj");
 }
 
 CacheShape AttentionImpl::cache_shape() const {

@@ -52,9 +52,14 @@ class AttentionImpl : public MixerImpl {
   std::vector<int64_t> groups() const override;
   std::vector<UnitAxis> axes() const override;
   Footprint footprint(const StepShape& step) const override;
-  /// And 4 for each number of a head and position.
+  /// And 4 for each number of a head and position. A shared projection counts in each layer.
   int64_t flops(int64_t positions) const override;
   CacheShape cache_shape() const override;
+
+  /// Of q_proj and k_proj.
+  void share_projections(MixerImpl& other) override;
+  std::vector<ModuleTensor> borrowed() const override;
+  void check_kept(const std::vector<int64_t>& keep) const override;
 
   /// Key heads that a cache keeps of this layer: K, but H where the query heads of the key heads
   /// are uneven in number, since keys and values are then repeated for each.
@@ -71,7 +76,8 @@ class AttentionImpl : public MixerImpl {
   /// Takes the map, as none where it is the regular one.
   void set_kv_map(std::vector<int64_t> kv_head_of);
 
-  at::Tensor kv_map_;  // [H] int64, of an uneven map
+  at::Tensor kv_map_;                  // [H] int64, of an uneven map
+  bool shares_ = false, owns_ = true;  // q_proj and k_proj
 };
 TORCH_MODULE(Attention);
 

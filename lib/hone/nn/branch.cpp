@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "hone/core/error.h"
+
 namespace hone::nn {
 namespace {
 
@@ -47,6 +49,10 @@ std::vector<Cut> BranchImpl::cut_units(const std::vector<int64_t>& keep) {
   if (gate) gate->keep_units(keep);
   units_cut(keep);
   return cuts;
+}
+
+void MixerImpl::share_projections(MixerImpl&) {
+  throw Error(name() + ": only layers of grouped-query attention can share projections");
 }
 
 int64_t BranchImpl::flops(int64_t) const {

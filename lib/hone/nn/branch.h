@@ -19,6 +19,7 @@
 
 #include "hone/kernels/cached_attention.h"
 #include "hone/kernels/sequences.h"
+#include "hone/nn/anatomy.h"
 #include "hone/nn/gate.h"
 #include "hone/nn/linear.h"
 
@@ -141,6 +142,14 @@ class MixerImpl : public BranchImpl {
  public:
   virtual at::Tensor forward(const at::Tensor& x, const AttentionContext& context) = 0;
   virtual CacheShape cache_shape() const = 0;
+
+  /// Makes queries and keys with the projections of `other` from now on, which alone has them
+  /// registered: they are counted, trained and saved once, by gradients of both. Its own are gone,
+  /// and no heads of either can be cut then.
+  /// Throws: hone::Error where a mixer cannot, as here; c10::ValueError for other sizes.
+  virtual void share_projections(MixerImpl& other);
+  /// The tensors of such projections, by the names that they would have as its own.
+  virtual std::vector<ModuleTensor> borrowed() const { return {}; }
 };
 using Mixer = HolderOf<MixerImpl>;
 

@@ -1,0 +1,42 @@
+/// Layers of a trained decoder that come to share their query and key projections.
+#pragma once
+#include <utility>
+
+#include "hone/core/names.h"
+#include "hone/model/decoder.h"
+#include "hone/model/sharing/groups.h"
+#include "hone/nn/decoder_block.h"
+
+namespace hone::model {
+
+/// What the shared pair is made of the layers' own.
+enum class SharedStart {
+  kAligned,  ///< the pair nearest the mean of their products (model/sharing/gauge.h)
+  kMean      ///< the mean of their weights
+};
+
+/// Works the scale of input_layernorm, then 1, into q_proj, k_proj and v_proj: the block computes
+/// the same, in real arithmetic. Makes layers' projections comparable.
+/// Throws: hone::Error unless they are nn::Attention, in floats, behind nn::RmsNorm.
+void fold_input_norm(nn::DecoderBlock& block);
+
+/// Puts the block's heads into the order in which they are most like the reference's
+/// (match_heads); v_proj and o_proj follow, so that the block computes the same.
+/// Throws: as fold_input_norm(); c10::ValueError for heads in uneven groups.
+void order_heads(nn::DecoderBlock& block, nn::DecoderBlock& reference);
+
+/// Lets each group of layers share one q_proj and k_proj (DecoderImpl::share_projections), after
+/// their norms were folded and their heads ordered as the first layer's. Norms of query and key
+/// heads stay each layer's own. Computed in float64 on the CPU.
+/// Throws: hone::Error naming the layer that cannot share, and groups that are none of the model's;
+///   what share_projections throws.
+void share_weights(Decoder& decoder, const LayerGroups& groups,
+                   SharedStart start = SharedStart::kAligned);
+
+}  // namespace hone::model
+
+template <>
+struct hone::EnumNames<hone::model::SharedStart> {
+  static constexpr std::pair<model::SharedStart, const char*> values[] = {
+      {model::SharedStart::kAligned, "aligned"}, {model::SharedStart::kMean, "mean"}};
+};
