@@ -152,6 +152,7 @@ TEST_CASE("What is shared is one parameter, which learns from all its layers") {
   const MemoryPlan shared = predict_memory(decoder->config(), request);
   const MemoryPlan whole = predict_memory(unshared, request);
   CHECK(whole.weights - shared.weights == 4 * 2 * own);
+  CHECK(shared.copies == 4 * 2 * own);
   CHECK(whole.gradients - shared.gradients == 4 * 2 * own);
   CHECK(whole.optimizer_states - shared.optimizer_states == 8 * 2 * own);
 

@@ -18,6 +18,7 @@
 #include "hone/model/pruned/export.h"
 #include "hone/model/pruned/pruning.h"
 #include "hone/model/resize_vocabulary.h"
+#include "hone/model/sharing/conversion.h"
 #include "hone/optim/adamw.h"
 
 namespace {
@@ -51,6 +52,7 @@ struct Job {
   std::optional<std::string> prune;  // a value of hone_pruned, as text
   bool prune_last = false;           // after the adapter was added, not before
   bool cached = false;
+  model::LayerGroups share;
   std::optional<std::string> export_to, export_adapter;
 
   template <class Self, class Visitor>
@@ -73,6 +75,7 @@ struct Job {
     v("prune", self.prune, "");
     v("prune_last", self.prune_last, "");
     v("cached", self.cached, "");
+    v("share", self.share, "");
     v("export_to", self.export_to, "");
     v("export_adapter", self.export_adapter, "");
   }
@@ -138,6 +141,7 @@ model::Decoder prepare(const Job& job, const io::Checkpoint& checkpoint) {
     }
     model::resize_vocabulary(decoder, job.grow->rows, rows);
   }
+  if (!job.share.empty()) model::share_weights(decoder, job.share);
   if (!job.prune_last) prune(job, decoder);
   if (job.lora) model::add_lora(decoder, *job.lora, /*seed=*/7, job.token_rows);
   if (job.adapter) model::load_adapter(decoder, io::read_adapter(*job.adapter));

@@ -162,6 +162,9 @@ TEST_CASE("What changes layers excludes what trains layers beside them, or the i
   further["multi_token"]["train"] = true;
   CHECK_THAT(problems(further), Contains("/multi_token/train: trains layers that pruning leaves"));
   CHECK_THAT(problems(pruned), !Contains("multi_token"));
+  Json shared = pruned;
+  shared["sharing"]["layers"] = {{0, 1}};
+  CHECK_THAT(problems(shared), Contains("/sharing: no units can be cut of layers that share"));
 
   Json frozen = pruned;
   frozen["controllers"] = {{"rules", {rule("frozen_layers", {0})}}};

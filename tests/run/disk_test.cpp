@@ -51,6 +51,9 @@ TEST_CASE("What is written follows from what trains") {
   CHECK(all.states == 800);
   CHECK(all.snapshots == 1200);
   CHECK(all.model == 400);
+  const model::MemoryPlan shared{.weights = 400, .optimizer_states = 800, .copies = 30};
+  CHECK(run::disk_sizes(config, shared, at::kFloat, 0).weights == 430);
+  CHECK(run::disk_sizes(config, shared, at::kFloat, 0).model == 430);
   const model::MemoryPlan half{.weights = 200, .optimizer_states = 1200};
   CHECK(run::disk_sizes(config, half, at::kBFloat16, 2).snapshots == 2 * (200 + 1200));
   config.tuning = run::Tuning::kLora;

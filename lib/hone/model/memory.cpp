@@ -129,6 +129,7 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   plan.weights = e * (nn::numel(*decoder) + nn::numel(*decoder, nn::Role::kBuffer) +
                       nn::numel(*decoder, nn::Role::kAdapter)) +
                  nn::bytes(*decoder, nn::Role::kCodes);
+  for (const auto& [name, tensor] : decoder->borrowed()) plan.copies += e * tensor.numel();
   plan.gradients = e * trained;
   plan.optimizer_states = (e < 4 ? 12 : 8) * trained;
 

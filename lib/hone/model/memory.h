@@ -39,8 +39,9 @@ struct MemoryPlan {
   int64_t loss = 0;              ///< hidden states, their gradient and a chunk of logits
   int64_t forward = 0;           ///< most that a branch holds for the while that it is computed
   int64_t peak = 0;              ///< most alive at one moment of a step
+  int64_t copies = 0;  ///< of the weights, in a checkpoint alone: what layers borrow of others
 
-  /// Name and bytes of each, in the order above, without `forward`.
+  /// Name and bytes of each, in the order above, without `forward` and `copies`.
   std::vector<std::pair<std::string, int64_t>> items() const;
 };
 

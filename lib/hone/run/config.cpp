@@ -1,6 +1,7 @@
 #include "hone/run/config.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <set>
 
 #include "hone/run/config_json.h"
@@ -112,6 +113,17 @@ void check_domain(const std::string& name, const std::string& key,
                      did_you_mean(name, {known.begin(), known.end()}));
 }
 
+/// What does not fit between sharing and the rest.
+void check_sharing(const Config& config, Validation& v) {
+  if (!config.sharing) return;
+  if (config.architecture) v.problem("sharing", "needs trained layers to begin with: give a model");
+  if (config.tuning == Tuning::kLora) {
+    v.problem("sharing",
+              "only with tuning full: an adapter's base would be a model that is nowhere saved; "
+              "share in a run of its own and adapt what it saves");
+  }
+}
+
 /// What weights of 0 leave nothing to do.
 void check_zero_weights(const Config& config, Validation& v) {
   const auto& sets = config.data.train;
@@ -177,6 +189,17 @@ void DistillationOptions::validate(Validation& v) const {
   }
   if (divergence != kernels::Divergence::kJsd) v.no_effect("beta", "without divergence jsd");
   if (temperature == 1) v.no_effect("temperature_squared", "with temperature 1");
+}
+
+void SharingOptions::validate(Validation& v) const {
+  if (what != Shared::kWeights) {
+    v.problem("what", "only weights are shared: no checkpoint folder can say that layers share " +
+                          enum_name(what));
+  }
+  for (const std::string& problem : model::group_problems(layers, INT64_MAX)) {
+    const size_t colon = problem.find(": ");
+    v.problem("layers/" + problem.substr(0, colon), problem.substr(colon + 2));
+  }
 }
 
 void MultiTokenOptions::validate(Validation& v) const {
@@ -272,6 +295,7 @@ void Config::validate(Validation& v) const {
   check_multi_token(*this, v);
   check_indexer(*this, v);
   check_distillation(*this, v);
+  check_sharing(*this, v);
   if (!train.only_evaluates() && data.train.empty()) {
     v.problem("data/train", "needs at least one data set, unless train.steps is 0");
   }
@@ -283,7 +307,7 @@ void Config::validate(Validation& v) const {
       v.no_effect(key, "with train.steps 0, which only evaluates");
     };
     for (const char* key : {"data/train", "vocabulary", "weights", "multi_token", "indexer",
-                            "distillation", "guard", "memory", "save"}) {
+                            "distillation", "sharing", "guard", "memory", "save"}) {
       unused(key);
     }
     if (!lora.from) {  // an adapter may be scored

@@ -19,6 +19,7 @@
 #include "hone/run/lora_recipe.h"
 #include "hone/run/multi_token_options.h"
 #include "hone/run/save_options.h"
+#include "hone/run/sharing_options.h"
 #include "hone/text/bpe_trainer.h"
 #include "hone/text/growth.h"
 #include "hone/train/options.h"
@@ -226,6 +227,7 @@ struct Config {
   WeightOptions weights;
   ExpertOptions experts;
   std::optional<DistillationOptions> distillation;
+  std::optional<SharingOptions> sharing;
   MultiTokenOptions multi_token;
   IndexOptions indexer;
   GuardOptions guard;
@@ -256,6 +258,7 @@ struct Config {
     v("weights", self.weights, "Weights of domains and entities in the loss.");
     v("experts", self.experts, "Balance of a model's experts.");
     v("distillation", self.distillation, "A teacher to learn from beside the text.");
+    v("sharing", self.sharing, "Layers that share their query and key projections.");
     v("multi_token", self.multi_token, "Training of layers for multi-token prediction.");
     v("indexer", self.indexer, "Training of the indexers of sparse attention.");
     v("guard", self.guard, "Guard on general ability.");

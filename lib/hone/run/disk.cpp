@@ -32,11 +32,12 @@ DiskSizes disk_sizes(const Config& config, const model::MemoryPlan& memory, at::
   const auto element = static_cast<int64_t>(c10::elementSize(weights));
   // Two float32 moments a trained number, and a float32 master of half types.
   const int64_t trained = memory.optimizer_states / (element == 4 ? 8 : 12) * element;
-  const int64_t merged = memory.weights - trained;
-  return {.weights = lora ? trained : memory.weights,
+  const int64_t merged = memory.weights - trained + memory.copies;
+  const int64_t whole = memory.weights + memory.copies;
+  return {.weights = lora ? trained : whole,
           .states = memory.optimizer_states,
           .snapshots = snapshots * (trained + memory.optimizer_states),
-          .model = lora ? trained + (grown ? 2 : 1) * merged : memory.weights};
+          .model = lora ? trained + (grown ? 2 : 1) * merged : whole};
 }
 
 DiskNeed disk_need(const Config& config, const DiskSizes& sizes, int64_t there) {

@@ -19,6 +19,7 @@
 #include "hone/run/epochs.h"
 #include "hone/run/prompt_answers.h"
 #include "hone/run/saving.h"
+#include "hone/run/sharing.h"
 #include "hone/run/tokenizer.h"
 #include "hone/run/vocabulary.h"
 
@@ -158,6 +159,7 @@ std::string describe_model(const model::DecoderConfig& config, const machine::De
   const int64_t there = machine::device_memory_bytes(device.device);
   const nn::LoraOptions lora;
   for (const bool full : {true, false}) {
+    if (!full && !config.sharing.empty()) continue;  // no adapter of all layers can be on those
     model::MemoryRequest request{.tokens_per_batch = 1, .bytes_per_element = bytes};
     if (!full) request.lora = lora;
     const model::MemoryPlan least = model::predict_memory(config, request);
@@ -209,6 +211,7 @@ Plan predict_run(const ReadRun& run) {
   model::DecoderConfig decoder = decoder_config(config, run.base_config, "config.json");
   const int64_t vocabulary = run.text.tokenizer.vocab_size();
   decoder.vocab_size = std::max(decoder.vocab_size, vocabulary);
+  if (config.sharing) decoder.sharing = sharing_groups(*config.sharing, decoder);
   const bool lora = config.tuning == Tuning::kLora;
   const model::AdapterShape adapter = lora ? adapter_of(config) : model::AdapterShape{};
   const BatchShape batch = widest_batch(config, run.data);

@@ -38,6 +38,7 @@
 #include "hone/run/prompt_answers.h"
 #include "hone/run/report.h"
 #include "hone/run/resumption.h"
+#include "hone/run/sharing.h"
 #include "hone/run/tokenizer.h"
 #include "hone/run/training.h"
 #include "hone/run/vocabulary.h"
@@ -355,6 +356,8 @@ Report execute(const Config& config, const Context& context, const std::vector<P
   Cache own;
   Guard guard(config.guard);
   std::vector<Part*> all = parts;
+  std::optional<Sharing> sharing;  // the first: others find the decoder as it will be
+  if (config.sharing) all.insert(all.begin(), &sharing.emplace(*config.sharing));
   if (config.guard.domain) all.push_back(&guard);
   ExpertBalance experts(config.experts);
   all.push_back(&experts);

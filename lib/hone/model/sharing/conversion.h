@@ -1,19 +1,10 @@
 /// Layers of a trained decoder that come to share their query and key projections.
 #pragma once
-#include <utility>
-
-#include "hone/core/names.h"
 #include "hone/model/decoder.h"
 #include "hone/model/sharing/groups.h"
 #include "hone/nn/decoder_block.h"
 
 namespace hone::model {
-
-/// What the shared pair is made of the layers' own.
-enum class SharedStart {
-  kAligned,  ///< the pair nearest the mean of their products (model/sharing/gauge.h)
-  kMean      ///< the mean of their weights
-};
 
 /// Works the scale of input_layernorm, then 1, into q_proj, k_proj and v_proj: the block computes
 /// the same, in real arithmetic. Makes layers' projections comparable.
@@ -34,9 +25,3 @@ void share_weights(Decoder& decoder, const LayerGroups& groups,
                    SharedStart start = SharedStart::kAligned);
 
 }  // namespace hone::model
-
-template <>
-struct hone::EnumNames<hone::model::SharedStart> {
-  static constexpr std::pair<model::SharedStart, const char*> values[] = {
-      {model::SharedStart::kAligned, "aligned"}, {model::SharedStart::kMean, "mean"}};
-};

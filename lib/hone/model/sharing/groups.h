@@ -2,9 +2,11 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hone/core/json.h"
+#include "hone/core/names.h"
 
 namespace hone::model {
 
@@ -12,6 +14,12 @@ struct DecoderConfig;
 
 /// Groups of two layers or more, by their numbers, which ascend; no layer is in two.
 using LayerGroups = std::vector<std::vector<int64_t>>;
+
+/// What the shared pair is made of the layers' own.
+enum class SharedStart {
+  kAligned,  ///< the pair nearest the mean of their products (model/sharing/gauge.h)
+  kMean      ///< the mean of their weights
+};
 
 /// What is wrong with groups of a model of `layers` layers, as "<group>[/<place>]: <message>".
 std::vector<std::string> group_problems(const LayerGroups& groups, int64_t layers);
@@ -28,3 +36,9 @@ LayerGroups sharing_from_json(const Json& json, const DecoderConfig& config,
                               const std::string& source);
 
 }  // namespace hone::model
+
+template <>
+struct hone::EnumNames<hone::model::SharedStart> {
+  static constexpr std::pair<model::SharedStart, const char*> values[] = {
+      {model::SharedStart::kAligned, "aligned"}, {model::SharedStart::kMean, "mean"}};
+};

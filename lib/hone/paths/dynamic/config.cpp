@@ -303,6 +303,9 @@ void check_pruning(const DynamicConfig& config, Validation& v) {
         "trains layers that pruning leaves whole, and what is saved has none; turn off one of "
         "it and controllers/pruning");
   }
+  if (config.run.sharing) {
+    v.problem("sharing", "no units can be cut of layers that share; turn off controllers/pruning");
+  }
   if (pruning.experts && pruning.experts->merge && config.run.tuning == run::Tuning::kLora) {
     v.problem("controllers/pruning/experts/merge",
               "changes weights that an adapter's run neither trains nor keeps; take tuning full");
