@@ -66,22 +66,6 @@ HeadRows compared_rows(const nn::AttentionImpl& attention) {
   return {normed(rows.q, norms.q), normed(rows.k, norms.k)};
 }
 
-void write_shared(Decoder& decoder, const std::vector<int64_t>& group, SharedStart start) {
-  std::vector<HeadRows> rows;
-  std::vector<HeadNorms> norms;
-  for (const int64_t layer : group) {
-    const nn::AttentionImpl& attention = parts_of(decoder->layers[layer]).attention;
-    rows.push_back(rows_of(attention));
-    if (attention.options.qk_norm) norms.push_back(norms_of(attention));
-  }
-  const HeadRows shared = start == SharedStart::kMean ? mean_rows(rows)
-                          : norms.empty()             ? shared_rows(rows)
-                                                      : shared_normed_rows(rows, norms);
-  const nn::AttentionImpl& first = parts_of(decoder->layers[group[0]]).attention;
-  set_rows(first.q_proj, shared.q);
-  set_rows(first.k_proj, shared.k);
-}
-
 /// Throws: hone::Error naming the layer if it cannot share.
 void check_layer(Decoder& decoder, int64_t layer) {
   try {
@@ -124,22 +108,34 @@ void order_heads(nn::DecoderBlock& block, nn::DecoderBlock& reference) {
   out.copy_(ordered(out.detach(), 1, match.q).flatten(1));
 }
 
-void share_weights(Decoder& decoder, const LayerGroups& groups, SharedStart start) {
+void make_alike(Decoder& decoder, const std::vector<int64_t>& group, SharedStart start) {
   const torch::NoGradGuard no_grad;
+  for (const int64_t layer : group) check_layer(decoder, layer);
+  std::vector<HeadRows> rows;
+  std::vector<HeadNorms> norms;
+  for (const int64_t layer : group) {
+    nn::DecoderBlock& block = decoder->layers[layer];
+    fold_input_norm(block);
+    if (layer != group[0]) order_heads(block, decoder->layers[group[0]]);
+    const nn::AttentionImpl& attention = parts_of(block).attention;
+    rows.push_back(rows_of(attention));
+    if (attention.options.qk_norm) norms.push_back(norms_of(attention));
+  }
+  const HeadRows shared = start == SharedStart::kMean ? mean_rows(rows)
+                          : norms.empty()             ? shared_rows(rows)
+                                                      : shared_normed_rows(rows, norms);
+  for (const int64_t layer : group) {
+    const nn::AttentionImpl& attention = parts_of(decoder->layers[layer]).attention;
+    set_rows(attention.q_proj, shared.q);
+    set_rows(attention.k_proj, shared.k);
+  }
+}
+
+void share_weights(Decoder& decoder, const LayerGroups& groups, SharedStart start) {
   const std::vector<std::string> problems = group_problems(groups, std::ssize(decoder->layers));
   if (!problems.empty()) throw Error("sharing: " + joined(problems));
   if (!decoder->config().sharing.empty()) throw Error("sharing: the model's layers share already");
-  for (const std::vector<int64_t>& group : groups) {
-    for (const int64_t layer : group) check_layer(decoder, layer);
-  }
-  for (const std::vector<int64_t>& group : groups) {
-    nn::DecoderBlock& first = decoder->layers[group[0]];
-    for (const int64_t layer : group) {
-      fold_input_norm(decoder->layers[layer]);
-      if (layer != group[0]) order_heads(decoder->layers[layer], first);
-    }
-    write_shared(decoder, group, start);
-  }
+  for (const std::vector<int64_t>& group : groups) make_alike(decoder, group, start);
   decoder->share_projections(groups);
 }
 

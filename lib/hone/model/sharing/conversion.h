@@ -1,5 +1,8 @@
 /// Layers of a trained decoder that come to share their query and key projections.
 #pragma once
+#include <cstdint>
+#include <vector>
+
 #include "hone/model/decoder.h"
 #include "hone/model/sharing/groups.h"
 #include "hone/nn/decoder_block.h"
@@ -16,11 +19,16 @@ void fold_input_norm(nn::DecoderBlock& block);
 /// Throws: as fold_input_norm(); c10::ValueError for heads in uneven groups.
 void order_heads(nn::DecoderBlock& block, nn::DecoderBlock& reference);
 
-/// Lets each group of layers share one q_proj and k_proj (DecoderImpl::share_projections), after
-/// their norms were folded and their heads ordered as the first layer's. Norms of query and key
-/// heads stay each layer's own. Computed in float64 on the CPU.
-/// Throws: hone::Error naming the layer that cannot share, and groups that are none of the model's;
-///   what share_projections throws.
+/// Gives the layers of a group the same q_proj and k_proj, after their norms were folded and their
+/// heads ordered as the first layer's. Norms of query and key heads stay each layer's own. Computed
+/// in float64 on the CPU.
+/// Throws: hone::Error naming the layer that cannot share.
+void make_alike(Decoder& decoder, const std::vector<int64_t>& group, SharedStart start);
+
+/// Lets each group of layers share one q_proj and k_proj (DecoderImpl::share_projections),
+/// made alike before.
+/// Throws: hone::Error for groups that are none of the model's; what make_alike and
+///   share_projections throw.
 void share_weights(Decoder& decoder, const LayerGroups& groups,
                    SharedStart start = SharedStart::kAligned);
 
