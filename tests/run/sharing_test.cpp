@@ -25,6 +25,9 @@ struct Runs : test::RecipeFolder {
     const Config recipe = config({{"architecture", {{"num_hidden_layers", 5}}}, {"seed", 3}});
     const RunTokenizer tokenizer = make_tokenizer(recipe);
     Base base = load_base(recipe, tokenizer.text, {at::kCPU, at::kFloat});
+    for (const at::Tensor& tensor : base.decoder->parameters()) {
+      if (tensor.dim() > 1) tensor.detach().mul_(10);  // so that attention matters
+    }
     write_tokenizer(tokenizer, file("tokenizer"));
     model::save_decoder(file("base"), base.decoder, base.config,
                         {.source_folder = file("tokenizer")});
@@ -97,7 +100,7 @@ TEST_CASE("A run that shares goes on as if it had not stopped, from a teacher to
   runs.run(taught, "whole");
   std::filesystem::copy(runs.file("whole"), runs.file("part"),
                         std::filesystem::copy_options::recursive);
-  for (const char* gone : {"report.json", "report.html", "model", "checkpoints/step-4"}) {
+  for (const char* gone : {"report.json", "report.html", "model", "checkpoints/checkpoint-4"}) {
     std::filesystem::remove_all(runs.file("part/" + std::string(gone)));
   }
   runs.run(taught, "part", true);
@@ -107,6 +110,31 @@ TEST_CASE("A run that shares goes on as if it had not stopped, from a teacher to
   recomputed["memory"]["checkpoint_every"] = 1;
   runs.run(recomputed, "recomputed");
   runs.check_same("whole/model", "recomputed/model");
+}
+
+TEST_CASE(
+    "Pairs are chosen by what each costs, told, and not measured again by a run that goes on") {
+  const Runs runs;
+  const Json chosen = {{"sharing", {{"layers", nullptr}, {"pairs", 1}}}};
+  const Report report = runs.run(chosen, "out");
+  const Json& mine = report.json.at("sharing");
+  REQUIRE(mine.at("divergences").size() == 1);  // of five layers
+  CHECK(mine.at("divergences")[0].at("layers") == Json{2, 3});
+  CHECK(mine.at("divergences")[0].at("divergence").get<double>() > 0);
+  CHECK(mine.at("layers") == Json::array({{2, 3}}));
+  CHECK(mine.at("perplexity").at("law").get<double>() > 1);
+
+  const Json other = {{"sharing", {{"layers", {{2, 3}}}}}};
+  const Report named = runs.run(other, "named");
+  runs.check_same("out/model", "named/model");
+  CHECK(named.json.at("sharing").at("perplexity") == mine.at("perplexity"));
+
+  for (const char* gone : {"report.json", "report.html", "model", "checkpoints/checkpoint-4"}) {
+    std::filesystem::remove_all(runs.file("out/" + std::string(gone)));
+  }
+  const Report again = runs.run(chosen, "out", true);
+  CHECK(again.json.at("sharing") == mine);
+  runs.check_same("out/model", "named/model");
 }
 
 TEST_CASE("The plan counts what is shared once") {
@@ -130,6 +158,11 @@ TEST_CASE("What sharing does not go with is refused by name") {
           "keys");
   refuses({{"sharing", {{"layers", {{1, 2}, {2, 3}}}}}},
           "/sharing/layers/1/0: layer 2 is in another group already");
+  refuses({{"sharing", {{"pairs", 1}}}},
+          "/sharing/pairs: give either groups of layers, or how many pairs are chosen");
+  refuses({{"sharing", {{"layers", nullptr}, {"pairs", 2}}}},
+          "/sharing/pairs: of 5 layers, at most 1 pairs can be chosen, got 2");
+  refuses({{"sharing", {{"calibration_tokens", 9}}}}, "/sharing/calibration_tokens");
   refuses({{"sharing", {{"layers", {{3, 5}}}}}},
           "/sharing/layers/0/1: must be in [0, 5), the model's layers, got 5");
   refuses({{"train", {{"steps", 0}}}, {"data", {{"train", nullptr}}}}, "/sharing");

@@ -196,6 +196,10 @@ void SharingOptions::validate(Validation& v) const {
     v.problem("what", "only weights are shared: no checkpoint folder can say that layers share " +
                           enum_name(what));
   }
+  if (layers.empty() == (pairs == 0)) {
+    v.problem("pairs", "give either groups of layers, or how many pairs are chosen");
+  }
+  if (!layers.empty()) v.no_effect("calibration_tokens", "with layers, which are not measured");
   for (const std::string& problem : model::group_problems(layers, INT64_MAX)) {
     const size_t colon = problem.find(": ");
     v.problem("layers/" + problem.substr(0, colon), problem.substr(colon + 2));
