@@ -76,10 +76,11 @@ void run(const Job& job) {
   io::CheckpointOptions options{.types = model::tensor_types(checkpoint)};
   if (job.scheme) {
     const Scheme& scheme = *job.scheme;
-    model::quantise_decoder(
-        *decoder, {.spec = {{scheme.bits, scheme.group, scheme.packed}, {.rounds = scheme.inputs}},
-                   .scale_type = model::main_type(decoder->hf_tensors(), options.types),
-                   .ignore = scheme.ignore});
+    model::quantise_decoder(*decoder,
+                            {.spec = {{scheme.bits, scheme.group, scheme.packed},
+                                      {.rounds = scheme.inputs},
+                                      model::main_type(decoder->hf_tensors(), options.types)},
+                             .ignore = scheme.ignore});
   }
   if (job.save) model::save_decoder(*job.save, decoder, checkpoint.config(), options);
   if (job.divisor != kernels::kInt8Divisor) {

@@ -134,7 +134,7 @@ TEST_CASE("Linear: rounded while it trains, then quantised, gives the same") {
     CHECK(linear->lora_A.grad().defined());
     linear->set_rounding(std::nullopt);
     linear->merge_lora();
-    linear->quantise({}, at::kFloat);
+    linear->quantise({});
     CHECK(linear->is_quantised());
     CHECK(relative_difference(linear(x), rounded) < 1e-6);
     CHECK_THROWS_WITH(linear->set_rounding(QuantisationSpec{}), Catch::Contains("quantised"));
@@ -145,7 +145,7 @@ TEST_CASE("Linear: rounded while it trains, then quantised, gives the same") {
 
 TEST_CASE("Linear: an adapter over integers trains, and is added in float") {
   Linear linear = random_linear(true, at::kFloat);
-  linear->quantise({.weight = {4, 2, true}, .inputs = {false}}, at::kFloat);
+  linear->quantise({.weight = {4, 2, true}, .inputs = {false}});
   linear->add_lora({.rank = 2, .scale = 0.7}, at::make_generator<at::CPUGeneratorImpl>(1));
   const at::Tensor x = torch::randn({3, 6});
   const at::Tensor base = kernels::dequantise(linear->codes());
@@ -160,13 +160,13 @@ TEST_CASE("Linear: an adapter over integers trains, and is added in float") {
   CHECK_THROWS_WITH(linear->merge_lora(), Catch::Contains("quantised"));
   std::vector<std::string> names;
   for (const ModuleTensor& own : linear->own_tensors()) names.push_back(own.name);
-  CHECK(names == std::vector<std::string>{"weight_packed", "weight_scale", "bias", "lora_A.weight",
-                                          "lora_B.weight"});
+  CHECK(names == std::vector<std::string>{"weight_packed", "weight_scale", "weight_shape", "bias",
+                                          "lora_A.weight", "lora_B.weight"});
 }
 
 TEST_CASE("Linear: integers lose rows and columns as numbers do") {
   Linear linear = random_linear(true, at::kFloat);
-  linear->quantise({}, at::kFloat);
+  linear->quantise({});
   const at::Tensor whole = kernels::dequantise(linear->codes());
   const at::Tensor rows = torch::tensor({0, 3}, at::kLong);
   const at::Tensor columns = torch::tensor({1, 2, 5}, at::kLong);
@@ -176,7 +176,7 @@ TEST_CASE("Linear: integers lose rows and columns as numbers do") {
                   whole.index_select(0, rows).index_select(1, columns)));
   CHECK(linear(torch::randn({2, 3})).sizes() == at::IntArrayRef{2, 2});
   Linear grouped = random_linear(true, at::kFloat);
-  grouped->quantise({.weight = {4, 2, true}, .inputs = {false}}, at::kFloat);
+  grouped->quantise({.weight = {4, 2, true}, .inputs = {false}});
   CHECK_THROWS_WITH(grouped->keep_columns(columns), Catch::Contains("8 bits"));
 }
 

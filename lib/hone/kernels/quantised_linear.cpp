@@ -183,8 +183,9 @@ at::Tensor quantised_linear(const at::Tensor& x, const QuantisedWeight& weight,
 }
 
 at::Tensor rounded_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                          const WeightFormat& format, const InputRounding& inputs) {
-  return apply(x, weight, bias, quantise_weight(weight, format), inputs);
+                          const WeightFormat& format, const InputRounding& inputs,
+                          at::ScalarType scale_type) {
+  return apply(x, weight, bias, quantise_weight(weight, format, scale_type), inputs);
 }
 
 }  // namespace hone::kernels

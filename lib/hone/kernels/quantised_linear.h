@@ -1,6 +1,7 @@
 /// Linear layers whose weights, and perhaps inputs, are integers.
 #pragma once
 #include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
 
 #include "hone/kernels/quantise.h"
 
@@ -26,8 +27,9 @@ at::Tensor quantised_linear(const at::Tensor& x, const QuantisedWeight& weight,
 
 /// The same of a float `weight` [n, k] that is rounded as `format` says, for training: with Q what
 /// rounding makes of a tensor, y = Q(x) Q(w)^T + bias, dx = dy Q(w), dw = dy^T Q(x). Keeps x as
-/// integers where they are rounded.
+/// integers where they are rounded. `scale_type`: of quantise_weight.
 at::Tensor rounded_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                          const WeightFormat& format, const InputRounding& inputs);
+                          const WeightFormat& format, const InputRounding& inputs,
+                          at::ScalarType scale_type = at::kFloat);
 
 }  // namespace hone::kernels

@@ -214,7 +214,7 @@ Decoder load_decoder(const io::Checkpoint& checkpoint, at::Device device, at::Sc
   if (options.multi_token) join_multi_token(config);
   const io::QuantisedWeights weights(checkpoint);
   config.model_type->recognise(config, weights.names());
-  if (config.quantised) config.quantised->scale_type = scale_type(checkpoint);
+  if (config.quantised) config.quantised->spec.scale_type = scale_type(checkpoint);
   // First without memory: sizes that the files do not have must not be allocated.
   const auto problems = compare(checkpoint, weights, make_decoder(config, at::kMeta, dtype));
   if (!problems.empty()) throw IoError(checkpoint.folder(), joined(problems));

@@ -94,7 +94,7 @@ DecoderImpl::DecoderImpl(const DecoderConfig& config, const at::TensorOptions& t
   if (!config.tie_word_embeddings) lm_head = register_module("lm_head", table());
   if (config.quantised) {
     for (const NamedLinear& linear : quantised_linears(*this, *config.quantised)) {
-      linear.layer->hold_codes(config.quantised->spec, config.quantised->scale_type);
+      linear.layer->hold_codes(config.quantised->spec);
     }
   }
 }

@@ -40,6 +40,7 @@ Decoder described(const DecoderConfig& config, const MemoryRequest& request) {
     add_lora(decoder, *request.lora, /*seed=*/0, rows);
     if (request.lora_dropout) decoder->set_dropout(0.1);  // any keeps as much
   }
+  set_rounding(*decoder, request.rounded);
   decoder->set_index_learning(request.index);
   const double dropout = request.branch_dropout ? 0.1 : 0;  // any keeps as much
   for (nn::DecoderBlock& block : decoder->layers) block->branch_dropout = dropout;
@@ -53,14 +54,29 @@ struct Stage {
   bool again = false;  ///< whether it is recomputed
   int64_t width = 0;   ///< numbers a token of its input, where it is
   bool joins = false;  ///< what a layer for multi-token prediction does beside its block
+  int64_t codes = 0;   ///< bytes that its linear layers' rounded weights keep
 };
+
+/// Bytes of the integers to which a block's linear layers round their weights in each pass.
+int64_t code_bytes(nn::DecoderBlock block) {
+  int64_t bits = 0;
+  for (const auto& module : block->modules()) {
+    const auto* linear = module->as<nn::LinearImpl>();
+    if (!linear || !linear->rounding() || linear->is_quantised()) continue;
+    bits += linear->rounding()->weight.bits * linear->options.in * linear->options.out;
+  }
+  return bits / 8;
+}
 
 /// In the order of the forward pass: the blocks, then the layers for multi-token prediction.
 std::vector<Stage> stages(const Decoder& decoder, const nn::StepShape& step, int64_t every) {
   std::vector<Stage> stages;
   int64_t place = 0;
   const auto add = [&](const nn::DecoderBlock& block) {
-    stages.push_back({block->footprints(step), every > 0 && place++ % every == 0, block->width()});
+    stages.push_back({.branches = block->footprints(step),
+                      .again = every > 0 && place++ % every == 0,
+                      .width = block->width(),
+                      .codes = code_bytes(block)});
   };
   for (const nn::DecoderBlock& block : decoder->layers) add(block);
   for (const MultiTokenLayer& layer : decoder->multi_token) {
@@ -141,7 +157,9 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   // cos, sin, the last norm's input and what that is of
   const int64_t head_kept = decoder->hc_head ? decoder->hc_head->saved(step) : 0;
   plan.activations = e * T * ((1 + further) * 2 * config.rope.head_dim + D + head_kept);
-  for (const Stage& stage : passed) plan.activations += e * T * kept(stage);
+  for (const Stage& stage : passed) {
+    plan.activations += e * T * kept(stage) + (stage.again ? 0 : stage.codes);
+  }
 
   // The loss: hidden states and their gradient, one chunk of logits and its rows of both; and the
   // gradients of the losses before it.
@@ -168,7 +186,7 @@ MemoryPlan predict_memory(const DecoderConfig& config, const MemoryRequest& requ
   int64_t held = frozen ? 0 : further * (e * T * D + head);
   int64_t waiting = further > 0 ? std::min(before, head) : 0;
   for (; !passed.empty(); passed.pop_back()) {
-    left -= e * T * kept(passed.back());
+    left -= e * T * kept(passed.back()) + (passed.back().again ? 0 : passed.back().codes);
     for (auto& branches = passed.back().branches; !branches.empty(); branches.pop_back()) {
       const nn::Footprint& last = branches.back();
       const int64_t forward = passed.back().again ? last.forward : 0;

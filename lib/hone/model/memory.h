@@ -25,9 +25,10 @@ struct MemoryRequest {
   nn::IndexLearning index = nn::IndexLearning::kOff;  ///< what the indexers learn by
   bool branch_dropout = false;  ///< whether the blocks' branches are dropped (nn/decoder_block.h)
   std::optional<nn::LoraOptions> lora;  ///< absent: all parameters train
-  bool lora_dropout = false;     ///< whether its linear layers' inputs may come to be dropped
-  int64_t token_rows = 0;        ///< trainable rows of a grown vocabulary, with lora
-  at::Device device = at::kCPU;  ///< decides how many logits are held at once
+  bool lora_dropout = false;  ///< whether its linear layers' inputs may come to be dropped
+  std::optional<QuantisedLayers> rounded;  ///< layers that train rounded to integers
+  int64_t token_rows = 0;                  ///< trainable rows of a grown vocabulary, with lora
+  at::Device device = at::kCPU;            ///< decides how many logits are held at once
 };
 
 /// Bytes. The parts need not be alive at the same time: `peak` says what is.

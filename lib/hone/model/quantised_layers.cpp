@@ -266,9 +266,19 @@ void quantise_decoder(DecoderImpl& decoder, QuantisedLayers layers) {
   if (!problems.empty()) throw Error(joined(problems));
   for (const NamedLinear& linear : quantised_linears(decoder, layers)) {
     linear.layer->set_rounding(std::nullopt);
-    linear.layer->quantise(layers.spec, layers.scale_type);
+    linear.layer->quantise(layers.spec);
   }
   decoder.set_quantised(std::move(layers));
+}
+
+void set_rounding(const DecoderImpl& decoder, const std::optional<QuantisedLayers>& layers) {
+  for (const NamedLinear& linear : block_linears(decoder)) {
+    if (!linear.layer->is_quantised()) linear.layer->set_rounding(std::nullopt);
+  }
+  if (!layers) return;
+  for (const NamedLinear& linear : quantised_linears(decoder, *layers)) {
+    linear.layer->set_rounding(layers->spec);
+  }
 }
 
 void copy_numbers(const DecoderImpl& from, DecoderImpl& decoder) {

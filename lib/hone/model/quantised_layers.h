@@ -24,7 +24,6 @@ class DecoderImpl;
 /// Which layers hold integers, and how.
 struct QuantisedLayers {
   nn::QuantisationSpec spec;
-  at::ScalarType scale_type = at::kFloat;  ///< of weight_scale, in memory and in new files
   /// Names of layers that stay numbers ("model.layers.0.mlp.down_proj"), or patterns "re:..." that
   /// match from a name's start, as compressed-tensors has them. Others than layers' may stand here.
   std::vector<std::string> ignore;
@@ -63,6 +62,10 @@ std::vector<std::string> quantisation_problems(const DecoderImpl& decoder,
 /// Throws: hone::Error listing the problems; for a decoder that carries an adapter or is quantised
 /// already.
 void quantise_decoder(DecoderImpl& decoder, QuantisedLayers layers);
+
+/// Rounds those layers from now on, as training does (nn::LinearImpl::set_rounding); nothing: none
+/// is rounded. What is quantised stays so.
+void set_rounding(const DecoderImpl& decoder, const std::optional<QuantisedLayers>& layers);
 
 /// Copies the numbers of `from`, whose layers may hold integers, into `decoder`, of the same shapes
 /// and without.

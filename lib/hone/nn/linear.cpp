@@ -28,7 +28,7 @@ LinearImpl::LinearImpl(const LinearOptions& options, const at::TensorOptions& te
 at::Tensor LinearImpl::forward(const at::Tensor& x) {
   TORCH_CHECK_VALUE(x.dim() == 2 && x.size(1) == options.in, "Linear: x must be [T, ", options.in,
                     "], got ", x.sizes());
-  if (rounding_ && !is_quantised()) return forward_rounded(x);
+  if (rounds()) return forward_rounded(x);
   if (!has_lora()) return forward_base(x, bias);
   const bool drops = is_training() && lora_.dropout > 0;
   const at::Tensor input = drops ? at::dropout(x, lora_.dropout, true) : x;
@@ -56,7 +56,8 @@ at::Tensor LinearImpl::forward_rounded(const at::Tensor& x) const {
     merged = at::addmm(weight, lora_B, lora_A, 1, lora_.scale);
     if (lora_.dora) merged = merged * (lora_magnitude_vector / row_norms()).unsqueeze(1);
   }
-  return kernels::rounded_linear(x, merged, bias, rounding_->weight, rounding_->inputs);
+  return kernels::rounded_linear(x, merged, bias, rounding_->weight, rounding_->inputs,
+                                 rounding_->scale_type);
 }
 
 at::Tensor LinearImpl::dense_weight() const {
@@ -169,22 +170,26 @@ void LinearImpl::put_codes(const QuantisationSpec& spec, kernels::QuantisedWeigh
   codes_->scales = register_buffer(kScales, codes_->scales);
 }
 
-void LinearImpl::quantise(const QuantisationSpec& spec, at::ScalarType scale_type) {
+void LinearImpl::quantise(const QuantisationSpec& spec) {
   set_rounding(spec);
-  put_codes(spec, kernels::quantise_weight(weight, spec.weight, scale_type));
+  put_codes(spec, kernels::quantise_weight(weight, spec.weight, spec.scale_type));
 }
 
-void LinearImpl::hold_codes(const QuantisationSpec& spec, at::ScalarType scale_type) {
+void LinearImpl::hold_codes(const QuantisationSpec& spec) {
   set_rounding(spec);
-  put_codes(spec, kernels::empty_weight(spec.weight, options.out, options.in,
-                                        weight.options().dtype(scale_type).requires_grad(false)));
+  put_codes(spec,
+            kernels::empty_weight(spec.weight, options.out, options.in,
+                                  weight.options().dtype(spec.scale_type).requires_grad(false)));
 }
 
 bool LinearImpl::keeps_input() const {
+  if (rounds()) return !rounding_->inputs.rounds && trains();
   return (!is_quantised() && weight.requires_grad()) || (has_lora() && lora_.dropout == 0);
 }
 
 int64_t LinearImpl::saved() const {
+  constexpr int64_t kCodes = sizeof(float);  // in the place of a number; and a scale
+  if (rounds()) return rounding_->inputs.rounds && trains() ? options.in / kCodes + 1 : 0;
   if (!has_lora()) return 0;
   return lora_.rank + (lora_.dora ? options.out : 0) + (lora_.dropout > 0 ? 2 * options.in : 0);
 }

@@ -95,11 +95,10 @@ class LinearImpl : public CuttableImpl {
   void set_rounding(std::optional<QuantisationSpec> spec);
   const std::optional<QuantisationSpec>& rounding() const { return rounding_; }
 
-  /// Replaces the weight by what rounds it, with scales of `scale_type`; it trains no more. An
-  /// adapter stays on it as it is.
-  void quantise(const QuantisationSpec& spec, at::ScalarType scale_type);
+  /// Replaces the weight by what rounds it; it trains no more. An adapter stays on it as it is.
+  void quantise(const QuantisationSpec& spec);
   /// The same with uninitialised memory for codes and scales.
-  void hold_codes(const QuantisationSpec& spec, at::ScalarType scale_type);
+  void hold_codes(const QuantisationSpec& spec);
   /// Whether integers are in W's place: `weight` is then undefined, rounding() says how.
   bool is_quantised() const { return codes_.has_value(); }
   /// Throws: std::bad_optional_access if it is not.
@@ -112,7 +111,8 @@ class LinearImpl : public CuttableImpl {
 
   /// Whether a training step keeps the layer's input for its backward pass.
   bool keeps_input() const;
-  /// Numbers a token that it keeps beside: of an adapter, its input as dropped included.
+  /// Numbers a token that it keeps beside: of an adapter, its input as dropped included; its input
+  /// as integers, where it is rounded.
   int64_t saved() const;
 
   LinearOptions options;
@@ -120,6 +120,8 @@ class LinearImpl : public CuttableImpl {
   at::Tensor lora_A, lora_B, lora_magnitude_vector;
 
  private:
+  bool rounds() const { return rounding_ && !is_quantised(); }
+  bool trains() const { return weight.requires_grad() || has_lora(); }
   at::Tensor row_norms() const;
   /// W as numbers of the layer's type.
   at::Tensor dense_weight() const;

@@ -1,5 +1,7 @@
 /// How a linear layer's numbers are rounded.
 #pragma once
+#include <c10/core/ScalarType.h>
+
 #include "hone/kernels/quantise.h"
 #include "hone/kernels/quantised_linear.h"
 
@@ -9,6 +11,7 @@ namespace hone::nn {
 struct QuantisationSpec {
   kernels::WeightFormat weight;
   kernels::InputRounding inputs;
+  at::ScalarType scale_type = at::kFloat;  ///< of the weights' scales
 };
 
 }  // namespace hone::nn

@@ -63,6 +63,11 @@ model::DecoderConfig decoder_config(const Config& config, const Json& base_confi
                                     const std::string& source) {
   model::DecoderConfig decoder = model::DecoderConfig::from_json(base_config, source);
   if (config.multi_token.train) model::join_multi_token(decoder);
+  if (decoder.quantised && config.quantisation) {
+    throw IoError(source,
+                  "quantization_config: the model holds integers already; leave the "
+                  "recipe's quantisation out");
+  }
   if (decoder.quantised && config.tuning == Tuning::kFull && !config.train.only_evaluates()) {
     throw IoError(source,
                   "quantization_config: integers cannot be trained: set tuning to lora, "

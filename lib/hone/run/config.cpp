@@ -124,6 +124,30 @@ void check_sharing(const Config& config, Validation& v) {
   }
 }
 
+/// What does not fit between quantisation and the rest.
+void check_quantisation(const Config& config, Validation& v) {
+  if (!config.quantisation) return;
+  if (config.tuning == Tuning::kLora && config.lora.dropout > 0) {
+    v.problem("lora/dropout",
+              "must be 0 with quantisation, which rounds the adapter's change together with the "
+              "weight");
+  }
+  if (config.sharing) {
+    v.problem("quantisation", "layers that share weights cannot be rounded yet; leave sharing out");
+  }
+  if (!config.train.only_evaluates()) return;
+  if (config.tuning == Tuning::kLora) {
+    v.problem(
+        "lora/merge_first",
+        "must be true with train.steps 0 and quantisation, and tuning full: integers are made "
+        "of the merged model");
+  }
+  v.no_effect("quantisation/start", "with train.steps 0");
+  if (config.quantisation->save == SavedForm::kNumbers) {
+    v.problem("quantisation/save", "numbers are the model as it is with train.steps 0");
+  }
+}
+
 /// What weights of 0 leave nothing to do.
 void check_zero_weights(const Config& config, Validation& v) {
   const auto& sets = config.data.train;
@@ -203,6 +227,12 @@ void SharingOptions::validate(Validation& v) const {
   for (const std::string& problem : model::group_problems(layers, INT64_MAX)) {
     const size_t colon = problem.find(": ");
     v.problem("layers/" + problem.substr(0, colon), problem.substr(colon + 2));
+  }
+}
+
+void QuantisationOptions::validate(Validation& v) const {
+  if (scheme == Scheme::kW8A8 && group) {
+    v.problem("group", "w8a8 has a scale a row of the weight; leave it out");
   }
 }
 
@@ -300,6 +330,7 @@ void Config::validate(Validation& v) const {
   check_indexer(*this, v);
   check_distillation(*this, v);
   check_sharing(*this, v);
+  check_quantisation(*this, v);
   if (!train.only_evaluates() && data.train.empty()) {
     v.problem("data/train", "needs at least one data set, unless train.steps is 0");
   }
@@ -311,9 +342,10 @@ void Config::validate(Validation& v) const {
       v.no_effect(key, "with train.steps 0, which only evaluates");
     };
     for (const char* key : {"data/train", "vocabulary", "weights", "multi_token", "indexer",
-                            "distillation", "sharing", "guard", "memory", "save"}) {
+                            "distillation", "sharing", "guard", "memory"}) {
       unused(key);
     }
+    if (!quantisation) unused("save");
     if (!lora.from) {  // an adapter may be scored
       for (const char* key : {"tuning", "lora"}) unused(key);
     }

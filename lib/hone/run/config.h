@@ -18,6 +18,7 @@
 #include "hone/run/index_options.h"
 #include "hone/run/lora_recipe.h"
 #include "hone/run/multi_token_options.h"
+#include "hone/run/quantisation_options.h"
 #include "hone/run/save_options.h"
 #include "hone/run/sharing_options.h"
 #include "hone/text/bpe_trainer.h"
@@ -228,6 +229,7 @@ struct Config {
   ExpertOptions experts;
   std::optional<DistillationOptions> distillation;
   std::optional<SharingOptions> sharing;
+  std::optional<QuantisationOptions> quantisation;
   MultiTokenOptions multi_token;
   IndexOptions indexer;
   GuardOptions guard;
@@ -259,6 +261,7 @@ struct Config {
     v("experts", self.experts, "Balance of a model's experts.");
     v("distillation", self.distillation, "A teacher to learn from beside the text.");
     v("sharing", self.sharing, "Layers that share their query and key projections.");
+    v("quantisation", self.quantisation, "Integers in place of the numbers of linear layers.");
     v("multi_token", self.multi_token, "Training of layers for multi-token prediction.");
     v("indexer", self.indexer, "Training of the indexers of sparse attention.");
     v("guard", self.guard, "Guard on general ability.");
@@ -268,6 +271,9 @@ struct Config {
     v("train", self.train, "Optimiser and schedule.");
   }
   void validate(Validation& v) const;
+
+  /// Whether the run makes a model: it trains one, or makes integers of one.
+  bool makes_model() const { return !train.only_evaluates() || quantisation; }
 };
 
 }  // namespace hone::run

@@ -13,6 +13,8 @@
 #include "hone/data/files.h"
 #include "hone/data/packing.h"
 #include "hone/infer/generate.h"
+#include "hone/io/adapter.h"
+#include "hone/io/checkpoint.h"
 #include "hone/machine/hardware.h"
 #include "hone/model/config.h"
 #include "hone/run/held_out.h"
@@ -145,7 +147,15 @@ void check_files(const Config& config) {
   };
   const auto check_model = [&](const std::string& path, const std::string& model) {
     try {
-      check(path, model_folder(model) + "/config.json");
+      const std::string folder = model_folder(model);
+      if (!io::has_weights(folder) &&
+          std::filesystem::exists(folder + "/adapter/" + io::kAdapterConfig)) {
+        problems.push_back({path, fmt::format("{} holds an adapter alone: give its base here, and "
+                                              "{}/adapter as lora.from",
+                                              folder, folder)});
+        return;
+      }
+      check(path, folder + "/config.json");
     } catch (const IoError& error) {
       problems.push_back({path, error.what()});
     }

@@ -12,6 +12,7 @@
 #include "hone/model/checkpoint.h"
 #include "hone/model/pruned/export.h"
 #include "hone/run/decoder_step.h"
+#include "hone/run/quantisation.h"
 #include "hone/run/saving.h"
 
 namespace hone::run {
@@ -47,6 +48,11 @@ std::string ModelFiles::save() const {
       return types_text({files.tensors.begin(), files.tensors.end()}, {});
     }
     model::merge_lora(decoder);
+    base_.shared = false;
+  }
+  if (config_.quantisation && config_.quantisation->save == SavedForm::kIntegers) {
+    model::quantise_decoder(*decoder, quantised_layers(*config_.quantisation, *decoder,
+                                                       saved_type(base_, config_.save.dtype)));
     base_.shared = false;
   }
   return save_weights("model");

@@ -1,7 +1,10 @@
 /// What joins a run: guards, controllers, a search's trial, teachers.
 #pragma once
+#include <c10/core/ScalarType.h>
+
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "hone/core/json.h"
 
@@ -22,6 +25,7 @@ struct TokenizerFolder;
 }
 namespace hone::train {
 struct Evaluation;
+struct EvaluationSet;
 struct Task;
 }  // namespace hone::train
 
@@ -61,6 +65,14 @@ struct ReadyRun {
   io::RunFolder& folder;
   const Json& manifest;
   const text::TokenizerFolder& text;
+  at::ScalarType saved_type = at::kFloat;  ///< in which most numbers of the model are written
+};
+
+/// A run that trains nothing (train.steps 0), its base scored. Lives as long as the call.
+struct ScoredRun {
+  model::Decoder& decoder;
+  const std::vector<train::EvaluationSet>& held_out;
+  at::ScalarType saved_type;
 };
 
 /// One of what joins a run. The functions are called in the order in which they stand here; those
@@ -88,6 +100,9 @@ class Part {
   virtual PlanChanges changes() const { return {}; }
   /// The base has been scored on the held-out sets; not in a run that is gone on with.
   virtual void scored(const train::Evaluation& base) {}
+  /// In a run that trains nothing, in place of the four below. What changes the decoder does so
+  /// here; it is scored again then.
+  virtual void convert(const ScoredRun& run) {}
   /// Before the optimiser is made. What changes the decoder does so here.
   virtual void open(ReadyRun& run) {}
   /// Before the main phase; may replace functions of the task, or wrap them. Both live until

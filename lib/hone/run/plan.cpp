@@ -10,6 +10,7 @@
 #include "hone/data/dump.h"
 #include "hone/kernels/sequences.h"
 #include "hone/machine/hardware.h"
+#include "hone/model/checkpoint.h"
 #include "hone/model/cost.h"
 #include "hone/run/base.h"
 #include "hone/run/compute.h"
@@ -18,6 +19,7 @@
 #include "hone/run/distillation.h"
 #include "hone/run/epochs.h"
 #include "hone/run/prompt_answers.h"
+#include "hone/run/quantisation.h"
 #include "hone/run/saving.h"
 #include "hone/run/sharing.h"
 #include "hone/run/tokenizer.h"
@@ -212,6 +214,11 @@ Plan predict_run(const ReadRun& run) {
   const int64_t vocabulary = run.text.tokenizer.vocab_size();
   decoder.vocab_size = std::max(decoder.vocab_size, vocabulary);
   if (config.sharing) decoder.sharing = sharing_groups(*config.sharing, decoder);
+  std::optional<model::QuantisedLayers> rounded;
+  if (config.quantisation) {
+    const model::Decoder whole = model::make_decoder(decoder, at::kMeta, at::kFloat);
+    rounded = quantised_layers(*config.quantisation, *whole, at::kFloat);
+  }
   const bool lora = config.tuning == Tuning::kLora;
   const model::AdapterShape adapter = lora ? adapter_of(config) : model::AdapterShape{};
   const BatchShape batch = widest_batch(config, run.data);
@@ -227,6 +234,7 @@ Plan predict_run(const ReadRun& run) {
       .branch_dropout = run.changes.branch_dropout,
       .lora = lora ? std::optional(adapter.options) : std::nullopt,
       .lora_dropout = run.changes.lora_dropout,
+      .rounded = rounded,
       .token_rows = lora ? adapter.token_rows + run.new_tokens : 0,
       .device = device.device};
   plan.memory = model::predict_memory(decoder, request);
@@ -251,7 +259,7 @@ Plan predict_run(const ReadRun& run) {
                                        scoring.activations + scoring.loss + scoring.forward);
   }
   plan.text = describe_data(config, run.data);
-  if (!config.train.only_evaluates()) {
+  if (config.makes_model()) {
     plan.text += fmt::format("{:<24}{}\n", "the model is saved as", describe_save(config));
   }
   const auto add_row = [&plan](const std::string& name, int64_t bytes) {

@@ -145,7 +145,9 @@ std::string summary_text(const Config& config, const train::Outcome& outcome, co
   const std::string memory = format_bytes(machine::peak_resident_bytes());
   const bool signal = outcome.ending == train::Ending::kSignal;
   if (config.train.only_evaluates() && !signal) {
-    return fmt::format("scored; peak memory {}; see {}", memory, folder);
+    return fmt::format("{}; peak memory {}; see {}",
+                       config.quantisation ? "made integers of the model" : "scored", memory,
+                       folder);
   }
   const auto ending = report.at("ending").get<std::string>();
   if (outcome.steps == 0) {

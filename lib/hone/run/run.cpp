@@ -36,8 +36,10 @@
 #include "hone/run/part.h"
 #include "hone/run/plan.h"
 #include "hone/run/prompt_answers.h"
+#include "hone/run/quantisation.h"
 #include "hone/run/report.h"
 #include "hone/run/resumption.h"
+#include "hone/run/saving.h"
 #include "hone/run/sharing.h"
 #include "hone/run/tokenizer.h"
 #include "hone/run/training.h"
@@ -103,6 +105,8 @@ class Run {
   void score_base();
   /// Lets the model, which reads by `tokenizer`, answer the recipe's prompts as it is after `step`.
   void ask(const RunTokenizer& tokenizer, int64_t step);
+  /// Lets the parts make another model of the base, untrained, and scores it.
+  void convert();
   void grow_base();
   void open_training();
   void write_manifest();
@@ -232,6 +236,20 @@ void Run::ask(const RunTokenizer& tokenizer, int64_t step) {
   answers_.ask(base_.decoder, tokenizer.text, stops, step);
 }
 
+void Run::convert() {
+  files_.emplace(folder_, config_, base_, /*grown=*/false);
+  write_tokenizer(*tokenizer_, files_->tokenizer_folder());
+  const auto sets = evaluation_sets(base_held_out_, base_held_out_, config_.data.tokens_per_batch);
+  for (Part* part : parts_) {
+    part->convert({base_.decoder, sets, saved_type(base_, config_.save.dtype)});
+  }
+  DecoderStep step(base_.decoder, {1.0});
+  evaluations_.push_back(
+      {0, train::evaluate(sets, [&](const data::Batch& batch) { return step.nll(batch); })});
+  log_info(train::describe(evaluations_.back()));
+  folder_.metrics().write(train::evaluation_row(evaluations_.back()));
+}
+
 void Run::grow_base() {
   if (!growth_) return;
   model::NewRows rows;
@@ -258,7 +276,7 @@ void Run::open_training() {
   step_ =
       std::make_unique<DecoderStep>(base_.decoder, domain_weights(config_.weights, data_.domains));
   ready_.emplace(ReadyRun{config_, base_.decoder, *loader_, *step_, data_, folder_, manifest_,
-                          tokenizer_->text});
+                          tokenizer_->text, saved_type(base_, config_.save.dtype)});
   for (Part* part : parts_) part->open(*ready_);
   training_.emplace(*ready_, *files_, parts_,
                     evaluation_sets(data_.held_out, base_held_out_, config_.data.tokens_per_batch),
@@ -280,7 +298,7 @@ void Run::write_manifest() {
 void Run::check_model(train::Outcome& outcome) const {
   const bool over =
       outcome.ending == train::Ending::kDone || outcome.ending == train::Ending::kStopped;
-  if (!over || config_.train.only_evaluates()) return;
+  if (!over || !config_.makes_model()) return;
   if (const auto name = not_finite(base_.decoder)) {
     log_warning("no model is saved: its " + *name + " holds numbers that are not finite");
     outcome.ending = train::Ending::kDiverged;
@@ -297,7 +315,7 @@ Report Run::finish(train::Outcome outcome) {
   }
   const bool went_back = outcome.ending == train::Ending::kStopped && keeps_checkpoints_;
   std::string saved_as;
-  if (keeps_model_ && (done || went_back) && !config_.train.only_evaluates()) {
+  if (keeps_model_ && (done || went_back) && config_.makes_model()) {
     saved_as = files_->save();
   }
   EndedRun ended{outcome, evaluations_};
@@ -328,6 +346,7 @@ train::Outcome Run::work() {
   if (!folder_.newest()) score_base();
   if (config_.train.only_evaluates()) {
     write_manifest();
+    if (config_.makes_model()) convert();
     return {.measured = true};
   }
   machine::StopSignal::check();
@@ -363,6 +382,8 @@ Report execute(const Config& config, const Context& context, const std::vector<P
   all.push_back(&experts);
   std::optional<Distillation> distillation;
   if (config.distillation) all.push_back(&distillation.emplace(*config.distillation));
+  std::optional<Quantisation> quantisation;
+  if (config.quantisation) all.push_back(&quantisation.emplace(*config.quantisation));
   MultiToken multi_token(config.multi_token);
   if (config.multi_token.train) all.push_back(&multi_token);
   IndexTraining indexer(config.indexer);

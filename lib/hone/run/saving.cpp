@@ -49,11 +49,19 @@ io::CheckpointOptions save_options(const Base& base, SaveDtype dtype) {
   if (dtype == SaveDtype::kAuto) {
     options.quantised_as = base.quantised.get();
   } else {
-    for (const auto& [name, tensor] : tensors) options.types[name] = scalar_type(dtype);
+    for (const auto& [name, tensor] : tensors) {
+      if (!name.ends_with(".weight_scale")) options.types[name] = scalar_type(dtype);
+    }
   }
+  if (base.decoder->config().quantised) options.quantised_as = nullptr;
   for (const auto& [name, tensor] : base.decoder->travelling()) options.types.erase(name);
   options.types = model::storable_types(tensors, std::move(options.types));
   return options;
+}
+
+at::ScalarType saved_type(const Base& base, SaveDtype dtype) {
+  return dtype == SaveDtype::kAuto ? model::main_type(base.decoder->hf_tensors(), base.types)
+                                   : scalar_type(dtype);
 }
 
 io::AdapterFiles in_save_types(io::AdapterFiles files, const Base& base, SaveDtype dtype) {
@@ -74,6 +82,10 @@ std::string types_text(const model::NamedTensors& tensors, const io::CheckpointO
   std::map<std::string, int64_t> numbers;
   for (const auto& [name, tensor] : tensors) {
     const at::ScalarType type = io::written_type(name, tensor, options.types);
+    if (type == at::kChar) numbers["int8"] += tensor.numel();
+    if (name.ends_with(".weight_packed")) {
+      numbers["packed integers"] += tensor.numel() * static_cast<int64_t>(tensor.element_size());
+    }
     if (!io::is_weight_dtype(io::to_dtype(type))) continue;
     numbers[type_text(stored ? stored->format(name) : nullptr, type)] += tensor.numel();
   }
@@ -86,6 +98,9 @@ std::string types_text(const model::NamedTensors& tensors, const io::CheckpointO
 }
 
 std::string describe_save(const Config& config) {
+  if (config.quantisation && config.quantisation->save == SavedForm::kIntegers) {
+    return fmt::format("{} integers (compressed-tensors)", enum_name(config.quantisation->scheme));
+  }
   if (config.save.dtype != SaveDtype::kAuto) {
     return std::string(model::type_name(scalar_type(config.save.dtype))) + ", as save.dtype says";
   }

@@ -14,6 +14,9 @@ namespace hone::run {
 /// for codes where no others are left.
 io::CheckpointOptions save_options(const Base& base, SaveDtype dtype);
 
+/// The type in which most numbers of the decoder are written.
+at::ScalarType saved_type(const Base& base, SaveDtype dtype);
+
 /// `files` with its tensors in the types in which they are written: with kAuto those of
 /// `base.adapter_types`, where the run began with the adapter, else as they are.
 io::AdapterFiles in_save_types(io::AdapterFiles files, const Base& base, SaveDtype dtype);
