@@ -192,6 +192,25 @@ TEST_CASE("The numbers that were rounded can be saved in place of the integers")
   for (const auto& [name, tensor] : numbers->hf_tensors()) CHECK(saved.at(name).equal(tensor));
 }
 
+TEST_CASE("A smoothed run begins as the same model, tells each layer's part and goes on") {
+  const Runs runs;
+  const Json recipe = runs.rounded(
+      {{"quantisation", {{"smooth", 0.5}, {"sensitivity", true}, {"calibration_tokens", 50}}}});
+  const Report whole = runs.run(recipe, "whole"), part = runs.go_on(recipe, "whole", "part");
+  CHECK(runs.same("whole/model", "part/model"));
+  const Json& mine = whole.json.at("quantisation");
+  CHECK(mine == part.json.at("quantisation"));
+  const Json& rows = mine.at("sensitivity");
+  REQUIRE(rows.size() == mine.at("layers").get<size_t>());
+  CHECK(rows.front().at("divergence") >= rows.back().at("divergence"));
+
+  const Report numbers =
+      runs.convert({{"quantisation", {{"smooth", 0.5}, {"save", "numbers"}}}}, "numbers");
+  CHECK(runs.scored("numbers/model") ==
+        Approx(Runs::perplexity(numbers.json.at("before"))).epsilon(1e-5));
+  CHECK_FALSE(runs.same("numbers/model", "base"));
+}
+
 TEST_CASE("Recipes that cannot round are refused by name") {
   const Runs runs;
   const auto refused = [&](const Json& changes, const char* what) {
@@ -207,6 +226,9 @@ TEST_CASE("Recipes that cannot round are refused by name") {
   refused(options({{"ignore", {"re:.*"}}}), "leaves no layer to quantise");
   refused(options({{"start", 1}}), "quantisation/start");
   refused({{"tuning", "lora"}, {"lora", {{"dropout", 0.1}}}}, "lora/dropout: must be 0");
+  refused(options({{"calibration_tokens", 9}}), "calibration_tokens: has no effect");
+  refused({{"tuning", "lora"}, {"quantisation", {{"smooth", 0.5}}}},
+          "quantisation/smooth: only with tuning full");
   refused({{"sharing", {{"layers", {{0, 1}}}}}}, "cannot be rounded yet");
   const auto without_steps = [&](const Json& changes, const char* what) {
     CHECK_THROWS_WITH(runs.untrained(changes), Contains(what));

@@ -28,6 +28,7 @@ LinearImpl::LinearImpl(const LinearOptions& options, const at::TensorOptions& te
 at::Tensor LinearImpl::forward(const at::Tensor& x) {
   TORCH_CHECK_VALUE(x.dim() == 2 && x.size(1) == options.in, "Linear: x must be [T, ", options.in,
                     "], got ", x.sizes());
+  if (watch) watch(x);
   if (rounds()) return forward_rounded(x);
   if (!has_lora()) return forward_base(x, bias);
   const bool drops = is_training() && lora_.dropout > 0;

@@ -6,6 +6,7 @@
 #include <torch/nn/pimpl.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -116,6 +117,7 @@ class LinearImpl : public CuttableImpl {
   int64_t saved() const;
 
   LinearOptions options;
+  std::function<void(const at::Tensor& x)> watch;  ///< sees each input; empty: nobody does
   at::Tensor weight, bias;
   at::Tensor lora_A, lora_B, lora_magnitude_vector;
 

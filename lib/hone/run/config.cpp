@@ -132,6 +132,10 @@ void check_quantisation(const Config& config, Validation& v) {
               "must be 0 with quantisation, which rounds the adapter's change together with the "
               "weight");
   }
+  if (config.quantisation->smooth && config.tuning == Tuning::kLora) {
+    v.problem("quantisation/smooth",
+              "only with tuning full: an adapter's base would be a model that is nowhere saved");
+  }
   if (config.sharing) {
     v.problem("quantisation", "layers that share weights cannot be rounded yet; leave sharing out");
   }
@@ -143,7 +147,7 @@ void check_quantisation(const Config& config, Validation& v) {
         "of the merged model");
   }
   v.no_effect("quantisation/start", "with train.steps 0");
-  if (config.quantisation->save == SavedForm::kNumbers) {
+  if (config.quantisation->save == SavedForm::kNumbers && !config.quantisation->smooth) {
     v.problem("quantisation/save", "numbers are the model as it is with train.steps 0");
   }
 }
@@ -233,6 +237,9 @@ void SharingOptions::validate(Validation& v) const {
 void QuantisationOptions::validate(Validation& v) const {
   if (scheme == Scheme::kW8A8 && group) {
     v.problem("group", "w8a8 has a scale a row of the weight; leave it out");
+  }
+  if (!smooth && !sensitivity) {
+    v.no_effect("calibration_tokens", "without smooth or sensitivity");
   }
 }
 

@@ -70,7 +70,9 @@ struct ReadyRun {
 
 /// A run that trains nothing (train.steps 0), its base scored. Lives as long as the call.
 struct ScoredRun {
+  const Config& config;
   model::Decoder& decoder;
+  const Data& data;  ///< its held-out sets
   const std::vector<train::EvaluationSet>& held_out;
   at::ScalarType saved_type;
 };

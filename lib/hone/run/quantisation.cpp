@@ -9,8 +9,12 @@
 #include "hone/io/run_folder.h"
 #include "hone/model/checkpoint.h"
 #include "hone/model/rounding_quality.h"
+#include "hone/model/sensitivity.h"
+#include "hone/model/smoothing.h"
 #include "hone/run/base.h"
+#include "hone/run/calibration_text.h"
 #include "hone/run/config.h"
+#include "hone/run/data.h"
 #include "hone/run/decoder_step.h"
 #include "hone/run/saving.h"
 #include "hone/train/loop.h"
@@ -76,14 +80,41 @@ void Quantisation::begin(const model::Decoder& decoder, at::ScalarType scale_typ
       options_.start > 0 ? fmt::format(" after {:.0f} % of the steps", 100 * options_.start) : ""));
 }
 
+void Quantisation::calibrate(const std::vector<model::DecoderInput>& text) {
+  if (options_.smooth) {
+    const model::Smoothed done = model::smooth(decoder_, *options_.smooth, [&] {
+      decoder_->eval();
+      for (const model::DecoderInput& input : text) decoder_->hidden(input);
+    });
+    log_info(fmt::format("smoothed at {} places; the inputs of {} layers stay as they are{}",
+                         done.folds, done.left.size(),
+                         done.left.empty() ? "" : ", as those of " + done.left.front()));
+  }
+  if (!options_.sensitivity) return;
+  sensitivity_ = Json::array();
+  for (const model::Sensitivity& row : model::sensitivities(decoder_, layers_, text)) {
+    sensitivity_.push_back(
+        {{"layer", row.name}, {"divergence", row.mean}, {"divergence_p99", row.p99}});
+  }
+  const Json& worst = sensitivity_.front();
+  log_info(fmt::format("rounded alone, {} changes the next tokens most: {:.4g} nats",
+                       worst.at("layer").get<std::string>(), worst.at("divergence").get<double>()));
+}
+
 void Quantisation::open(ReadyRun& run) {
   begin(run.decoder, run.saved_type);
   goes_on_ = train::checkpoint_phase(run.folder) == train::kMainPhase;
+  if (!goes_on_) {  // else the checkpoint has what came of it
+    calibrate(calibration_text(run.data.train, options_.calibration_tokens,
+                               run.config.data.tokens_per_batch, decoder_->device()));
+  }
   first_ = static_cast<int64_t>(options_.start * static_cast<double>(run.config.train.steps));
 }
 
 void Quantisation::convert(const ScoredRun& run) {
   begin(run.decoder, run.saved_type);
+  calibrate(calibration_text(run.data.held_out, options_.calibration_tokens,
+                             run.config.data.tokens_per_batch, decoder_->device()));
   untrained_ = quality(run.held_out);
 }
 
@@ -138,11 +169,14 @@ void Quantisation::finished(model::Decoder&, const RunTokenizer&) {
   if (!held_out_.empty()) trained_ = quality(held_out_);
 }
 
-Json Quantisation::save() const { return {{"on", on_}, {"untrained", untrained_}}; }
+Json Quantisation::save() const {
+  return {{"on", on_}, {"untrained", untrained_}, {"sensitivity", sensitivity_}};
+}
 
 void Quantisation::load(const Json& state) {
   set_rounding(state.at("on"));
   untrained_ = state.at("untrained");
+  sensitivity_ = state.at("sensitivity");
 }
 
 void Quantisation::report(const EndedRun&, Json& report) {
@@ -157,6 +191,7 @@ void Quantisation::report(const EndedRun&, Json& report) {
   mine["ignored"] = std::move(names);
   if (!untrained_.is_null()) mine["untrained"] = untrained_;
   if (!trained_.is_null()) mine["trained"] = trained_;
+  if (!sensitivity_.is_null()) mine["sensitivity"] = sensitivity_;
 }
 
 }  // namespace hone::run

@@ -41,6 +41,8 @@ class Quantisation final : public Part {
 
  private:
   void begin(const model::Decoder& decoder, at::ScalarType scale_type);
+  /// Smooths the decoder and measures its layers, as the recipe says.
+  void calibrate(const std::vector<model::DecoderInput>& text);
   void set_rounding(bool on);
   /// How rounding changes the decoder as it is now, over `sets`; it is rounded afterwards.
   Json quality(const std::vector<train::EvaluationSet>& sets);
@@ -53,6 +55,7 @@ class Quantisation final : public Part {
   bool on_ = false;
   std::vector<train::EvaluationSet> held_out_;
   Json untrained_, trained_;
+  Json sensitivity_;  // of each layer, the worst first
 };
 
 }  // namespace hone::run

@@ -24,6 +24,9 @@ struct QuantisationOptions {
   std::vector<std::string> ignore;
   double start = 0;
   SavedForm save = SavedForm::kIntegers;
+  std::optional<double> smooth;
+  bool sensitivity = false;
+  int64_t calibration_tokens = 8192;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
@@ -42,6 +45,17 @@ struct QuantisationOptions {
     v("save", self.save,
       "integers, as compressed-tensors has them, which vLLM and transformers load; numbers, those "
       "that were rounded in training.");
+    v("smooth", self.smooth,
+      "Moves outliers of the layers' inputs into their weights before anything is rounded "
+      "(SmoothQuant), by this power of the inputs' ranges; 0.5 is usual. Only in full tuning.",
+      Range{0, 1});
+    v("sensitivity", self.sensitivity,
+      "Measures what rounding each layer alone changes, a forward pass a layer over the "
+      "calibration "
+      "text, for the report.");
+    v("calibration_tokens", self.calibration_tokens,
+      "Tokens of training text, or of held-out text without any, that smooth and sensitivity see.",
+      Range{1, 1e9});
   }
   void validate(Validation& v) const;
 

@@ -241,7 +241,7 @@ void Run::convert() {
   write_tokenizer(*tokenizer_, files_->tokenizer_folder());
   const auto sets = evaluation_sets(base_held_out_, base_held_out_, config_.data.tokens_per_batch);
   for (Part* part : parts_) {
-    part->convert({base_.decoder, sets, saved_type(base_, config_.save.dtype)});
+    part->convert({config_, base_.decoder, data_, sets, saved_type(base_, config_.save.dtype)});
   }
   DecoderStep step(base_.decoder, {1.0});
   evaluations_.push_back(

@@ -14,43 +14,13 @@
 #include "hone/model/sharing/choice.h"
 #include "hone/model/sharing/conversion.h"
 #include "hone/nn/anatomy.h"
+#include "hone/run/calibration_text.h"
 #include "hone/run/config.h"
 #include "hone/run/data.h"
 #include "hone/run/decoder_step.h"
 #include "hone/train/progress.h"
 
 namespace hone::run {
-namespace {
-
-/// So many tokens at least of the run's held-out documents, or of its training ones, of each set
-/// equally many where there are.
-std::vector<model::DecoderInput> calibration_text(const ReadyRun& run, int64_t tokens) {
-  const auto& sets = run.data.held_out.empty() ? run.data.train : run.data.held_out;
-  std::vector<model::DecoderInput> text;
-  std::vector<std::vector<int64_t>> documents;
-  int64_t taken = 0, gathered = 0;
-  const auto flush = [&] {
-    if (!documents.empty()) text.push_back(model::make_input(documents, run.decoder->device()));
-    documents.clear();
-    gathered = 0;
-  };
-  for (size_t i = 0, left = sets.size(); left > 0 && taken < tokens; ++i) {
-    left = 0;
-    for (const data::DatasetPtr& set : sets) {
-      if (i >= set->examples.size() || taken >= tokens) continue;
-      ++left;
-      const data::Example& document = set->examples[i];
-      if (gathered + document.length() > run.config.data.tokens_per_batch) flush();
-      documents.push_back(document.ids);
-      gathered += document.length();
-      taken += document.length();
-    }
-  }
-  flush();
-  return text;
-}
-
-}  // namespace
 
 model::LayerGroups sharing_groups(const SharingOptions& options,
                                   const model::DecoderConfig& config) {
@@ -83,7 +53,11 @@ void Sharing::choose(ReadyRun& run) {
   report_["layers"] = options_.layers;
   if (!options_.layers.empty()) return;
   const auto measured = model::pair_divergences(
-      run.decoder, calibration_text(run, options_.calibration_tokens), options_.start);
+      run.decoder,
+      calibration_text(run.data.held_out.empty() ? run.data.train : run.data.held_out,
+                       options_.calibration_tokens, run.config.data.tokens_per_batch,
+                       run.decoder->device()),
+      options_.start);
   for (const auto& [first, divergence] : measured) {
     log_info(fmt::format("layers {} and {} sharing: divergence {:.4g} nats a token", first,
                          first + 1, divergence));
