@@ -1,5 +1,7 @@
 """What the benchmarks of whole runs share: making and reading runs, in alternation."""
+import collections
 import json
+import math
 import os
 import pathlib
 import statistics
@@ -34,6 +36,26 @@ def cpu():
 def demo_data(work):
     subprocess.run([sys.executable, ROOT / "scripts/demo_data", "--out", work / "data"], check=True,
                    stdout=subprocess.DEVNULL)
+
+
+def loss_of(report):
+    """Nats a token of all held-out text."""
+    sets = report["after"]["sets"]
+    return sum(row["nll"] for row in sets) / sum(row["base_tokens"] for row in sets)
+
+
+def unigram_loss(app, work, recipe):
+    """Of the held-out ids under the frequencies of the training text, one added to each."""
+    counts, scored = collections.Counter(), collections.Counter()
+    for found, sets in ((counts, recipe["data"]["train"]), (scored, recipe["data"]["held_out"])):
+        path, dump = work / "dump.json", work / "dump.jsonl"
+        path.write_text(json.dumps(recipe | {"data": recipe["data"] | {"train": sets, "held_out": []}}))
+        subprocess.run([app, "--config", path, "--dump-data", dump], check=True, capture_output=True)
+        for line in dump.read_text().splitlines():
+            row = json.loads(line)
+            found.update(label for label in row["labels"][1:] if label >= 0)
+    total, size = sum(counts.values()), 4096
+    return -sum(n * math.log((counts[token] + 1) / (total + size)) for token, n in scored.items()) / sum(scored.values())
 
 
 def long_rows(work):

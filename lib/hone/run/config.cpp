@@ -124,6 +124,20 @@ void check_sharing(const Config& config, Validation& v) {
   }
 }
 
+/// What does not fit between a student and the rest.
+void check_student(const Config& config, Validation& v) {
+  if (!config.student) return;
+  if (config.architecture) v.problem("student", "is cut from trained layers: give a model");
+  if (config.tuning == Tuning::kLora) {
+    v.problem("student",
+              "only with tuning full: an adapter's base would be a model that is nowhere saved");
+  }
+  for (const bool other : {config.vocabulary.grows(), config.sharing.has_value()}) {
+    if (!other) continue;
+    v.problem("student", "is cut in a run of its own where the vocabulary grows or layers share");
+  }
+}
+
 /// What does not fit between quantisation and the rest.
 void check_quantisation(const Config& config, Validation& v) {
   if (!config.quantisation) return;
@@ -217,6 +231,16 @@ void DistillationOptions::validate(Validation& v) const {
   }
   if (divergence != kernels::Divergence::kJsd) v.no_effect("beta", "without divergence jsd");
   if (temperature == 1) v.no_effect("temperature_squared", "with temperature 1");
+}
+
+void StudentOptions::validate(Validation& v) const {
+  const bool none = !num_hidden_layers && !num_attention_heads && !num_key_value_heads &&
+                    !intermediate_size && !hidden_size;
+  if (none) v.problem("hidden_size", "give at least one size of the student");
+  if (!hidden_size) v.no_effect("width", "without hidden_size");
+  if (!hidden_size || width == KeptWidth::kChannels) {
+    v.no_effect("keep_tied", "without principal directions of a hidden_size");
+  }
 }
 
 void SharingOptions::validate(Validation& v) const {
@@ -338,6 +362,7 @@ void Config::validate(Validation& v) const {
   check_distillation(*this, v);
   check_sharing(*this, v);
   check_quantisation(*this, v);
+  check_student(*this, v);
   if (!train.only_evaluates() && data.train.empty()) {
     v.problem("data/train", "needs at least one data set, unless train.steps is 0");
   }
@@ -349,7 +374,7 @@ void Config::validate(Validation& v) const {
       v.no_effect(key, "with train.steps 0, which only evaluates");
     };
     for (const char* key : {"data/train", "vocabulary", "weights", "multi_token", "indexer",
-                            "distillation", "sharing", "guard", "memory"}) {
+                            "distillation", "sharing", "student", "guard", "memory"}) {
       unused(key);
     }
     if (!quantisation) unused("save");

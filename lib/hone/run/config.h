@@ -21,6 +21,7 @@
 #include "hone/run/quantisation_options.h"
 #include "hone/run/save_options.h"
 #include "hone/run/sharing_options.h"
+#include "hone/run/student_options.h"
 #include "hone/text/bpe_trainer.h"
 #include "hone/text/growth.h"
 #include "hone/train/options.h"
@@ -227,6 +228,7 @@ struct Config {
   VocabularyOptions vocabulary;
   WeightOptions weights;
   ExpertOptions experts;
+  std::optional<StudentOptions> student;
   std::optional<DistillationOptions> distillation;
   std::optional<SharingOptions> sharing;
   std::optional<QuantisationOptions> quantisation;
@@ -259,6 +261,7 @@ struct Config {
     v("vocabulary", self.vocabulary, "Growth of the vocabulary.");
     v("weights", self.weights, "Weights of domains and entities in the loss.");
     v("experts", self.experts, "Balance of a model's experts.");
+    v("student", self.student, "A smaller model, cut out of the base before it trains.");
     v("distillation", self.distillation, "A teacher to learn from beside the text.");
     v("sharing", self.sharing, "Layers that share their query and key projections.");
     v("quantisation", self.quantisation, "Integers in place of the numbers of linear layers.");

@@ -22,6 +22,7 @@
 #include "hone/run/quantisation.h"
 #include "hone/run/saving.h"
 #include "hone/run/sharing.h"
+#include "hone/run/student.h"
 #include "hone/run/tokenizer.h"
 #include "hone/run/vocabulary.h"
 
@@ -210,7 +211,9 @@ Plan make_plan(const Config& recipe, Cache* shared, const std::string& out,
 Plan predict_run(const ReadRun& run) {
   const Config& config = run.config;
   const machine::DevicePlan& device = run.device;
-  model::DecoderConfig decoder = decoder_config(config, run.base_config, "config.json");
+  const Json base =
+      config.student ? student_config(*config.student, run.base_config) : run.base_config;
+  model::DecoderConfig decoder = decoder_config(config, base, "config.json");
   const int64_t vocabulary = run.text.tokenizer.vocab_size();
   decoder.vocab_size = std::max(decoder.vocab_size, vocabulary);
   if (config.sharing) decoder.sharing = sharing_groups(*config.sharing, decoder);

@@ -33,14 +33,6 @@ at::Tensor target_rows(const at::Tensor& hidden, const data::Batch& batch) {
   return hidden.index_select(0, torch::tensor(rows, at::kLong).to(hidden.device()));
 }
 
-Json perplexities(const std::vector<train::Score>& scores) {
-  Json domains = Json::object();
-  for (const train::Score& score : train::by_domain(scores)) {
-    domains[score.domain] = score.perplexity();
-  }
-  return domains;
-}
-
 }  // namespace
 
 nn::QuantisationSpec QuantisationOptions::spec(at::ScalarType scale_type) const {
@@ -150,7 +142,7 @@ void Quantisation::attach(train::Task& task, optim::Optimizer&) {
   held_out_ = task.evaluation;
   if (!goes_on_ && !held_out_.empty()) {
     untrained_ = quality(held_out_);
-    untrained_["perplexity"] = perplexities(train::evaluate(held_out_, task.nll));
+    untrained_["perplexity"] = train::perplexities(train::evaluate(held_out_, task.nll));
   }
   set_rounding(first_ == 0);
   task.before_step = [this, before = task.before_step](int64_t step) {

@@ -1,5 +1,6 @@
 /// Linear layers that a run rounds to integers, trained so or not.
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>

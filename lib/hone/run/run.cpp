@@ -16,8 +16,11 @@
 #include "hone/machine/hardware.h"
 #include "hone/machine/stop_signal.h"
 #include "hone/model/adapter.h"
+#include "hone/model/checkpoint.h"
 #include "hone/model/resize_vocabulary.h"
+#include "hone/nn/anatomy.h"
 #include "hone/run/base.h"
+#include "hone/run/calibration_text.h"
 #include "hone/run/compute.h"
 #include "hone/run/config_json.h"
 #include "hone/run/data.h"
@@ -41,6 +44,7 @@
 #include "hone/run/resumption.h"
 #include "hone/run/saving.h"
 #include "hone/run/sharing.h"
+#include "hone/run/student.h"
 #include "hone/run/tokenizer.h"
 #include "hone/run/training.h"
 #include "hone/run/vocabulary.h"
@@ -107,6 +111,8 @@ class Run {
   void ask(const RunTokenizer& tokenizer, int64_t step);
   /// Lets the parts make another model of the base, untrained, and scores it.
   void convert();
+  /// Puts the recipe's student in the base's place.
+  void cut_base();
   void grow_base();
   void open_training();
   void write_manifest();
@@ -131,6 +137,7 @@ class Run {
   std::optional<text::GrowthResult> growth_;
   Data data_;
   std::unique_ptr<data::Loader> loader_;
+  Json student_report_;  // null: none was cut
   std::unique_ptr<DecoderStep> step_;
   std::optional<ModelFiles> files_;
   Json manifest_;
@@ -250,6 +257,40 @@ void Run::convert() {
   folder_.metrics().write(train::evaluation_row(evaluations_.back()));
 }
 
+void Run::cut_base() {
+  if (!config_.student) return;
+  base_.quantised = nullptr;
+  const std::string file = folder_.file(kStudentFile);
+  if (folder_.newest() &&
+      std::filesystem::exists(file)) {  // whose weights come from the checkpoint
+    const Json kept = read_json_file(file);
+    student_report_ = kept.at("report");
+    base_.config = kept.at("config");
+    base_.decoder = model::make_decoder(model::DecoderConfig::from_json(base_.config, file),
+                                        device_.device, device_.weights);
+    return;
+  }
+  const int64_t whole = nn::parameters(*base_.decoder);
+  const int64_t in_blocks = parameters_in_blocks(base_.decoder);
+  auto [decoder, config] =
+      cut_student({base_.decoder, base_.config}, *config_.student,
+                  calibration_text(data_.train, config_.student->calibration_tokens,
+                                   config_.data.tokens_per_batch, device_.device));
+  base_.decoder = std::move(decoder);
+  base_.config = std::move(config);
+  student_report_ = student_report(base_.decoder, whole, in_blocks);
+  log_info(fmt::format("the student has {} parameters of {}, {} of {} without embedding and head",
+                       student_report_.at("parameters").dump(), whole,
+                       student_report_.at("parameters_in_blocks").dump(), in_blocks));
+  DecoderStep step(base_.decoder, {1.0});
+  const auto sets = evaluation_sets(base_held_out_, base_held_out_, config_.data.tokens_per_batch);
+  const train::Evaluation scores{
+      0, train::evaluate(sets, [&](const data::Batch& batch) { return step.nll(batch); })};
+  log_info("the student, untrained: " + train::describe(scores));
+  student_report_["perplexity"] = train::perplexities(scores.scores);
+  folder_.write_json(kStudentFile, {{"config", base_.config}, {"report", student_report_}});
+}
+
 void Run::grow_base() {
   if (!growth_) return;
   model::NewRows rows;
@@ -329,6 +370,7 @@ Report Run::finish(train::Outcome outcome) {
   report.json[kComputeKey] = enum_name(compute_.compute);
   if (!saved_as.empty()) report.json["saved_as"] = saved_as;
   if (Json answers = answers_.report(); !answers.is_null()) report.json["answers"] = answers;
+  if (!student_report_.is_null()) report.json["student"] = student_report_;
   for (Part* part : parts_) part->report(ended, report.json);
   report.summary = summary_text(config_, outcome, report.json, folder_.path());
   if (outcome.ending != train::Ending::kSignal) {
@@ -350,6 +392,7 @@ train::Outcome Run::work() {
     return {.measured = true};
   }
   machine::StopSignal::check();
+  cut_base();
   grow_base();
   open_training();
   return training_->run(evaluations_);

@@ -92,9 +92,7 @@ void Sharing::measure_start(ReadyRun& run) {
   const train::Evaluation scores{
       0, train::evaluate(sets, [&](const data::Batch& batch) { return run.step.nll(batch); })};
   log_info("sharing, untrained: " + train::describe(scores));
-  for (const train::Score& score : train::by_domain(scores.scores)) {
-    report_["perplexity"][score.domain] = score.perplexity();
-  }
+  report_["perplexity"] = train::perplexities(scores.scores);
 }
 
 void Sharing::report(const EndedRun&, Json& report) { report["sharing"] = report_; }

@@ -31,6 +31,12 @@ std::vector<Score> evaluate(const std::vector<EvaluationSet>& sets, const TokenN
   return scores;
 }
 
+Json perplexities(const std::vector<Score>& scores) {
+  Json domains = Json::object();
+  for (const Score& score : by_domain(scores)) domains[score.domain] = score.perplexity();
+  return domains;
+}
+
 std::vector<Score> by_domain(const std::vector<Score>& scores) {
   std::vector<Score> domains;
   for (const Score& score : scores) {

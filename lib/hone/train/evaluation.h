@@ -53,6 +53,9 @@ std::vector<Score> evaluate(const std::vector<EvaluationSet>& sets, const TokenN
 /// Joins the scores of sets of one domain; in order of first appearance, name = domain.
 std::vector<Score> by_domain(const std::vector<Score>& scores);
 
+/// Perplexities by domain.
+Json perplexities(const std::vector<Score>& scores);
+
 /// Scores as JSON for reports and checkpoints, with "perplexity" (null where not finite), and back.
 Json scores_json(const std::vector<Score>& scores);
 std::vector<Score> scores_from_json(const Json& json);
