@@ -43,15 +43,18 @@ struct Runs : RecipeFolder {
     }
     return run(changes, part, /*resume=*/true);
   }
-  /// A field of each step's row in metrics.jsonl.
+  /// A field of each step's row in metrics.jsonl; of several losses the first.
   std::vector<double> column(const std::string& out, const char* name) const {
     std::vector<double> values;
     std::ifstream metrics(file(out) + "/metrics.jsonl");
     for (std::string line; std::getline(metrics, line);) {
       const Json row = Json::parse(line);
-      if (row.contains("loss")) values.push_back(row.at(name).get<double>());
+      if (row.contains("loss")) values.push_back(number(row.at(name)));
     }
     return values;
+  }
+  static double number(const Json& value) {
+    return (value.is_object() ? value.front() : value).get<double>();
   }
   at::Tensor head(const std::string& out) const {
     return io::Checkpoint::open(file(out) + "/model").load("lm_head.weight");

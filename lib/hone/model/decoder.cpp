@@ -123,7 +123,7 @@ at::Tensor DecoderImpl::run(const DecoderInput& input, const nn::LayerCache* cac
   for (size_t i = 0; i < layers.size(); ++i) {
     if (caches) context.cache = &caches[i];
     x = pass(layers[i], i, x, context);
-    if (observer_) observer_(i, x);
+    for (const auto& [name, observer] : observers_) observer(i, x);
   }
   return norm(hc_head ? hc_head(x) : x);
 }
@@ -170,6 +170,14 @@ void DecoderImpl::initialise(uint64_t seed) {
 void DecoderImpl::set_checkpointing(int64_t every) {
   TORCH_CHECK_VALUE(every >= 0, "Decoder: checkpoint_every must not be negative, got ", every);
   checkpoint_every_ = every;
+}
+
+void DecoderImpl::set_observer(const std::string& name, Observer observer) {
+  if (observer) {
+    observers_[name] = std::move(observer);
+  } else {
+    observers_.erase(name);
+  }
 }
 
 std::vector<std::pair<int64_t, nn::Indexer>> DecoderImpl::indexers() const {

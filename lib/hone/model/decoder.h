@@ -83,10 +83,9 @@ class DecoderImpl : public torch::nn::Module {
   int64_t checkpointing() const { return checkpoint_every_; }
 
   /// Calls `observer` with each layer's output [T, D], or its streams [T, m, D], in every pass from
-  /// now on; empty for nobody.
-  void set_observer(std::function<void(size_t layer, const at::Tensor& x)> observer) {
-    observer_ = std::move(observer);
-  }
+  /// now on, in place of the one that had this name; empty for nobody.
+  using Observer = std::function<void(size_t layer, const at::Tensor& x)>;
+  void set_observer(const std::string& name, Observer observer);
 
   /// All tensors, an adapter's too. Names are those of the checkpoint or, of adapters, of PEFT's
   /// without its prefix; lm_head.weight only where it is not tied.
@@ -163,7 +162,7 @@ class DecoderImpl : public torch::nn::Module {
   std::shared_ptr<torch::nn::Module> blocks_;
   nn::Rotary rotary_;
   int64_t checkpoint_every_ = 0;
-  std::function<void(size_t, const at::Tensor&)> observer_;
+  std::map<std::string, Observer> observers_;
   std::optional<nn::LoraOptions> adapter_;
 };
 TORCH_MODULE(Decoder);

@@ -217,12 +217,20 @@ void ExpertOptions::validate(Validation& v) const {
   if (balance_loss == 0) v.no_effect("balance_over", "with balance_loss 0");
 }
 
+void HiddenOptions::validate(Validation& v) const {
+  if (on()) return;
+  for (const char* key : {"distance", "last", "until"}) v.no_effect(key, "with weight 0");
+}
+
 void DistillationOptions::validate(Validation& v) const {
   if (teacher.has_value() == cache.has_value()) {
     v.problem("teacher", "give either a teacher or a cache of one to learn from");
   }
   if (cache) {
     v.no_effect("top_k", "with a cache, whose rows are written");
+    if (hidden.on()) {
+      v.problem("hidden", "a cache has no layers; learn from the teacher itself");
+    }
     if (temperature != 1) {
       v.problem("temperature",
                 "must be 1 with a cache, which does not say how the rest of a row spreads at "

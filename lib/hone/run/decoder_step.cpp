@@ -3,6 +3,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -99,6 +100,10 @@ loss::LossSum DecoderStep::loss(const data::Batch& batch) {
     domain_nll_.index_add_(0, to_tensor(batch.domains, at::kCPU),
                            at::stack({token_nll.cpu().to(at::kDouble), counted}, 1));
   }
+  if (beside_) {
+    const at::Tensor beside = beside_(batch);
+    if (beside.defined()) loss.sum = kernels::with_loss(loss.sum, beside);
+  }
   if (multi_token_ > 0) {
     const auto depths = static_cast<double>(decoder_->multi_token.size());
     loss.sum =
@@ -116,13 +121,18 @@ void DecoderStep::set_weights(const std::vector<double>& weights) {
   weights_ = weights;
 }
 
-double DecoderStep::weight(const data::Batch& batch) const {
-  double sum = 0;
-  for (size_t i = 0; i < batch.targets.size(); ++i) {
+std::vector<double> DecoderStep::token_weights(const data::Batch& batch) const {
+  std::vector<double> weights(batch.targets.size());
+  for (size_t i = 0; i < weights.size(); ++i) {
     if (batch.targets[i] == data::kIgnoreIndex) continue;
-    sum += batch.weights[i] * weights_.at(static_cast<size_t>(batch.domains[i]));
+    weights[i] = batch.weights[i] * weights_.at(static_cast<size_t>(batch.domains[i]));
   }
-  return sum;
+  return weights;
+}
+
+double DecoderStep::weight(const data::Batch& batch) const {
+  const std::vector<double> weights = token_weights(batch);
+  return std::accumulate(weights.begin(), weights.end(), 0.0);
 }
 
 at::Tensor DecoderStep::take_domain_nll() {

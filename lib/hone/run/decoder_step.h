@@ -31,7 +31,15 @@ class DecoderStep {
   const std::vector<double>& weights() const { return weights_; }
   /// From now on loss() is shared with a teacher, which it asks first; an empty one ends that.
   void set_teacher(Teacher teacher) { teacher_ = std::move(teacher); }
-  /// The weights of the batch's targets, together: what its loss is divided by.
+  /// From now on loss() asks for a further loss of each batch that has passed the decoder,
+  /// undivided as its own is: its gradient comes to it, the sum that it returns is without it. An
+  /// undefined one adds nothing, an empty function ends that.
+  void set_beside(std::function<at::Tensor(const data::Batch&)> beside) {
+    beside_ = std::move(beside);
+  }
+  /// The weight of each position's target; 0 without one.
+  std::vector<double> token_weights(const data::Batch& batch) const;
+  /// Their sum: what the batch's loss is divided by.
   double weight(const data::Batch& batch) const;
   /// From now on loss() also sums each domain's nll.
   void measure_domains() { domain_nll_ = at::zeros({loss_->weights.size(0), 2}, at::kDouble); }
@@ -73,6 +81,7 @@ class DecoderStep {
   loss::DomainWeightedLoss loss_;
   std::vector<double> weights_;
   Teacher teacher_;
+  std::function<at::Tensor(const data::Batch&)> beside_;
   at::Tensor domain_nll_;  // undefined: not measured
   double multi_token_ = 0;
   at::Tensor multi_token_sums_;

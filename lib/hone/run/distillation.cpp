@@ -8,6 +8,7 @@
 
 #include "hone/core/error.h"
 #include "hone/core/log.h"
+#include "hone/core/random.h"
 #include "hone/io/checkpoint.h"
 #include "hone/kernels/dispatch.h"
 #include "hone/model/adapter.h"
@@ -73,11 +74,13 @@ int64_t teacher_bytes(const Config& config, const text::TokenizerFolder& text,
   }
   if (options.own_base()) {
     check_own_base(config);
-    return bytes * tokens * student.hidden_size + chunk(student.vocab_size);
+    return bytes * tokens * student.hidden_size + chunk(student.vocab_size) +
+           hidden_bytes(options.hidden, student, student, request);
   }
   const model::DecoderConfig teacher = check_teacher(*options.teacher, text);
   return model::predict_memory(teacher, {.bytes_per_element = bytes}).weights +
-         bytes * tokens * teacher.hidden_size + chunk(teacher.vocab_size);
+         bytes * tokens * teacher.hidden_size + chunk(teacher.vocab_size) +
+         hidden_bytes(options.hidden, student, teacher, request);
 }
 
 void Distillation::open(ReadyRun& run) {
@@ -90,14 +93,18 @@ void Distillation::open(ReadyRun& run) {
   if (options_.own_base()) {
     check_own_base(run.config);
     teacher_ = model::frozen_base(student);
-    return;
+  } else {
+    check_teacher(*options_.teacher, run.text);
+    teacher_ = open_model(ModelFolders::find(*options_.teacher), student->device(),
+                          student->lm_weight().scalar_type())
+                   .decoder;
+    teacher_->eval();
+    for (at::Tensor& parameter : teacher_->parameters()) parameter.set_requires_grad(false);
   }
-  check_teacher(*options_.teacher, run.text);
-  teacher_ = open_model(ModelFolders::find(*options_.teacher), student->device(),
-                        student->lm_weight().scalar_type())
-                 .decoder;
-  teacher_->eval();
-  for (at::Tensor& parameter : teacher_->parameters()) parameter.set_requires_grad(false);
+  if (options_.hidden.on()) {
+    hidden_.emplace(options_.hidden, student, teacher_,
+                    derive_seed(run.config.seed, "distillation"));
+  }
 }
 
 kernels::SoftTargets Distillation::soft_targets(const data::Batch& batch,
@@ -131,6 +138,7 @@ void Distillation::attach(train::Task& task, optim::Optimizer&) {
   run_->step.set_teacher([this](const data::Batch& batch, const model::DecoderInput& input) {
     return soft_targets(batch, input);
   });
+  if (hidden_) hidden_->attach(task, run_->config.train, run_->step);
   task.loss = [this, loss = task.loss](const data::Batch& batch) {
     loss::LossSum result = loss(batch);
     sum_ += divergence_.sum().item<double>();
@@ -147,7 +155,20 @@ void Distillation::attach(train::Task& task, optim::Optimizer&) {
   };
 }
 
-void Distillation::close() { run_->step.set_teacher({}); }
+void Distillation::close() {
+  run_->step.set_teacher({});
+  if (hidden_) hidden_->close(run_->step);
+}
+
+Json Distillation::save() const {
+  if (!hidden_) return perplexity_;
+  return {{"teacher_perplexity", perplexity_}, {"hidden", hidden_->state()}};
+}
+
+void Distillation::load(const Json& state) {
+  perplexity_ = hidden_ ? state.at("teacher_perplexity") : state;
+  if (hidden_) hidden_->restore(state.at("hidden"));
+}
 
 void Distillation::report(const EndedRun&, Json& report) {
   Json& mine = report["distillation"];
@@ -157,6 +178,7 @@ void Distillation::report(const EndedRun&, Json& report) {
     mine = {{"teacher", *options_.teacher}, {"teacher_perplexity", perplexity_}};
   }
   if (last_) mine["divergence"] = *last_;
+  if (hidden_ && hidden_->mean()) mine["hidden_distance"] = *hidden_->mean();
 }
 
 }  // namespace hone::run

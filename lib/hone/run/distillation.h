@@ -11,6 +11,7 @@
 #include "hone/model/decoder.h"
 #include "hone/model/memory.h"
 #include "hone/run/distillation_options.h"
+#include "hone/run/hidden_matching.h"
 #include "hone/run/part.h"
 #include "hone/run/teacher_cache.h"
 #include "hone/text/tokenizer_folder.h"
@@ -40,8 +41,8 @@ class Distillation : public Part {
   void attach(train::Task& task, optim::Optimizer& optimizer) override;
   void close() override;
   void report(const EndedRun& run, Json& report) override;
-  Json save() const override { return perplexity_; }
-  void load(const Json& state) override { perplexity_ = state; }
+  Json save() const override;
+  void load(const Json& state) override;
 
  private:
   kernels::SoftTargets soft_targets(const data::Batch& batch, const model::DecoderInput& input);
@@ -52,6 +53,7 @@ class Distillation : public Part {
   ReadyRun* run_ = nullptr;
   model::Decoder teacher_{nullptr};  // null: cache_ stands for it
   std::optional<TeacherCache> cache_;
+  std::optional<HiddenMatching> hidden_;
   at::Tensor divergence_;  // of the last batch's targets
   double sum_ = 0;         // over the targets since the last row of metrics
   int64_t targets_ = 0;

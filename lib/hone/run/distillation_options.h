@@ -8,11 +8,36 @@
 #include "hone/core/field.h"
 #include "hone/core/names.h"
 #include "hone/kernels/divergence.h"
+#include "hone/loss/hidden_distance.h"
 
 namespace hone::run {
 
 /// The teacher that is the run's own base, its adapter off.
 inline constexpr const char* kOwnBase = "base";
+
+/// Distances between outputs of blocks, beside those of the rows.
+struct HiddenOptions {
+  double weight = 0;
+  loss::HiddenDistance distance = loss::HiddenDistance::kCosine;
+  int64_t last = 0;
+  std::optional<double> until;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("weight", self.weight,
+      "Weight of the mean distance between mapped blocks' outputs, added to the loss; 0: none.",
+      Range{0, 1e6});
+    v("distance", self.distance,
+      "cosine, 1 - cos, whatever the outputs' size; mse, the mean of squared differences.");
+    v("last", self.last, "Compares the student's last so many blocks; 0 all.", Range{0, 1000});
+    v("until", self.until,
+      "Share of the steps after which the weight, falling evenly, is 0; absent: it stays.",
+      Range{0.001, 1});
+  }
+  void validate(Validation& v) const;
+
+  bool on() const { return weight > 0; }
+};
 
 /// The recipe's `distillation`.
 struct DistillationOptions {
@@ -24,6 +49,7 @@ struct DistillationOptions {
   double beta = 0.5;
   double temperature = 1;
   bool temperature_squared = true;
+  HiddenOptions hidden;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
@@ -45,6 +71,7 @@ struct DistillationOptions {
     v("temperature", self.temperature, "Divides the logits of both.", Range{0.01, 100});
     v("temperature_squared", self.temperature_squared,
       "Multiplies the divergence by temperature^2, which keeps its gradient's size.");
+    v("hidden", self.hidden, "Layers that become like the teacher's.");
   }
   void validate(Validation& v) const;
 
@@ -62,4 +89,9 @@ struct hone::EnumNames<hone::kernels::Divergence> {
       {kernels::Divergence::kForwardKl, "forward_kl"},
       {kernels::Divergence::kReverseKl, "reverse_kl"},
       {kernels::Divergence::kJsd, "jsd"}};
+};
+template <>
+struct hone::EnumNames<hone::loss::HiddenDistance> {
+  static constexpr std::pair<loss::HiddenDistance, const char*> values[] = {
+      {loss::HiddenDistance::kCosine, "cosine"}, {loss::HiddenDistance::kMse, "mse"}};
 };

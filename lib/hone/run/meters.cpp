@@ -15,6 +15,7 @@
 namespace hone::run {
 namespace {
 
+constexpr const char* kObserver = "meters";        // of the decoder
 constexpr const char* kEmbeddings = "embeddings";  // and norms and heads: of no layer
 constexpr double kDomainDecay = 0.9;               // about ten steps count
 
@@ -33,7 +34,7 @@ void Meters::attach(optim::Optimizer& optimizer) {
 
 void Meters::before_step(int64_t step) {
   if (!due(step)) return;
-  run_.decoder->set_observer([this](size_t layer, const at::Tensor& x) {
+  run_.decoder->set_observer(kObserver, [this](size_t layer, const at::Tensor& x) {
     activations_.resize(std::max(activations_.size(), layer + 1));
     activations_[layer] = x.detach().square().mean(at::kFloat).sqrt();
   });
@@ -42,7 +43,7 @@ void Meters::before_step(int64_t step) {
 void Meters::measure(const train::StepStats& stats, train::Signals& signals) {
   measure_domains(signals);
   if (!due(stats.step)) return;
-  run_.decoder->set_observer({});
+  run_.decoder->set_observer(kObserver, {});
   if (!stats.skipped) measure_updates(signals);  // else nothing was updated, and nothing settled
   const std::vector<int64_t> layers = model::layer_numbers(run_.decoder->config());
   for (size_t i = 0; i < activations_.size(); ++i) {
