@@ -15,6 +15,7 @@
 #include "hone/model/checkpoint.h"
 #include "hone/model/cost.h"
 #include "hone/model/memory.h"
+#include "hone/model/pruned/pruning.h"
 #include "model/support.h"
 #include "support/catch.h"
 #include "support/temporary_folder.h"
@@ -191,6 +192,7 @@ TEST_CASE("quantise_decoder: what cannot be is refused before any layer changes"
   CHECK_THROWS_WITH(quantise_decoder(*decoder, {}), Contains("carries an adapter"));
   Decoder once = quantised_decoder({});
   CHECK_THROWS_WITH(quantise_decoder(*once, {}), Contains("quantised already"));
+  CHECK_THROWS_WITH(add_gates(once, {UnitKind::kHeads}), Contains("hold integers"));
 }
 
 TEST_CASE("load_decoder: broken integers are named") {

@@ -34,7 +34,7 @@ TEST_CASE("block importance is one less the mean cosine of what a block takes in
   decoder->layers[1]->self_attn->parameters()[3].zero_();  // o_proj
   for (at::Tensor& parameter : decoder->layers[1]->mlp->parameters()) parameter.zero_();
   std::vector<at::Tensor> outputs;
-  decoder->set_observer([&](size_t, const at::Tensor& x) { outputs.push_back(x); });
+  decoder->set_observer("test", [&](size_t, const at::Tensor& x) { outputs.push_back(x); });
   const DecoderInput input = test::random_input({5, 3}, 40), more = test::random_input({4}, 40);
   const std::vector<double> importances = block_importances(decoder, [&] {
     decoder->hidden(input);

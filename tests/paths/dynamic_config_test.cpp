@@ -165,6 +165,13 @@ TEST_CASE("What changes layers excludes what trains layers beside them, or the i
   Json shared = pruned;
   shared["sharing"]["layers"] = {{0, 1}};
   CHECK_THAT(problems(shared), Contains("/sharing: no units can be cut of layers that share"));
+  Json rounded = pruned;
+  rounded["quantisation"]["scheme"] = "w8a8";
+  CHECK_THAT(problems(rounded), Contains("/quantisation: makes integers of whole layers"));
+  Json dropped = rounded;
+  dropped["tuning"] = "lora";
+  dropped["controllers"] = {{"rules", {rule("dropout", 0.1)}}};
+  CHECK_THAT(problems(dropped), Contains("/quantisation: rounds an adapter's change"));
 
   Json frozen = pruned;
   frozen["controllers"] = {{"rules", {rule("frozen_layers", {0})}}};

@@ -222,12 +222,22 @@ void HiddenOptions::validate(Validation& v) const {
   for (const char* key : {"distance", "last", "until"}) v.no_effect(key, "with weight 0");
 }
 
+void OnPolicyOptions::validate(Validation& v) const {
+  if (on()) return;
+  for (const char* key : {"min_prompt", "max_new_tokens", "temperature"}) {
+    v.no_effect(key, "with share 0");
+  }
+}
+
 void DistillationOptions::validate(Validation& v) const {
   if (teacher.has_value() == cache.has_value()) {
     v.problem("teacher", "give either a teacher or a cache of one to learn from");
   }
   if (cache) {
     v.no_effect("top_k", "with a cache, whose rows are written");
+    if (on_policy.on()) {
+      v.problem("on_policy", "a cache knows nothing of other text; learn from the teacher itself");
+    }
     if (hidden.on()) {
       v.problem("hidden", "a cache has no layers; learn from the teacher itself");
     }

@@ -9,9 +9,11 @@
 #include "hone/core/error.h"
 #include "hone/core/log.h"
 #include "hone/core/random.h"
+#include "hone/infer/generate.h"
 #include "hone/io/checkpoint.h"
 #include "hone/kernels/dispatch.h"
 #include "hone/model/adapter.h"
+#include "hone/model/cost.h"
 #include "hone/run/base.h"
 #include "hone/run/config.h"
 #include "hone/run/data.h"
@@ -57,6 +59,20 @@ model::DecoderConfig check_teacher(const std::string& folder, const text::Tokeni
   return model::DecoderConfig::from_json(read_json_file(path), path);
 }
 
+namespace {
+
+/// What the student keeps of the positions that it has written.
+int64_t writing_bytes(const OnPolicyOptions& options, const model::DecoderConfig& student,
+                      const model::MemoryRequest& request) {
+  if (!options.on()) return 0;
+  const int64_t longest = request.longest > 0 ? request.longest : request.tokens_per_batch;
+  return model::Cost(student).cache_bytes(
+      request.bytes_per_element < 4 ? at::kBFloat16 : at::kFloat,
+      std::min(infer::GenerateOptions{}.max_batch, request.documents), longest);
+}
+
+}  // namespace
+
 int64_t teacher_bytes(const Config& config, const text::TokenizerFolder& text,
                       const model::DecoderConfig& student, const model::MemoryRequest& request) {
   const DistillationOptions& options = *config.distillation;
@@ -72,15 +88,16 @@ int64_t teacher_bytes(const Config& config, const text::TokenizerFolder& text,
     return tokens * cache.top_k * kEntry + chunk(cache.vocabulary) +
            kCopies * kWide * rows * cache.vocabulary;
   }
+  const int64_t writing = writing_bytes(options.on_policy, student, request);
   if (options.own_base()) {
     check_own_base(config);
     return bytes * tokens * student.hidden_size + chunk(student.vocab_size) +
-           hidden_bytes(options.hidden, student, student, request);
+           hidden_bytes(options.hidden, student, student, request) + writing;
   }
   const model::DecoderConfig teacher = check_teacher(*options.teacher, text);
   return model::predict_memory(teacher, {.bytes_per_element = bytes}).weights +
          bytes * tokens * teacher.hidden_size + chunk(teacher.vocab_size) +
-         hidden_bytes(options.hidden, student, teacher, request);
+         hidden_bytes(options.hidden, student, teacher, request) + writing;
 }
 
 void Distillation::open(ReadyRun& run) {
@@ -101,6 +118,10 @@ void Distillation::open(ReadyRun& run) {
     teacher_->eval();
     for (at::Tensor& parameter : teacher_->parameters()) parameter.set_requires_grad(false);
   }
+  if (options_.on_policy.on()) {
+    on_policy_.emplace(options_.on_policy, student, run.text,
+                       derive_seed(run.config.seed, "on-policy"));
+  }
   if (options_.hidden.on()) {
     hidden_.emplace(options_.hidden, student, teacher_,
                     derive_seed(run.config.seed, "distillation"));
@@ -110,7 +131,8 @@ void Distillation::open(ReadyRun& run) {
 kernels::SoftTargets Distillation::soft_targets(const data::Batch& batch,
                                                 const model::DecoderInput& input) {
   const torch::NoGradGuard no_grad;
-  kernels::SoftTargets soft{.options = options_.loss(), .share = options_.share};
+  const bool own = on_policy_ && on_policy_->written();  // text that nobody else wrote
+  kernels::SoftTargets soft{.options = options_.loss(), .share = own ? 1 : options_.share};
   if (cache_) {
     soft.top = cache_->rows(batch, input.ids.device());
   } else {
@@ -139,6 +161,11 @@ void Distillation::attach(train::Task& task, optim::Optimizer&) {
     return soft_targets(batch, input);
   });
   if (hidden_) hidden_->attach(task, run_->config.train, run_->step);
+  if (on_policy_) {
+    task.next_batch = [this, next = task.next_batch] {
+      return on_policy_->next(next(), run_->step);
+    };
+  }
   task.loss = [this, loss = task.loss](const data::Batch& batch) {
     loss::LossSum result = loss(batch);
     sum_ += divergence_.sum().item<double>();
@@ -148,6 +175,7 @@ void Distillation::attach(train::Task& task, optim::Optimizer&) {
   };
   task.extra_metrics = [this, others = task.extra_metrics] {
     Json all = others ? others() : Json::object();
+    if (on_policy_) all["on_policy"] = on_policy_->take_share();
     if (targets_ > 0) all["divergence"] = *(last_ = sum_ / static_cast<double>(targets_));
     sum_ = 0;
     targets_ = 0;
@@ -161,13 +189,17 @@ void Distillation::close() {
 }
 
 Json Distillation::save() const {
-  if (!hidden_) return perplexity_;
-  return {{"teacher_perplexity", perplexity_}, {"hidden", hidden_->state()}};
+  if (!hidden_ && !on_policy_) return perplexity_;
+  Json state = {{"teacher_perplexity", perplexity_}};
+  if (hidden_) state["hidden"] = hidden_->state();
+  if (on_policy_) state["on_policy"] = on_policy_->state();
+  return state;
 }
 
 void Distillation::load(const Json& state) {
-  perplexity_ = hidden_ ? state.at("teacher_perplexity") : state;
+  perplexity_ = hidden_ || on_policy_ ? state.at("teacher_perplexity") : state;
   if (hidden_) hidden_->restore(state.at("hidden"));
+  if (on_policy_) on_policy_->restore(state.at("on_policy"));
 }
 
 void Distillation::report(const EndedRun&, Json& report) {

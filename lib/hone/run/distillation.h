@@ -12,6 +12,7 @@
 #include "hone/model/memory.h"
 #include "hone/run/distillation_options.h"
 #include "hone/run/hidden_matching.h"
+#include "hone/run/on_policy.h"
 #include "hone/run/part.h"
 #include "hone/run/teacher_cache.h"
 #include "hone/text/tokenizer_folder.h"
@@ -54,6 +55,7 @@ class Distillation : public Part {
   model::Decoder teacher_{nullptr};  // null: cache_ stands for it
   std::optional<TeacherCache> cache_;
   std::optional<HiddenMatching> hidden_;
+  std::optional<OnPolicy> on_policy_;
   at::Tensor divergence_;  // of the last batch's targets
   double sum_ = 0;         // over the targets since the last row of metrics
   int64_t targets_ = 0;

@@ -39,6 +39,33 @@ struct HiddenOptions {
   bool on() const { return weight > 0; }
 };
 
+/// Batches that the student writes.
+struct OnPolicyOptions {
+  double share = 0;
+  int64_t min_prompt = 8;
+  int64_t max_new_tokens = 64;
+  double temperature = 1;
+
+  template <class Self, class Visitor>
+  static void visit(Self& self, Visitor& v) {
+    v("share", self.share,
+      "Share of the batches that the student writes itself, after the beginnings of their "
+      "documents, and learns from the teacher alone; 0: none.",
+      Range{0, 1});
+    v("min_prompt", self.min_prompt,
+      "Tokens of a document that it is given at least; all that stand before its first target in "
+      "any case.",
+      Range{1, 1e6});
+    v("max_new_tokens", self.max_new_tokens,
+      "Most that it writes behind one; as far as the document went, at most.", Range{1, 1e6});
+    v("temperature", self.temperature, "Divides its logits before it draws a token.",
+      Range{0.01, 100});
+  }
+  void validate(Validation& v) const;
+
+  bool on() const { return share > 0; }
+};
+
 /// The recipe's `distillation`.
 struct DistillationOptions {
   std::optional<std::string> teacher;
@@ -50,6 +77,7 @@ struct DistillationOptions {
   double temperature = 1;
   bool temperature_squared = true;
   HiddenOptions hidden;
+  OnPolicyOptions on_policy;
 
   template <class Self, class Visitor>
   static void visit(Self& self, Visitor& v) {
@@ -72,6 +100,7 @@ struct DistillationOptions {
     v("temperature_squared", self.temperature_squared,
       "Multiplies the divergence by temperature^2, which keeps its gradient's size.");
     v("hidden", self.hidden, "Layers that become like the teacher's.");
+    v("on_policy", self.on_policy, "Text of the student's own that the teacher judges.");
   }
   void validate(Validation& v) const;
 

@@ -173,6 +173,9 @@ void add_gates(Decoder& decoder, const std::vector<UnitKind>& kinds) {
   if (!decoder->config().sharing.empty()) {
     throw Error("pruning: the model's layers share q_proj and k_proj (hone_sharing); prune first");
   }
+  if (decoder->config().quantised) {
+    throw Error("pruning: the model's layers hold integers; prune it before they do");
+  }
   const std::vector<int64_t> numbers = layer_numbers(decoder->config());
   for (const UnitKind kind : kinds) {
     if (units(decoder, kind).empty()) {

@@ -306,6 +306,11 @@ void check_pruning(const DynamicConfig& config, Validation& v) {
   if (config.run.sharing) {
     v.problem("sharing", "no units can be cut of layers that share; turn off controllers/pruning");
   }
+  if (config.run.quantisation) {
+    v.problem("quantisation",
+              "makes integers of whole layers: prune first, and give what comes of it to a run of "
+              "its own, or turn off controllers/pruning");
+  }
   if (pruning.experts && pruning.experts->merge && config.run.tuning == run::Tuning::kLora) {
     v.problem("controllers/pruning/experts/merge",
               "changes weights that an adapter's run neither trains nor keeps; take tuning full");
@@ -363,6 +368,16 @@ void DynamicConfig::validate(Validation& v) const {
     v.problem("controllers/batch",
               "needs train.accumulation of at least 2, since the noise of the gradient is that "
               "between the batches of a step; halve data.tokens_per_batch for it");
+  }
+  const auto& rules = controllers.rules;
+  const bool drops =
+      (controllers.regularisation.enabled && controllers.regularisation.dropout_step > 0) ||
+      std::any_of(rules.begin(), rules.end(),
+                  [](const auto& rule) { return rule.set == "dropout"; });
+  if (run.quantisation && run.tuning == run::Tuning::kLora && drops) {
+    v.problem("quantisation",
+              "rounds an adapter's change together with the weight, which leaves no place for "
+              "dropout: no rule may set it, and controllers/regularisation/dropout_step must be 0");
   }
   check_evaluations(*this, v);
   check_signals(*this, v);
