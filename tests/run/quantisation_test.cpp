@@ -161,6 +161,8 @@ TEST_CASE("An adapter learns over integers, and is saved alone") {
                                     {"quantisation", nullptr},
                                     {"tuning", "lora"},
                                     {"lora", {{"rank", 2}}}});
+  CHECK_THAT(make_plan(runs.config(runs.student(recipe))).text,
+             Contains("an adapter alone, over its integers"));
   const Report report = runs.run(recipe, "out");
   CHECK(Runs::perplexity(report.json.at("after")) < Runs::perplexity(report.json.at("before")));
   CHECK_FALSE(std::filesystem::exists(runs.file("out/model")));

@@ -26,7 +26,8 @@ void run(const Int8Product& product) {
                         [&](int64_t begin, int64_t end) { product.run<kIsa>(begin, end); });
 }
 
-at::Tensor product_by_loops(const Int8Rows& x, const Int8Rows& w_any, const at::Tensor& bias) {
+at::Tensor product_by_loops(const Int8Rows& x, const Int8Rows& w_any, const at::Tensor& bias,
+                            machine::Int8Isa isa) {
   const Int8Rows w{w_any.values.contiguous(), w_any.scales.contiguous()};
   at::Tensor out = at::empty({x.values.size(0), w.values.size(0)}, at::kFloat);
   Int8Product product{.rows = out.size(0),
@@ -40,7 +41,6 @@ at::Tensor product_by_loops(const Int8Rows& x, const Int8Rows& w_any, const at::
                       .w_scales = read<float>(w.scales),
                       .bias = bias.defined() ? read<float>(bias) : nullptr,
                       .out = out.mutable_data_ptr<float>()};
-  const machine::Int8Isa isa = machine::int8_isa();
   at::Tensor prepared;
   if (isa == machine::Int8Isa::kAvx2) {
     prepared = x.values.to(at::kShort);
@@ -53,6 +53,41 @@ at::Tensor product_by_loops(const Int8Rows& x, const Int8Rows& w_any, const at::
   isa == machine::Int8Isa::kAvxVnni ? run<machine::Int8Isa::kAvxVnni>(product)
                                     : run<machine::Int8Isa::kAvx512Vnni>(product);
   return out;
+}
+
+/// In whole numbers below 2^53, so exact.
+at::Tensor product_by_numbers(const Int8Rows& x, const Int8Rows& w, const at::Tensor& bias) {
+  at::Tensor y = at::mm(x.values.to(at::kDouble), w.values.to(at::kDouble).t()).to(at::kFloat);
+  y.mul_(x.scales.unsqueeze(1)).mul_(w.scales);
+  return bias.defined() ? y.add_(bias) : y;
+}
+
+/// Whether these instructions multiply as whole numbers do, on this machine: over depths with tails
+/// and all signs, the largest values among them.
+bool multiplies_right(machine::Int8Isa isa) {
+  if (!machine::has_int8_isa(isa)) return false;
+  for (const int64_t depth : {3, 64, 261}) {
+    const auto rows = [depth](int64_t count, int64_t step, int64_t least) {
+      const at::Tensor any =
+          at::arange(count * depth, at::kLong).mul_(step).remainder_(256).sub_(128);
+      return Int8Rows{any.clamp_min(least).to(at::kChar).view({count, depth}), at::ones({count})};
+    };
+    const Int8Rows x = rows(7, 89, -128), w = rows(19, 57, -127);
+    if (!at::equal(product_by_loops(x, w, {}, isa), product_by_numbers(x, w, {}))) return false;
+  }
+  return true;
+}
+
+/// Whether the chosen instructions do; asked once of each.
+bool chosen_are_right() {
+  using machine::Int8Isa;
+  static const bool right[] = {multiplies_right(Int8Isa::kAvx2),
+                               multiplies_right(Int8Isa::kAvxVnni),
+                               multiplies_right(Int8Isa::kAvx512Vnni)};
+  if (right[static_cast<int>(machine::int8_isa())]) return true;
+  TORCH_WARN_ONCE(
+      "this CPU's instructions for 8-bit integers multiply wrongly here: they are not used");
+  return false;
 }
 
 /// Rows of 8-bit codes as the product takes them.
@@ -170,11 +205,8 @@ at::Tensor int8_product(const Int8Rows& x, const Int8Rows& w, const at::Tensor& 
                     x.values.sizes(), " and ", w.values.sizes());
   const at::NoGradGuard no_grad;
   const at::Tensor wide = bias.defined() ? bias.detach().to(at::kFloat).contiguous() : bias;
-  if (x.values.is_cpu()) return product_by_loops(x, w, wide);
-  // Whole numbers below 2^53, so exact.
-  at::Tensor y = at::mm(x.values.to(at::kDouble), w.values.to(at::kDouble).t()).to(at::kFloat);
-  y.mul_(x.scales.unsqueeze(1)).mul_(w.scales);
-  return bias.defined() ? y.add_(wide) : y;
+  return x.values.is_cpu() && chosen_are_right() ? product_by_loops(x, w, wide, machine::int8_isa())
+                                                 : product_by_numbers(x, w, wide);
 }
 
 at::Tensor quantised_linear(const at::Tensor& x, const QuantisedWeight& weight,

@@ -9,7 +9,9 @@ namespace hone::kernels {
 
 /// x w^T + bias over integers, [m, n] float32: the sum over k of x.values and w.values is exact,
 /// and each result is float(sum) * x.scale * w.scale + bias, in this order. x [m, k], w [n, k],
-/// bias [n] or undefined, k <= 131071. No graph. Values of -128 are allowed.
+/// bias [n] or undefined, k <= 131071. No graph. Values of -128 are allowed. Before a CPU's
+/// instructions are used they are held to whole numbers on a sample; wrong ones are passed over,
+/// with a warning.
 at::Tensor int8_product(const Int8Rows& x, const Int8Rows& w, const at::Tensor& bias = {});
 
 /// Whether inputs are rounded too (to 8 bits, a scale a row), and how.

@@ -263,7 +263,9 @@ Plan predict_run(const ReadRun& run) {
   }
   plan.text = describe_data(config, run.data);
   if (config.makes_model()) {
-    plan.text += fmt::format("{:<24}{}\n", "the model is saved as", describe_save(config));
+    plan.text += fmt::format(
+        "{:<24}{}\n", "the model is saved as",
+        decoder.quantised ? "an adapter alone, over its integers" : describe_save(config));
   }
   const auto add_row = [&plan](const std::string& name, int64_t bytes) {
     plan.text += fmt::format("{:<24}{:>12}\n", name, format_bytes(bytes));

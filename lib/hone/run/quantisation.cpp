@@ -142,7 +142,9 @@ void Quantisation::attach(train::Task& task, optim::Optimizer&) {
   held_out_ = task.evaluation;
   if (!goes_on_ && !held_out_.empty()) {
     untrained_ = quality(held_out_);
-    untrained_["perplexity"] = train::perplexities(train::evaluate(held_out_, task.nll));
+    const train::Evaluation rounded{0, train::evaluate(held_out_, task.nll)};
+    log_info("rounded, untrained: " + train::describe(rounded));
+    untrained_["perplexity"] = train::perplexities(rounded.scores);
   }
   set_rounding(first_ == 0);
   task.before_step = [this, before = task.before_step](int64_t step) {
