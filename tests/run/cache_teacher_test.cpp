@@ -123,7 +123,11 @@ TEST_CASE("A cache of something else is refused") {
   const Cached runs;
   runs.cache("cache", 4);
   CHECK_THROWS_WITH(runs.cache("cache", 5),
-                    Contains("is of another teacher, tokenizer, top_k or text"));
+                    Contains("is of another teacher, tokenizer, top_k, compute or text"));
+  Json otherwise = runs.student(distilled({{"top_k", 4}}));
+  otherwise["compute"] = "bfloat16_products";
+  CHECK_THROWS_WITH(cache_teacher(runs.config(otherwise), runs.file("cache"), 1),
+                    Contains("compute or text"));
   CHECK_THROWS_WITH(runs.cache("over", runs.vocabulary() + 1),
                     Contains("distillation.top_k: must be at most the vocabulary's"));
   const auto learn = [&](const Json& changes) {

@@ -59,7 +59,7 @@ struct Folder : TemporaryFolder {
     return keys;
   }
   void finish(const Json& changes = Json::object()) const {
-    CacheInfo info{"a teacher", "weights", tokens_hash(text.tokenizer), 20, 2};
+    CacheInfo info{"a teacher", "weights", tokens_hash(text.tokenizer), 20, 2, "cpu"};
     Json json = info.json();
     json["shards"] = {{{"file", "rows-00000.safetensors"}, {"hash", hash_file(shard)}}};
     json.merge_patch(changes);

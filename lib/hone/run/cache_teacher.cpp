@@ -22,6 +22,7 @@
 #include "hone/io/tensors.h"
 #include "hone/kernels/top_tokens.h"
 #include "hone/machine/stop_signal.h"
+#include "hone/model/checkpoint.h"
 #include "hone/run/cache.h"
 #include "hone/run/compute.h"
 #include "hone/run/data.h"
@@ -127,13 +128,19 @@ void Writer::open_teacher(const text::TokenizerFolder& text) {
   if (folders.adapter) {
     weights = hash_bytes(weights + hash_file(*folders.adapter + "/" + io::kAdapterWeights));
   }
-  info_ = {name, weights, tokens_hash(text.tokenizer), vocabulary, top_k};
   const machine::DevicePlan device =
       machine::prepare_device(config_.device, config_.threads, derive_seed(config_.seed, "torch"));
   const ComputeChoice compute =
       choose_compute(config_, read_json_file(folders.model + "/" + io::kConfigFile), device);
   compute.apply();
   log_info(compute.text());
+  info_ = {name,
+           weights,
+           tokens_hash(text.tokenizer),
+           vocabulary,
+           top_k,
+           fmt::format("{}, {}, {}", device.device.str(), model::type_name(device.weights),
+                       enum_name(compute.compute))};
   teacher_ = open_model(folders, device.device, device.weights).decoder;
   teacher_->eval();
 }
@@ -145,10 +152,11 @@ bool Writer::finished(const std::string& path, const Shard& shard) {
   if (info == file.metadata().end() || sums == file.metadata().end() ||
       info->second != info_.json().dump() ||
       !at::equal(io::read_tensor(file, "keys"), keys_tensor(shard.keys))) {
-    throw Error(fmt::format(
-        "{} is of another teacher, tokenizer, top_k or text than the recipe's: remove {}, or give "
-        "another folder",
-        path, folder_));
+    throw Error(
+        fmt::format("{} is of another teacher, tokenizer, top_k, compute or text than the "
+                    "recipe's: remove {}, or give "
+                    "another folder",
+                    path, folder_));
   }
   sums_.add(Json::parse(sums->second));
   return true;

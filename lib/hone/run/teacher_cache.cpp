@@ -51,11 +51,8 @@ std::string first_ids(const int64_t* ids, int64_t length) {
 }  // namespace
 
 Json CacheInfo::json() const {
-  return {{"teacher", teacher},
-          {"weights", weights},
-          {"tokens", tokens},
-          {"vocabulary", vocabulary},
-          {"top_k", top_k}};
+  return {{"teacher", teacher},       {"weights", weights}, {"tokens", tokens},
+          {"vocabulary", vocabulary}, {"top_k", top_k},     {"computed", computed}};
 }
 
 CacheInfo CacheInfo::read(const std::string& folder, const text::Tokenizer& tokenizer) {
@@ -67,9 +64,12 @@ CacheInfo CacheInfo::read(const std::string& folder, const text::Tokenizer& toke
   }
   const Json json = read_json_file(path);
   Keys keys(json, path, "");
-  CacheInfo info{keys.required_text("teacher"), keys.required_text("weights"),
-                 keys.required_text("tokens"), keys.required_integer("vocabulary", 1, kMost),
-                 keys.required_integer("top_k", 1, kMost)};
+  CacheInfo info{keys.required_text("teacher"),
+                 keys.required_text("weights"),
+                 keys.required_text("tokens"),
+                 keys.required_integer("vocabulary", 1, kMost),
+                 keys.required_integer("top_k", 1, kMost),
+                 keys.required_text("computed")};
   if (info.top_k > info.vocabulary) keys.problem("top_k", "is over the vocabulary");
   if (info.tokens != tokens_hash(tokenizer)) {
     throw Error(

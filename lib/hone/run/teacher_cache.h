@@ -38,6 +38,7 @@ struct CacheInfo {
   std::string tokens;      ///< tokens_hash() of its tokenizer
   int64_t vocabulary = 0;  ///< tokens that have a part
   int64_t top_k = 0;       ///< of them that a row has
+  std::string computed;    ///< where and in which numbers
 
   Json json() const;
   /// Reads teacher_cache.json of `folder`. Throws: IoError if it is not there (the cache was not
