@@ -143,6 +143,28 @@ TEST_CASE("Linear: rounded while it trains, then quantised, gives the same") {
                     Catch::Contains("dropout"));
 }
 
+TEST_CASE("forward_together: to the bit as one by one, rounding and keeping its input once") {
+  const at::Tensor x = torch::randn({3, 6}).requires_grad_();
+  std::vector<Linear> layers = {random_linear(true, at::kFloat), random_linear(false, at::kFloat),
+                                random_linear(true, at::kFloat)};
+  layers[1]->set_rounding(QuantisationSpec{});
+  for (const bool quantised : {false, true}) {
+    quantised ? layers[2]->quantise({}) : layers[2]->set_rounding(QuantisationSpec{});
+    const std::vector<at::Tensor> together = forward_together(layers, x);
+    REQUIRE(together.size() == 3);
+    for (size_t i = 0; i < layers.size(); ++i) {
+      const at::Tensor alone = layers[i]->forward(x);
+      CHECK(at::equal(together[i], alone));
+      CHECK(at::equal(torch::autograd::grad({together[i].sum()}, {x})[0],
+                      torch::autograd::grad({alone.sum()}, {x})[0]));
+    }
+    CHECK(saved_together(layers) == 6 + layers[1]->saved());  // of the one that is float, x
+  }
+  const at::Tensor other = torch::randn({3, 6});
+  CHECK(at::equal(layers[1]->forward(x, kernels::quantise_rows(other)), layers[1]->forward(other)));
+  CHECK(at::equal(layers[2]->forward(x, kernels::quantise_rows(other)), layers[2]->forward(other)));
+}
+
 TEST_CASE("Linear: an adapter over integers trains, and is added in float") {
   Linear linear = random_linear(true, at::kFloat);
   linear->quantise({.weight = {4, 2, true}, .inputs = {false}});

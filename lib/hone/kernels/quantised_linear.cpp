@@ -131,6 +131,7 @@ struct Constants {
   QuantisedWeight weight;
   at::Tensor bias;  ///< without gradient; undefined for none
   InputRounding inputs;
+  Int8Rows rounded;  ///< x, or undefined
 };
 
 /// Variables: x and the float weight that was rounded, empty where there is none. Saves the rounded
@@ -141,9 +142,9 @@ class QuantisedLinear : public torch::autograd::Function<QuantisedLinear> {
                             const Constants& with) {
     const QuantisedWeight& weight = with.weight;
     at::Tensor y;
-    Int8Rows rounded;
+    Int8Rows rounded = with.rounded;
     if (with.inputs.rounds) {
-      rounded = quantise_rows(x, with.inputs.divisor);
+      if (!rounded.values.defined()) rounded = quantise_rows(x, with.inputs.divisor);
       y = int8_product(rounded, rows_of(weight), with.bias).to(x.scalar_type());
     } else if (x.size(0) <= kFewRows && x.is_cpu() && x.scalar_type() == at::kFloat) {
       y = rows_by_codes(x, weight, with.bias);
@@ -190,10 +191,11 @@ class QuantisedLinear : public torch::autograd::Function<QuantisedLinear> {
 };
 
 at::Tensor apply(const at::Tensor& x, const at::Tensor& master, const at::Tensor& bias,
-                 const QuantisedWeight& weight, const InputRounding& inputs) {
+                 const QuantisedWeight& weight, const InputRounding& inputs,
+                 const Int8Rows& rounded) {
   const bool trains = bias.defined() && bias.requires_grad() && at::GradMode::is_enabled();
-  const at::Tensor y =
-      QuantisedLinear::apply(x, master, Constants{weight, trains ? at::Tensor() : bias, inputs});
+  const at::Tensor y = QuantisedLinear::apply(
+      x, master, Constants{weight, trains ? at::Tensor() : bias, inputs, rounded});
   return trains ? y + bias : y;
 }
 
@@ -210,14 +212,15 @@ at::Tensor int8_product(const Int8Rows& x, const Int8Rows& w, const at::Tensor& 
 }
 
 at::Tensor quantised_linear(const at::Tensor& x, const QuantisedWeight& weight,
-                            const at::Tensor& bias, const InputRounding& inputs) {
-  return apply(x, at::empty({0}, x.options()), bias, weight, inputs);
+                            const at::Tensor& bias, const InputRounding& inputs,
+                            const Int8Rows& rounded) {
+  return apply(x, at::empty({0}, x.options()), bias, weight, inputs, rounded);
 }
 
 at::Tensor rounded_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                           const WeightFormat& format, const InputRounding& inputs,
-                          at::ScalarType scale_type) {
-  return apply(x, weight, bias, quantise_weight(weight, format, scale_type), inputs);
+                          at::ScalarType scale_type, const Int8Rows& rounded) {
+  return apply(x, weight, bias, quantise_weight(weight, format, scale_type), inputs, rounded);
 }
 
 }  // namespace hone::kernels

@@ -22,16 +22,19 @@ struct InputRounding {
 
 /// x W^T + bias with W the numbers of `weight`, [m, n] of x's type: through int8_product where
 /// inputs are rounded, whose weights have 8 bits and a scale a row. x [m, k], bias [n] or
-/// undefined. Gradient: to x, as if x had not been rounded (straight through), and to bias.
+/// undefined. `rounded`: x as quantise_rows makes it with this divisor, where that was done already
+/// (for another layer of the same x); undefined otherwise, and of no use where inputs are not
+/// rounded. Gradient: to x, as if x had not been rounded (straight through), and to bias.
 /// Throws: c10::ValueError for rounded inputs with another format of weights.
 at::Tensor quantised_linear(const at::Tensor& x, const QuantisedWeight& weight,
-                            const at::Tensor& bias, const InputRounding& inputs);
+                            const at::Tensor& bias, const InputRounding& inputs,
+                            const Int8Rows& rounded = {});
 
 /// The same of a float `weight` [n, k] that is rounded as `format` says, for training: with Q what
 /// rounding makes of a tensor, y = Q(x) Q(w)^T + bias, dx = dy Q(w), dw = dy^T Q(x). Keeps x as
 /// integers where they are rounded. `scale_type`: of quantise_weight.
 at::Tensor rounded_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                           const WeightFormat& format, const InputRounding& inputs,
-                          at::ScalarType scale_type = at::kFloat);
+                          at::ScalarType scale_type = at::kFloat, const Int8Rows& rounded = {});
 
 }  // namespace hone::kernels

@@ -59,7 +59,8 @@ AttentionImpl::Heads AttentionImpl::heads(const at::Tensor& x, const at::Tensor&
   const auto split = [&](const at::Tensor& projected) {
     return projected.view({x.size(0), -1, options.head_dim});
   };
-  Heads heads{split(q_proj(x)), split(k_proj(x)), split(v_proj(x))};
+  const std::vector<at::Tensor> in = forward_together({q_proj, k_proj, v_proj}, x);
+  Heads heads{split(in[0]), split(in[1]), split(in[2])};
   if (options.qk_norm) {
     heads.q = q_norm(heads.q);
     heads.k = k_norm(heads.k);

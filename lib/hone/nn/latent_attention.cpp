@@ -89,9 +89,11 @@ LatentAttentionImpl::LatentAttentionImpl(const LatentAttentionOptions& options,
 }
 
 at::Tensor LatentAttentionImpl::forward(const at::Tensor& x, const AttentionContext& context) {
-  const at::Tensor narrow = q_proj ? x : q_a_layernorm(q_a_proj(x));
-  const at::Tensor q = queries(narrow, context);
-  const auto [latent, rotated] = latents(x, context);
+  const std::vector<at::Tensor> in =
+      forward_together({q_proj ? q_proj : q_a_proj, kv_a_proj_with_mqa}, x);
+  const at::Tensor narrow = q_proj ? x : q_a_layernorm(in[0]);
+  const at::Tensor q = rotated_queries(q_proj ? in[0] : q_b_proj(narrow), context);
+  const auto [latent, rotated] = latents(in[1], context);
   const LayerCache* cache = context.cache;
   if (cache) {
     kernels::write_cache(cache->tensors.at(0), at::cat({latent.unsqueeze(1), rotated}, -1),
@@ -122,15 +124,14 @@ at::Tensor LatentAttentionImpl::forward(const at::Tensor& x, const AttentionCont
   return o_proj((gate ? gate(mixed) : mixed).reshape({x.size(0), -1}));
 }
 
-at::Tensor LatentAttentionImpl::queries(const at::Tensor& narrow, const AttentionContext& context) {
-  const at::Tensor q = q_proj ? q_proj(narrow) : q_b_proj(narrow);
+at::Tensor LatentAttentionImpl::rotated_queries(const at::Tensor& q,
+                                                const AttentionContext& context) {
   return kernels::apply_rotary(q.view({q.size(0), options.num_heads, -1}), context.cos, context.sin,
                                options.pairs);
 }
 
-std::pair<at::Tensor, at::Tensor> LatentAttentionImpl::latents(const at::Tensor& x,
+std::pair<at::Tensor, at::Tensor> LatentAttentionImpl::latents(const at::Tensor& both,
                                                                const AttentionContext& context) {
-  const at::Tensor both = kv_a_proj_with_mqa(x);
   const at::Tensor latent = kv_a_layernorm(both.slice(1, 0, options.latent));
   const at::Tensor rotated = both.slice(1, options.latent).unsqueeze(1);
   return {latent, kernels::apply_rotary(rotated, context.cos, context.sin, options.pairs)};

@@ -67,10 +67,11 @@ class LatentAttentionImpl : public MixerImpl {
 
  private:
   void units_cut(const std::vector<int64_t>& keep) override;
-  /// [T, H, N + R], rotated, of what query_layer() takes in.
-  at::Tensor queries(const at::Tensor& narrow, const AttentionContext& context);
-  /// norm(c) [T, C] and rot(k_r) [T, 1, R].
-  std::pair<at::Tensor, at::Tensor> latents(const at::Tensor& x, const AttentionContext& context);
+  /// [T, H, N + R] of what query_layer() makes.
+  at::Tensor rotated_queries(const at::Tensor& q, const AttentionContext& context);
+  /// norm(c) [T, C] and rot(k_r) [T, 1, R] of what kv_a_proj_with_mqa makes.
+  std::pair<at::Tensor, at::Tensor> latents(const at::Tensor& both,
+                                            const AttentionContext& context);
   /// Keys [T, H, N + R] and values [T, H, V] of latents.
   std::pair<at::Tensor, at::Tensor> expanded(const at::Tensor& latent, const at::Tensor& rotated);
   /// What heads see of a cache that holds a past: [T, H, V]. `seen` is what the indexer chose.

@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -25,40 +26,42 @@ LinearImpl::LinearImpl(const LinearOptions& options, const at::TensorOptions& te
   }
 }
 
-at::Tensor LinearImpl::forward(const at::Tensor& x) {
+at::Tensor LinearImpl::forward(const at::Tensor& x, const kernels::Int8Rows& rounded) {
   TORCH_CHECK_VALUE(x.dim() == 2 && x.size(1) == options.in, "Linear: x must be [T, ", options.in,
                     "], got ", x.sizes());
   if (watch) watch(x);
-  if (rounds()) return forward_rounded(x);
-  if (!has_lora()) return forward_base(x, bias);
+  if (rounds()) return forward_rounded(x, rounded);
+  if (!has_lora()) return forward_base(x, bias, rounded);
   const bool drops = is_training() && lora_.dropout > 0;
   const at::Tensor input = drops ? at::dropout(x, lora_.dropout, true) : x;
   const auto add_adapter = [&](const at::Tensor& base) {
     return kernels::add_projection(base, kernels::project(input, lora_A), lora_B, lora_.scale);
   };
-  if (!lora_.dora) return add_adapter(forward_base(x, bias));
+  if (!lora_.dora) return add_adapter(forward_base(x, bias, rounded));
 
   const at::Tensor factor = lora_magnitude_vector / row_norms();
-  const at::Tensor product = forward_base(input, {});
+  const at::Tensor product = forward_base(input, {}, drops ? kernels::Int8Rows{} : rounded);
   const at::Tensor direction = add_adapter(product) * factor;
   // The base's own product is never dropped: only its change is.
-  if (drops) return forward_base(x, bias) + (direction - product);
+  if (drops) return forward_base(x, bias, rounded) + (direction - product);
   return bias.defined() ? direction + bias : direction;
 }
 
-at::Tensor LinearImpl::forward_base(const at::Tensor& x, const at::Tensor& b) const {
+at::Tensor LinearImpl::forward_base(const at::Tensor& x, const at::Tensor& b,
+                                    const kernels::Int8Rows& rounded) const {
   if (!is_quantised()) return kernels::project(x, weight, b);
-  return kernels::quantised_linear(x, *codes_, b, rounding_->inputs);
+  return kernels::quantised_linear(x, *codes_, b, rounding_->inputs, rounded);
 }
 
-at::Tensor LinearImpl::forward_rounded(const at::Tensor& x) const {
+at::Tensor LinearImpl::forward_rounded(const at::Tensor& x,
+                                       const kernels::Int8Rows& rounded) const {
   at::Tensor merged = weight;
   if (has_lora()) {
     merged = at::addmm(weight, lora_B, lora_A, 1, lora_.scale);
     if (lora_.dora) merged = merged * (lora_magnitude_vector / row_norms()).unsqueeze(1);
   }
   return kernels::rounded_linear(x, merged, bias, rounding_->weight, rounding_->inputs,
-                                 rounding_->scale_type);
+                                 rounding_->scale_type, rounded);
 }
 
 at::Tensor LinearImpl::dense_weight() const {
@@ -195,13 +198,40 @@ int64_t LinearImpl::saved() const {
   return lora_.rank + (lora_.dora ? options.out : 0) + (lora_.dropout > 0 ? 2 * options.in : 0);
 }
 
+namespace {
+
+bool rounds_input(const Linear& layer) {
+  return layer->rounding() && layer->rounding()->inputs.rounds;
+}
+
+}  // namespace
+
+std::vector<at::Tensor> forward_together(const std::vector<Linear>& layers, const at::Tensor& x) {
+  std::vector<at::Tensor> outputs;
+  kernels::Int8Rows rounded;
+  double divisor = 0;  // of `rounded`
+  for (Linear layer : layers) {
+    const bool rounds = rounds_input(layer);
+    if (rounds && layer->rounding()->inputs.divisor != divisor) {
+      divisor = layer->rounding()->inputs.divisor;
+      rounded = kernels::quantise_rows(x, divisor);
+    }
+    outputs.push_back(layer->forward(x, rounds ? rounded : kernels::Int8Rows{}));
+  }
+  return outputs;
+}
+
 int64_t saved_together(const std::vector<Linear>& layers) {
-  int64_t input = 0, own = 0;
+  int64_t input = 0, codes = 0, own = 0;
   for (const Linear& layer : layers) {
     if (layer->keeps_input()) input = layer->options.in;
-    own += layer->saved();
+    if (rounds_input(layer) && !layer->is_quantised()) {
+      codes = std::max(codes, layer->saved());
+    } else {
+      own += layer->saved();
+    }
   }
-  return input + own;
+  return input + codes + own;
 }
 
 std::vector<Cut> CuttableImpl::keep_columns(const at::Tensor&) {

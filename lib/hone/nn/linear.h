@@ -69,7 +69,8 @@ class LinearImpl : public CuttableImpl {
  public:
   LinearImpl(const LinearOptions& options, const at::TensorOptions& tensor_options);
 
-  at::Tensor forward(const at::Tensor& x);
+  /// `rounded`: x as the layer rounds it, where that was done already (forward_together).
+  at::Tensor forward(const at::Tensor& x, const kernels::Int8Rows& rounded = {});
 
   std::vector<ModuleTensor> own_tensors() const override;
 
@@ -127,8 +128,9 @@ class LinearImpl : public CuttableImpl {
   at::Tensor row_norms() const;
   /// W as numbers of the layer's type.
   at::Tensor dense_weight() const;
-  at::Tensor forward_base(const at::Tensor& x, const at::Tensor& bias) const;
-  at::Tensor forward_rounded(const at::Tensor& x) const;
+  at::Tensor forward_base(const at::Tensor& x, const at::Tensor& bias,
+                          const kernels::Int8Rows& rounded = {}) const;
+  at::Tensor forward_rounded(const at::Tensor& x, const kernels::Int8Rows& rounded) const;
   void put_codes(const QuantisationSpec& spec, kernels::QuantisedWeight codes);
   void cut_codes(int64_t dim, const at::Tensor& keep);
 
@@ -139,8 +141,12 @@ class LinearImpl : public CuttableImpl {
 };
 TORCH_MODULE(Linear);
 
-/// Numbers a token that a training step keeps of layers that share one input: that once, if any of
-/// them keeps it.
+/// What each of these layers makes of one input: to the bit as if called one by one, but what they
+/// round of it is rounded once, and kept once for their backward passes.
+std::vector<at::Tensor> forward_together(const std::vector<Linear>& layers, const at::Tensor& x);
+
+/// Numbers a token that a training step keeps of such layers: the input once, if any of them keeps
+/// it, and its integers once.
 int64_t saved_together(const std::vector<Linear>& layers);
 
 }  // namespace hone::nn

@@ -14,7 +14,8 @@ MlpImpl::MlpImpl(const MlpOptions& options, const at::TensorOptions& tensor_opti
 }
 
 at::Tensor MlpImpl::forward(const at::Tensor& x, const at::Tensor&) {
-  const at::Tensor channels = kernels::swiglu(gate_proj(x), up_proj(x), options.limit);
+  const std::vector<at::Tensor> in = forward_together({gate_proj, up_proj}, x);
+  const at::Tensor channels = kernels::swiglu(in[0], in[1], options.limit);
   return down_proj(gate ? gate(channels) : channels);
 }
 
