@@ -68,8 +68,9 @@ std::vector<nn::PruneUnits> by_group(const std::vector<nn::PruneUnits>& layers) 
   std::vector<nn::PruneUnits> groups;
   for (const nn::PruneUnits& layer : layers) {
     for (size_t u = 0; u < layer.on.size(); ++u) {
-      const bool begins = !layer.groups.empty() && layer.groups[u] != layer.groups[u - 1];
-      if (u == 0 || begins) groups.emplace_back();
+      if (u == 0 || (!layer.groups.empty() && layer.groups[u] != layer.groups[u - 1])) {
+        groups.emplace_back();
+      }
       groups.back().on.push_back(layer.on[u]);
       groups.back().off_since.push_back(layer.off_since[u]);
       if (!layer.importance.empty()) groups.back().importance.push_back(layer.importance[u]);
